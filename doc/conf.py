@@ -1,0 +1,92 @@
+"""Configuration of the documentation; build it with ``make doc``."""
+
+import re
+import warnings
+
+from docutils import nodes
+
+import sklearn_convexnn
+
+project = "sklearn_convexnn"
+author = "sklearn_convexnn developers"
+copyright = author
+version = release = sklearn_convexnn.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+
+# The docstrings that the estimators inherit refer to scikit-learn's pages and glossary. They are
+# linked by hand instead of through intersphinx, so that the documentation builds without a network.
+SCIKIT_LEARN = "https://scikit-learn.org/stable/"
+SCIKIT_LEARN_LABELS = {
+    "accuracy_score": "modules/model_evaluation.html#accuracy-score",
+    "metadata_routing": "metadata_routing.html",
+    "r2_score": "modules/model_evaluation.html#r2-score",
+}
+
+
+def link_to_scikit_learn(app, env, node, contnode):
+    """Resolve a reference to a label or glossary term of scikit-learn's documentation."""
+    kind, target = node.get("reftype"), node.get("reftarget")
+    if kind == "ref" and target in SCIKIT_LEARN_LABELS:
+        page = SCIKIT_LEARN_LABELS[target]
+    elif kind == "term":
+        page = f"glossary.html#term-{target.replace(' ', '-')}"
+    else:
+        return None
+    link = nodes.reference("", "", refuri=SCIKIT_LEARN + page, internal=False)
+    link += contnode
+    return link
+
+
+def quote_attributes(app, what, name, obj, options, lines):
+    """Quote attributes in the shapes of docstrings: a bare ``n_neurons_`` is a link in reST."""
+    for i, line in enumerate(lines):
+        if " of shape" in line:
+            head, colon, shape = line.rpartition(" : ")
+            lines[i] = head + colon + re.sub(r"(?<![\w`])([a-z]\w*_)(?![\w`])", r"``\1``", shape)
+
+
+def setup(app):
+    """Connect the handlers above."""
+    app.connect("missing-reference", link_to_scikit_learn)
+    app.connect("autodoc-process-docstring", quote_attributes, priority=100)  # before numpydoc
+
+
+autosummary_generate = True
+autodoc_default_options = {"inherited-members": True}
+numpydoc_show_class_members = True
+numpydoc_class_members_toctree = False
+# Inherited methods are documented by scikit-learn; the summary table of a class names them.
+numpydoc_show_inherited_class_members = True
+
+math_eqref_format = "({number})"
+math_number_all = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"(^|/)demo\.py$",  # a comparison that takes a minute: `make demo`
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+}
+# "The figure canvas is not interactive" is true of every build of the gallery.
+warnings.filterwarnings("ignore", message=".*non-interactive.*")
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn_convexnn"
+html_theme_options = {
+    "show_prev_next": False,
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_show_sourcelink = False
+html_copy_source = False
