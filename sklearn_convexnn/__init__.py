@@ -1,0 +1,7 @@
+"""Two-layer ReLU networks trained by convex optimisation, as scikit-learn estimators."""
+
+from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
+
+__all__ = ["ConvexReLUClassifier", "ConvexReLURegressor", "alpha_max"]
+
+__version__ = "0.1.0"

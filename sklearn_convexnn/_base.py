@@ -1,0 +1,258 @@
+"""The fit that all estimators share; the only file that uses scikit-learn's private helpers."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from sklearn_convexnn.core.column_generation import Status
+from sklearn_convexnn.core.network import hidden_activations, network_outputs
+from sklearn_convexnn.core.problem import make_problem
+from sklearn_convexnn.core.training import make_pricing, price_constant, train
+
+
+def check_X(X):
+    """CSR without repeated entries, or the array itself."""
+    if hasattr(X, "has_canonical_format") and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def check_weights(sample_weight, X):
+    """Weights in float64, or ones; a clear error for anything that is not a weight."""
+    weights = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True, ensure_same_device=False
+    )
+    if not np.any(weights > 0):
+        raise ValueError("Every sample_weight is zero: at least one sample must count.")
+    return weights
+
+
+def class_weights(class_weight, y, weights):
+    """The class weight of every sample; "balanced" counts samples with their weights."""
+    if class_weight is None:
+        return np.ones(len(y))
+    classes, index = np.unique(y, return_inverse=True)
+    if isinstance(class_weight, dict):
+        unknown = [label for label in class_weight if label not in set(classes.tolist())]
+        if unknown:
+            raise ValueError(f"class_weight has classes that are not in y: {unknown}.")
+    of_class = compute_class_weight(class_weight, classes=classes, y=y, sample_weight=weights)
+    if np.any(of_class < 0):
+        raise ValueError("class_weight must be non-negative.")
+    return of_class[index]
+
+
+class BaseConvexReLU(CallbackSupportMixin, BaseEstimator):
+    """Parameters, validation and fit of the two-layer ReLU estimators.
+
+    A subclass says how targets become columns (``_encode_targets``) and the name of the output
+    activation (``_output_activation``).
+    """
+
+    _parameter_constraints = {
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "fit_intercept": ["boolean"],
+        "refinement": [StrOptions({"cutting_plane"})],
+        "max_neurons": [Interval(Integral, 1, None, closed="left"), None],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "gap_tol": [Interval(Real, 0, None, closed="neither"), None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        alpha,
+        loss,
+        fit_intercept,
+        refinement,
+        max_neurons,
+        max_iter,
+        tol,
+        gap_tol,
+        warm_start,
+        random_state,
+        verbose,
+    ):
+        self.alpha = alpha
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.refinement = refinement
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ------------------------------------------------------------------ fit
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
+            CSR. Features should have comparable scales, as for any model with weight decay.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are normalised to sum 1; a weight of 2 is the row given
+            twice, a weight of 0 is the row left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        self._check_alpha()
+        problem, y, classes = self._make_problem(X, y, sample_weight)
+        start = self._warm_network(problem, classes)
+        progress = Progress(self, X, y, objective_unit=problem.objective_unit)
+        solution, alpha_max = train(
+            problem,
+            self.alpha,
+            rng=self._rng(),
+            start=start,
+            progress=progress,
+            tol=self.tol,
+            gap_tol=self.gap_tol,
+            max_iter=self.max_iter,
+            max_neurons=self.max_neurons,
+        )
+        self._remember_targets(y, classes)
+        self._set_attributes(problem, solution, alpha_max)
+        progress.close()
+        self._report(solution)
+        return self
+
+    def _make_problem(self, X, y, sample_weight):
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], **self._target_checks()
+        )
+        weights = check_weights(sample_weight, X)
+        targets, weights, classes = self._encode_targets(y, weights)
+        problem = make_problem(
+            check_X(X), targets, weights, loss=self.loss, intercept=self.fit_intercept
+        )
+        return problem, y, classes
+
+    def _rng(self):
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        return np.random.default_rng(seed)
+
+    def _alpha_max(self, X, y, sample_weight):
+        """The public function of this name, on an estimator made for it."""
+        problem, _, _ = self._make_problem(X, y, sample_weight)
+        pricing = make_pricing(problem.rows, self._rng())
+        return price_constant(problem.rows, pricing).largest * problem.alpha_unit
+
+    def _check_alpha(self):
+        if self.alpha == 0:
+            raise ValueError(
+                "alpha=0 is refused: without weight decay a wide enough network interpolates, and "
+                "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
+            )
+        if self.alpha != "scale" and not np.isfinite(self.alpha):
+            raise ValueError(f"alpha must be finite, got {self.alpha}.")
+
+    def _warm_network(self, problem, classes):
+        """The present network in the units of the new problem, if it is to be the start."""
+        if not self.warm_start or not hasattr(self, "coefs_"):
+            return None
+        shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
+        if (self.coefs_[0].shape[0], self.coefs_[1].shape[1]) != shape or not np.array_equal(
+            classes, getattr(self, "classes_", classes)
+        ):
+            raise ValueError(
+                "warm_start=True needs the features, outputs and classes of the previous fit, "
+                f"which had {self.coefs_[0].shape[0]} features and {self.coefs_[1].shape[1]} "
+                f"output columns; now there are {shape[0]} and {shape[1]}. Clone the estimator "
+                "to start anew."
+            )
+        return problem.network(self.coefs_, self.intercepts_)
+
+    def _set_attributes(self, problem, solution, alpha_max):
+        certificate, unit = solution.certificate, problem.objective_unit
+        self.coefs_, self.intercepts_ = problem.layers(solution.network)
+        self.n_layers_ = 3  # input, hidden and output, as scikit-learn's perceptrons count
+        self.n_outputs_ = problem.rows.n_outputs
+        self.out_activation_ = self._output_activation()
+        self.n_neurons_ = solution.network.n_neurons
+        self.alpha_ = float(solution.alpha * problem.alpha_unit)
+        self.alpha_max_ = float(alpha_max)
+        self.objective_ = float(certificate.primal * unit)
+        self.dual_gap_ = float(certificate.relative_gap)
+        self.dual_gap_abs_ = float(certificate.gap * unit)
+        self.certificate_ = certificate.kind
+        self.n_iter_ = solution.n_iter
+        self.history_ = {name: np.array(values) for name, values in solution.history.items()}
+        self.history_["objective"] = self.history_["objective"] * unit
+        self.status_ = solution.status.name.lower()
+
+    def _report(self, solution):
+        """The one place that warns about the way a fit ended."""
+        if solution.status not in (Status.MAX_ITER, Status.INTERRUPTED):
+            return
+        goal = (
+            f"gap_tol={self.gap_tol:g}"
+            if self.gap_tol is not None
+            else f"a decrease below tol={self.tol:g} in one round"
+        )
+        warnings.warn(
+            f"{type(self).__name__} stopped after {solution.n_iter} rounds at a relative duality "
+            f"gap of {self.dual_gap_:.2e} ({self.certificate_}); the goal was {goal}. "
+            f"{solution.status.value}",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+    # ------------------------------------------------------------------ the fitted network
+
+    def _validate_rows(self, X):
+        check_is_fitted(self)
+        return validate_data(
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+        )
+
+    def _outputs(self, X):
+        """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
+        return network_outputs(self._validate_rows(X), self.coefs_, self.intercepts_)
+
+    def hidden_activations(self, X):
+        """Activations of the hidden neurons.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_neurons_)
+            ``max(0, X @ coefs_[0] + intercepts_[0])``.
+        """
+        return hidden_activations(self._validate_rows(X), self.coefs_[0], self.intercepts_[0])

@@ -1,0 +1,499 @@
+"""The public estimators: two-layer ReLU networks for regression and classification."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax, softmax
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_convexnn._base import BaseConvexReLU, StrOptions, class_weights
+
+
+class ConvexReLURegressor(RegressorMixin, BaseConvexReLU):
+    r"""Two-layer ReLU network for regression, trained as a convex program.
+
+    Minimises, over networks :math:`z(x) = \sum_j c_j (x^T u_j + b_j)_+ + b_0` of any width,
+
+    .. math::
+
+        \sum_i w_i \, \tfrac12 \|y_i - z(x_i)\|_2^2 + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_2 ,
+        \qquad \sum_i w_i = 1 ,
+
+    which is the objective of weight decay, :math:`\tfrac{\alpha}{2} \sum_j (\|(u_j, b_j)\|^2 +
+    \|c_j\|^2)`, at its best scaling of each neuron. In the measure that puts the weights
+    :math:`c_j` on the sphere of directions it is convex, with one dual constraint per direction
+    [1]_ [2]_: neurons are added where a dual constraint is violated, moved, refitted and pruned
+    until a round makes little progress. The duality gap says how far the objective is from the
+    optimum over networks of every width.
+
+    Parameters
+    ----------
+    alpha : float or "scale", default="scale"
+        Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
+        ``alpha_max_`` and above the network is a constant. ``"scale"`` is
+        ``0.2 * alpha_max_ / sqrt(n)`` for n distinct rows.
+    loss : {"squared_error"}, default="squared_error"
+        ``1/2 * ||y - z||^2``, summed over outputs.
+    fit_intercept : bool, default=True
+        Whether neurons have a bias, penalised like their other weights, and outputs a free
+        intercept.
+    refinement : {"cutting_plane"}, default="cutting_plane"
+        Neurons are found by adding violated dual constraints.
+    max_neurons : int, default=None
+        Largest number of neurons to keep. The duality gap still refers to networks of every width.
+    max_iter : int, default=50
+        Largest number of rounds.
+    tol : float, default=1e-2
+        Stop when a round lowers the objective by less than this fraction of it, or when the
+        relative duality gap is below it.
+    gap_tol : float, default=None
+        Go on until the relative duality gap is below this value instead.
+    warm_start : bool, default=False
+        Start from the neurons of the previous fit.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the directions from which neurons are searched.
+    verbose : int, default=0
+        Print a line after every round.
+
+    Attributes
+    ----------
+    coefs_ : list of two ndarrays
+        Weights of the hidden layer, (n_features_in_, n_neurons_), and of the output layer,
+        (n_neurons_, n_outputs_). Every neuron is balanced: its column in the first, with its bias,
+        has the length of its row in the second.
+    intercepts_ : list of two ndarrays of shapes (n_neurons_,) and (n_outputs_,)
+        Biases of the hidden neurons and of the outputs.
+    n_neurons_ : int
+        Number of neurons.
+    n_layers_ : int
+        3, counting the input as scikit-learn's perceptrons do.
+    n_outputs_ : int
+        Number of outputs of the network.
+    out_activation_ : str
+        "identity".
+    alpha_ : float
+        The ``alpha`` that was used.
+    alpha_max_ : float
+        Found by search: the smallest ``alpha`` for which the constant network is optimal.
+    objective_ : float
+        Value of the objective.
+    dual_gap_ : float
+        Relative duality gap, ``dual_gap_abs_ / objective_``. What it is worth depends on
+        ``certificate_``.
+    dual_gap_abs_ : float
+        Duality gap in units of the objective.
+    certificate_ : {"exact", "relaxation", "estimated"}
+        "exact" and "relaxation": the objective is proven to be within the gap of the global
+        optimum. "estimated": the dual constraints were checked by local search only, the gap is an
+        estimate and not a bound. Data in one column with a constant (or two without) give exact
+        certificates.
+    status_ : str
+        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+    n_iter_ : int
+        Number of rounds.
+    history_ : dict of ndarrays of shape (n_iter_,)
+        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
+        fraction of alpha the worst dual constraint is exceeded.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    ConvexReLUClassifier : The same network with the log-loss.
+    alpha_max : The value of alpha from which on the network is a constant.
+
+    Notes
+    -----
+    Features should be on comparable scales (``StandardScaler``): as in every model with weight
+    decay, a feature in small units is a feature under strong regularisation.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
+       Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
+    .. [2] M. Pilanci and T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020.
+       arXiv:2002.10553 (Theorem 1).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_convexnn import ConvexReLURegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), ConvexReLURegressor(random_state=0))
+    >>> model.fit(X, y).score(X, y) > 0.5
+    True
+    """
+
+    _parameter_constraints = {
+        **BaseConvexReLU._parameter_constraints,
+        "loss": [StrOptions({"squared_error"})],
+    }
+
+    def __init__(
+        self,
+        alpha="scale",
+        *,
+        loss="squared_error",
+        fit_intercept=True,
+        refinement="cutting_plane",
+        max_neurons=None,
+        max_iter=50,
+        tol=1e-2,
+        gap_tol=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            alpha=alpha,
+            loss=loss,
+            fit_intercept=fit_intercept,
+            refinement=refinement,
+            max_neurons=max_neurons,
+            max_iter=max_iter,
+            tol=tol,
+            gap_tol=gap_tol,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _target_checks(self):
+        return {"multi_output": True, "y_numeric": True}
+
+    def _encode_targets(self, y, weights):
+        return y.reshape(len(y), -1), weights, None
+
+    def _remember_targets(self, y, classes):
+        self._target_ndim = y.ndim
+
+    def _output_activation(self):
+        return "identity"
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Outputs of the network, with as many dimensions as the targets had in fit.
+        """
+        Z = self._outputs(X)
+        return Z[:, 0] if self._target_ndim == 1 else Z
+
+
+class ConvexReLUClassifier(ClassifierMixin, BaseConvexReLU):
+    r"""Two-layer ReLU network for classification, trained as a convex program.
+
+    Minimises, over networks :math:`z(x) = \sum_j c_j (x^T u_j + b_j)_+ + b_0` of any width,
+
+    .. math::
+
+        \sum_i w_i \, \ell(y_i, z(x_i)) + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_2 ,
+        \qquad \sum_i w_i = 1 ,
+
+    with the log-loss :math:`\ell`: one output and ``log(1 + exp(z)) - y z`` for two classes, one
+    output per class and ``logsumexp(z) - z_y`` for more. The penalty is that of weight decay at the
+    best scaling of each neuron; the problem is convex in the measure of neurons and its dual has
+    one constraint per direction [1]_ [2]_. Neurons are added where a dual constraint is violated,
+    moved, refitted and pruned until a round makes little progress. The duality gap says how far the
+    objective is from the optimum over networks of every width.
+
+    Parameters
+    ----------
+    alpha : float or "scale", default="scale"
+        Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
+        ``alpha_max_`` and above the network is a constant. ``"scale"`` is
+        ``0.2 * alpha_max_ / sqrt(n)`` for n distinct rows.
+    loss : {"log_loss"}, default="log_loss"
+        The loss, see above.
+    fit_intercept : bool, default=True
+        Whether neurons have a bias, penalised like their other weights, and outputs a free
+        intercept.
+    refinement : {"cutting_plane"}, default="cutting_plane"
+        Neurons are found by adding violated dual constraints.
+    max_neurons : int, default=None
+        Largest number of neurons to keep. The duality gap still refers to networks of every width.
+    max_iter : int, default=50
+        Largest number of rounds.
+    tol : float, default=1e-2
+        Stop when a round lowers the objective by less than this fraction of it, or when the
+        relative duality gap is below it.
+    gap_tol : float, default=None
+        Go on until the relative duality gap is below this value instead.
+    warm_start : bool, default=False
+        Start from the neurons of the previous fit.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the directions from which neurons are searched.
+    verbose : int, default=0
+        Print a line after every round.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with ``sample_weight``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels with positive weight.
+    coefs_ : list of two ndarrays
+        Weights of the hidden layer, (n_features_in_, n_neurons_), and of the output layer,
+        (n_neurons_, n_outputs_). Every neuron is balanced: its column in the first, with its bias,
+        has the length of its row in the second.
+    intercepts_ : list of two ndarrays of shapes (n_neurons_,) and (n_outputs_,)
+        Biases of the hidden neurons and of the outputs.
+    n_neurons_ : int
+        Number of neurons.
+    n_layers_ : int
+        3, counting the input as scikit-learn's perceptrons do.
+    n_outputs_ : int
+        Number of outputs of the network: 1 for two classes, else the number of classes.
+    out_activation_ : str
+        "logistic" or "softmax".
+    alpha_ : float
+        The ``alpha`` that was used.
+    alpha_max_ : float
+        Found by search: the smallest ``alpha`` for which the constant network is optimal.
+    objective_ : float
+        Value of the objective.
+    dual_gap_ : float
+        Relative duality gap, ``dual_gap_abs_ / objective_``. What it is worth depends on
+        ``certificate_``.
+    dual_gap_abs_ : float
+        Duality gap in units of the objective.
+    certificate_ : {"exact", "relaxation", "estimated"}
+        "exact" and "relaxation": the objective is proven to be within the gap of the global
+        optimum. "estimated": the dual constraints were checked by local search only, the gap is an
+        estimate and not a bound. Data in one column with a constant (or two without) give exact
+        certificates.
+    status_ : str
+        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+    n_iter_ : int
+        Number of rounds.
+    history_ : dict of ndarrays of shape (n_iter_,)
+        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
+        fraction of alpha the worst dual constraint is exceeded.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    ConvexReLURegressor : The same network with the squared error.
+    alpha_max : The value of alpha from which on the network is a constant.
+
+    Notes
+    -----
+    Features should be on comparable scales (``StandardScaler``): as in every model with weight
+    decay, a feature in small units is a feature under strong regularisation.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
+       Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
+    .. [2] M. Pilanci and T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020.
+       arXiv:2002.10553 (Theorem 1).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_convexnn import ConvexReLUClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> ConvexReLUClassifier(random_state=0).fit(X, y).score(X, y) > 0.95
+    True
+    """
+
+    _parameter_constraints = {
+        **BaseConvexReLU._parameter_constraints,
+        "loss": [StrOptions({"log_loss"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        alpha="scale",
+        *,
+        loss="log_loss",
+        fit_intercept=True,
+        refinement="cutting_plane",
+        max_neurons=None,
+        max_iter=50,
+        tol=1e-2,
+        gap_tol=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        class_weight=None,
+    ):
+        super().__init__(
+            alpha=alpha,
+            loss=loss,
+            fit_intercept=fit_intercept,
+            refinement=refinement,
+            max_neurons=max_neurons,
+            max_iter=max_iter,
+            tol=tol,
+            gap_tol=gap_tol,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def _target_checks(self):
+        return {}
+
+    def _encode_targets(self, y, weights):
+        check_classification_targets(y)
+        y = column_or_1d(y, warn=True)
+        weights = weights * class_weights(self.class_weight, y, weights)
+        classes = np.unique(y[weights > 0])
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least two classes with positive "
+                f"weight; the only class is {classes[0]!r}."
+                if len(classes)
+                else "class_weight gives every sample the weight zero."
+            )
+        indicators = (y[:, None] == classes[None, :]).astype(np.float64)
+        return indicators[:, 1:] if len(classes) == 2 else indicators, weights, classes
+
+    def _remember_targets(self, y, classes):
+        self.classes_ = classes
+
+    def _output_activation(self):
+        return "logistic" if len(self.classes_) == 2 else "softmax"
+
+    def decision_function(self, X):
+        """Outputs of the network: log-odds, or one score per class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes positive values mean ``classes_[1]``.
+        """
+        Z = self._outputs(X)
+        return Z[:, 0] if self.n_outputs_ == 1 else Z
+
+    def predict(self, X):
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The most probable class; the first of them where several are.
+        """
+        scores = self.decision_function(X)
+        return self.classes_[
+            (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        ]
+
+    def predict_proba(self, X):
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        scores = self.decision_function(X)
+        if scores.ndim == 1:
+            return np.column_stack([expit(-scores), expit(scores)])
+        return softmax(scores, axis=1)
+
+    def predict_log_proba(self, X):
+        """Logarithms of the class probabilities, accurate where they are tiny.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        scores = self.decision_function(X)
+        if scores.ndim == 1:
+            return np.column_stack([log_expit(-scores), log_expit(scores)])
+        return log_softmax(scores, axis=1)
+
+
+def alpha_max(
+    X, y, *, loss="squared_error", fit_intercept=True, sample_weight=None, random_state=0
+):
+    r"""The smallest ``alpha`` for which the constant network is optimal.
+
+    The largest dual constraint at the constant network,
+
+    .. math:: \max_{\|u\|_2 \le 1} \Big\| \sum_i R_i (x_i^T u)_+ \Big\|_2 ,
+
+    with the residual :math:`R_i = -w_i \nabla \ell(y_i, b_0)`. For more than one feature with an
+    intercept (two without) the maximum is searched for, not proven: a lower bound, in practice
+    equal.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets, or class labels for the log-loss.
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        As in the estimators.
+    fit_intercept : bool, default=True
+        As in the estimators.
+    sample_weight : array-like of shape (n_samples,), default=None
+        As in fit.
+    random_state : int, RandomState instance or None, default=0
+        Seeds the search.
+
+    Returns
+    -------
+    float
+        In the units of the parameter ``alpha``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_convexnn import ConvexReLURegressor, alpha_max
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> largest = alpha_max(X, y)
+    >>> ConvexReLURegressor(alpha=1.01 * largest).fit(X, y).n_neurons_
+    0
+    """
+    estimators = {"squared_error": ConvexReLURegressor, "log_loss": ConvexReLUClassifier}
+    if loss not in estimators:
+        raise ValueError(f"loss must be one of {sorted(estimators)}, got {loss!r}.")
+    estimator = estimators[loss](fit_intercept=fit_intercept, random_state=random_state)
+    return estimator._alpha_max(X, y, sample_weight)

@@ -1,0 +1,275 @@
+"""Column generation: the cutting-plane method in the dual of the training problem.
+
+Rows ``x_i`` (with a constant feature when there is an intercept), weights ``w_i > 0`` of sum 1, C
+outputs.  The two-layer ReLU network with weight decay solves ::
+
+    (P)  min   sum_i w_i * loss(y_i, z_i) + alpha * sum_j ||c_j||_2
+         over finite sets of unit directions u_j, output weights c_j in R^C, intercept b0 in R^C,
+         Z = sum_j (X u_j)_+ c_j^T + 1 b0^T
+
+a convex problem in the measure ``sum_j c_j delta(u_j)``.  Its dual has one constraint per
+direction, ``||R^T (X u)_+||_2 <= alpha``.  Each round prices directions (finds violated
+constraints), adds them as neurons, slides all neurons downhill, refits the output weights, which
+drops neurons, and takes the duality gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from sklearn_convexnn.core.certificates import Certificate, certify, optimal_intercept
+from sklearn_convexnn.core.descent import refit, slide
+from sklearn_convexnn.core.network import Network
+from sklearn_convexnn.core.pricing import select_diverse
+
+
+class Status(Enum):
+    """How a solve ended; the value is advice for the user."""
+
+    PROGRESS = "A round lowered the objective by less than tol."
+    GAP = "The relative duality gap is below the tolerance."
+    MAX_ITER = "The rounds were used up. Increase max_iter, or alpha, or the tolerances."
+    INTERRUPTED = "Interrupted by the user; the network of the last complete round was kept."
+
+
+@dataclass(frozen=True)
+class Options:
+    """Goals and effort of a solve."""
+
+    max_iter: int = 20
+    tol: float = 1e-3
+    gap_tol: float | None = None
+    max_neurons: int | None = None
+    first_neurons: int = 50
+    new_neurons: int = 20
+    round_effort: int = 1  # of the pricing in each round
+    confirm_effort: int = 3  # and before a stop
+    slide_iter: int = 60
+    refit_iter: int = 300
+    first_width: float = 1e-2
+    last_width: float = 5e-4
+    width_decay: float = 0.7
+    max_cosine: float = 0.98
+    dtype: type = np.float64
+    memory: int = 256 << 20
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What every solver returns."""
+
+    network: Network
+    certificate: Certificate
+    status: Status
+    alpha: float
+    n_iter: int
+    history: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _State:
+    """A network with what is known about it: outputs, objective and residual."""
+
+    network: Network
+    Z: np.ndarray
+    objective: float
+
+    @classmethod
+    def of(cls, rows, network, alpha):
+        """Evaluate a network in full precision, with its best intercept."""
+        Z = rows.outputs(network.U, network.C, network.b0)
+        if rows.intercept:
+            shift = optimal_intercept(rows, Z)
+            Z += shift
+            network = network.with_outputs(network.C, network.b0 + shift)
+        loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
+        return cls(network, Z, loss + alpha * network.penalty())
+
+    def residual(self, rows):
+        return -rows.weights[:, None] * rows.loss.gradient(rows.Y, self.Z)
+
+
+def constant_network(rows):
+    """The best network without neurons."""
+    n_outputs = rows.n_outputs
+    b0 = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(n_outputs)
+    return Network.constant(b0, rows.n_columns)
+
+
+def solve(rows, alpha, pricing, *, options, start=None, prices=None, progress=None):
+    """Solve (P) for one ``alpha``; see :class:`Options` for when it stops.
+
+    Parameters
+    ----------
+    rows : RowPass
+        The objective and the certificate are evaluated with it.
+    alpha : float
+    pricing : callable
+        Finds violated constraints: ``pricing(rows, R, network, effort=...) -> Prices``; its
+        ``kind`` says what certificate its best price gives.
+    options : Options
+    start : Network, optional
+        Where to start; the constant network otherwise.
+    prices : Prices, optional
+        Those of ``start``, if they are known.
+    progress : callable, optional
+        Called after every round with its number and a dict: a row of ``history`` and the kind of
+        certificate.
+
+    Returns
+    -------
+    Solution
+    """
+    run = _Run(rows, alpha, pricing, options, constant_network(rows) if start is None else start)
+    n_iter, status = 0, None
+    run.price(prices)
+    run.complete = run.state, run.certificate
+    try:
+        while status is None:
+            n_iter += 1
+            run.improve(n_iter)
+            run.price()
+            run.record()
+            if progress is not None:
+                latest = {name: values[-1] for name, values in run.history.items()}
+                progress(n_iter, latest | {"certificate": pricing.kind})
+            status = run.why_stop(n_iter)
+            if status is not None:
+                status = run.confirm(status)
+            if status is None and n_iter >= options.max_iter:
+                status = Status.MAX_ITER
+    except KeyboardInterrupt:
+        run.restore()
+        status = Status.INTERRUPTED
+    return Solution(run.state.network, run.certificate, status, alpha, n_iter, run.history)
+
+
+class _Run:
+    """The state of one solve; every step leaves it consistent and never raises the objective."""
+
+    def __init__(self, rows, alpha, pricing, options, network):
+        self.rows, self.alpha, self.pricing, self.options = rows, alpha, pricing, options
+        self.fast = rows.with_dtype(options.dtype)
+        self.state = _State.of(rows, network, alpha)
+        self.history = {"objective": [], "dual_gap": [], "n_neurons": [], "violation": []}
+        self.prices = self.certificate = self.complete = None
+        self.effort = options.round_effort
+        self.decrease = np.inf  # of the last round, relative to the objective
+
+    # ------------------------------------------------------------------ steps
+
+    def price(self, prices=None, *, effort=None):
+        """Search for violated constraints at the present network and take its duality gap."""
+        state, rows = self.state, self.rows
+        if prices is None:
+            effort = self.effort if effort is None else effort
+            prices = self.pricing(self.fast, state.residual(rows), state.network, effort=effort)
+        self.prices = prices
+        self.certificate = certify(
+            rows,
+            state.Z,
+            state.network.penalty(),
+            self.alpha,
+            self.prices.largest,
+            self.pricing.kind,
+        )
+
+    def improve(self, n_iter):
+        """Add the priced directions, slide, refit; keep what came out only if it is better."""
+        options, before = self.options, self.state.objective
+        extended = self._extended()
+        width = max(options.first_width * options.width_decay ** (n_iter - 1), options.last_width)
+        slid = slide(self.fast, extended, self.alpha, max_iter=options.slide_iter, width=width)
+        self._accept(self._refitted(self.fast, slid))
+        if self.state.objective >= before:
+            # Over fixed directions the problem is convex: this cannot fail but by its tolerance.
+            self._accept(self._refitted(self.rows, extended))
+        self.decrease = (before - self.state.objective) / max(before, np.finfo(float).tiny)
+
+    def confirm(self, status):
+        """Tight refit and thorough pricing before a stop: the status if that bears it out."""
+        options, gap_before = self.options, self.certificate.relative_gap
+        self._accept(self._refitted(self.rows, self.state.network, tol=1e-6, effort=4))
+        self.price(effort=options.confirm_effort)
+        self.record(replace=True)
+        gap = self.certificate.relative_gap
+        if status is Status.GAP and gap > self._gap_goal():
+            status = Status.PROGRESS if self._no_progress() else None
+        if status is Status.PROGRESS and gap > max(2.0 * gap_before, 10.0 * options.tol):
+            # Little progress is no sign of convergence where the search had overlooked neurons; a
+            # round seldom gains more than a tenth of the gap.
+            status = None
+        if status is None:
+            self.effort = min(self.effort + 1, options.confirm_effort)
+        return status
+
+    def restore(self):
+        """Back to the last complete round, whose certificate belongs to its network."""
+        if self.complete is not None:
+            self.state, self.certificate = self.complete
+
+    # ------------------------------------------------------------------ decisions
+
+    def why_stop(self, n_iter):
+        """A status if the solve should stop here, else None."""
+        options = self.options
+        if self.certificate.relative_gap <= self._gap_goal():
+            return Status.GAP
+        if self._no_progress():
+            return Status.PROGRESS
+        if n_iter >= options.max_iter:
+            return Status.MAX_ITER
+        return None
+
+    def _no_progress(self):
+        return self.options.gap_tol is None and self.decrease < self.options.tol
+
+    def _gap_goal(self):
+        return self.options.tol if self.options.gap_tol is None else self.options.gap_tol
+
+    def record(self, *, replace=False):
+        """Append a row to the history, or correct the last one; the round is complete."""
+        self.complete = self.state, self.certificate
+        row = {
+            "objective": self.state.objective,
+            "dual_gap": self.certificate.relative_gap,
+            "n_neurons": self.state.network.n_neurons,
+            "violation": max(0.0, self.certificate.kappa / self.alpha - 1.0),
+        }
+        for name, value in row.items():
+            if replace and self.history[name]:
+                self.history[name].pop()
+            self.history[name].append(value)
+
+    # ------------------------------------------------------------------ helpers
+
+    def _extended(self):
+        """The network with the most violated directions at small weight."""
+        network, options = self.state.network, self.options
+        if network.n_neurons:
+            found = select_diverse(
+                self.prices, options.new_neurons, above=self.alpha, max_cosine=options.max_cosine
+            )
+        elif self.prices.largest > self.alpha:
+            residual = self.state.residual(self.rows)
+            found = self.pricing.seeds(self.fast, residual, options.first_neurons)
+        else:
+            return network
+        size = 0.1 * np.median(network.sizes) if network.n_neurons else 1e-3
+        return network.extended(found.directions, size * found.values / found.norms[:, None])
+
+    def _refitted(self, rows, network, *, tol=1e-4, effort=1):
+        options = self.options
+        settings = {"max_iter": effort * options.refit_iter, "tol": tol, "memory": options.memory}
+        network = refit(rows, network.merged(), self.alpha, **settings)
+        if options.max_neurons is not None and network.n_neurons > options.max_neurons:
+            network = refit(rows, network.largest(options.max_neurons), self.alpha, **settings)
+        return network
+
+    def _accept(self, network):
+        state = _State.of(self.rows, network, self.alpha)
+        if state.objective < self.state.objective:
+            self.state = state

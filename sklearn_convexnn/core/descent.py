@@ -1,0 +1,183 @@
+"""The two local improvements of a network: slide its neurons, refit its output weights.
+
+Both lower the training objective (P); the first moves everything and is not convex, the second is
+convex in the output weights over fixed directions and leaves exact zeros.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+
+from sklearn_convexnn.core.network import Network
+
+
+def slide(rows, network, alpha, *, max_iter, width=0.0):
+    """L-BFGS on the weight-decay form of (P): all directions, output weights and the intercept.
+
+    ``F(Z) + alpha/2 * sum_j (||u_j||^2 + ||c_j||^2)`` has the minimum of (P) and is smooth but for
+    the kinks, which ``width`` (relative to ``||u_j||``) replaces by parabolas.
+
+    Returns the network; it need not be better under the true ReLU, the caller decides.
+    """
+    U, C = network.balanced()
+    (m, p), n_outputs = U.shape, C.shape[1]
+    end_U, end_C = m * p, m * (p + n_outputs)
+    # The width is fixed during a slide: as a function of u it would enter the gradient.
+    smoothing = width * np.linalg.norm(U, axis=1) if width > 0 else None
+
+    def parts(theta):
+        return theta[:end_U].reshape(m, p), theta[end_U:end_C].reshape(m, n_outputs), theta[end_C:]
+
+    def objective(theta):
+        value, dU, dC, db0 = rows.loss_and_gradients(*parts(theta), smoothing)
+        gradient = np.concatenate([dU.ravel(), dC.ravel(), db0])
+        gradient[:end_C] += alpha * theta[:end_C]
+        if not rows.intercept:
+            gradient[end_C:] = 0.0
+        return value + 0.5 * alpha * (theta[:end_C] @ theta[:end_C]), gradient
+
+    start = np.concatenate([U.ravel(), C.ravel(), network.b0])
+    options = {"maxiter": max_iter, "maxfun": 2 * max_iter + 20, "ftol": 1e-12, "gtol": 0.0}
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    return Network.from_factors(*(part.copy() for part in parts(found.x)))
+
+
+def refit(rows, network, alpha, *, max_iter, tol=1e-4, memory=256 << 20):
+    """Group lasso in the output weights over the fixed directions of ``network``.
+
+    Accelerated proximal gradient (FISTA with restart) on activations scaled to unit norm; for the
+    squared error on their moments, whose cost does not depend on n.  One output then ends with the
+    exact solution on the face that was found.  Stops when no group's optimality condition is off by
+    more than ``tol * alpha``.
+    """
+    if network.n_neurons == 0:
+        return network
+    mean, gram, cross = rows.moments(network.U)
+    norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+    if rows.loss.name == "squared_error":
+        model = _MomentModel(rows, network, mean, gram, cross)
+    else:
+        model = _RowModel(rows, network, mean, gram, memory)
+    # Neurons that are never active on these rows only cost: they start, and stay, at zero.
+    dead = np.diag(gram) <= 0
+    C = np.where(dead[:, None], 0.0, network.C)
+    C, b0 = _accelerated_prox(model, C, network.b0, norms, alpha, max_iter, tol)
+    if isinstance(model, _MomentModel) and C.shape[1] == 1:
+        C = _finish_on_face(model.gram, model.cross, C, alpha)
+        b0 = model.intercept(C)
+    return network.with_outputs(C, b0).pruned()
+
+
+class _MomentModel:
+    """Squared error of the output weights through centred moments; the intercept is eliminated."""
+
+    def __init__(self, rows, network, mean, gram, cross):
+        target = rows.weights @ rows.Y
+        self.has_intercept = rows.intercept
+        self.mean, self.target, self.fixed = mean, target, network.b0
+        if rows.intercept:
+            gram = gram - np.outer(mean, mean)
+            cross = cross - np.outer(mean, target)
+        elif np.any(network.b0):
+            cross = cross - np.outer(mean, network.b0)
+        self.gram, self.cross = gram, cross
+
+    def intercept(self, C):
+        return self.target - self.mean @ C if self.has_intercept else self.fixed
+
+    def gradient(self, C, b0):
+        return self.gram @ C - self.cross, np.zeros_like(b0)
+
+    def smoothness(self, norms):
+        return np.linalg.norm(self.gram / np.outer(norms, norms), 2)
+
+    def finish(self, C, b0):
+        return C, self.intercept(C)
+
+
+class _RowModel:
+    """Any loss, through the activations: kept if they fit in ``memory``, else computed again."""
+
+    def __init__(self, rows, network, mean, gram, memory):
+        self.rows, self.U = rows, network.U
+        self.mean, self.gram = mean, gram
+        size = rows.n_rows * network.n_neurons * rows.dtype.itemsize
+        self.activations = rows.hidden(network.U) if size <= memory else None
+
+    def gradient(self, C, b0):
+        rows = self.rows
+        if self.activations is None:
+            _, _, dC, db0 = rows.loss_and_gradients(self.U, C, b0)
+        else:
+            A = self.activations
+            Z = A @ C.astype(A.dtype) + b0
+            E = rows.weights[:, None] * rows.loss.value_and_gradient(rows.Y, Z)[1]
+            dC, db0 = A.T @ E.astype(A.dtype), E.sum(axis=0)
+        return dC, (db0 if rows.intercept else np.zeros_like(b0))
+
+    def smoothness(self, norms):
+        scaled = self.gram / np.outer(norms, norms)
+        if self.rows.intercept:
+            edge = self.mean / norms
+            scaled = np.block([[scaled, edge[:, None]], [edge[None, :], np.ones((1, 1))]])
+        return self.rows.loss.smoothness() * np.linalg.norm(scaled, 2)
+
+    def finish(self, C, b0):
+        return C, b0
+
+
+def _accelerated_prox(model, C, b0, norms, alpha, max_iter, tol):
+    """FISTA with the gradient restart of O'Donoghue & Candes in the weights ``norms * C``."""
+    scale = norms[:, None]
+    step = 1.0 / max(model.smoothness(norms), np.finfo(float).tiny)
+    threshold = alpha / norms  # penalty of a group in scaled weights
+    x, xb = C * scale, b0
+    z, zb, momentum = x, xb, 1.0
+    for _ in range(max_iter):
+        gradient, gradient_b0 = model.gradient(z / scale, zb)
+        v = z - step * gradient / scale
+        lengths = np.linalg.norm(v, axis=1)
+        excess = np.maximum(0.0, lengths - step * threshold)
+        shrink = excess / np.where(excess > 0, lengths, 1.0)
+        x_next, xb_next = v * shrink[:, None], zb - step * gradient_b0
+        off = np.linalg.norm(z - x_next, axis=1) / (step * threshold)
+        if np.vdot(z - x_next, x_next - x) + np.vdot(zb - xb_next, xb_next - xb) > 0:
+            momentum = 1.0
+        momentum_next = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
+        weight = (momentum - 1.0) / momentum_next
+        z, zb = x_next + weight * (x_next - x), xb_next + weight * (xb_next - xb)
+        x, xb, momentum = x_next, xb_next, momentum_next
+        if off.max() <= tol:
+            break
+    return model.finish(x / scale, xb)
+
+
+def _finish_on_face(gram, cross, C, alpha):
+    """Lasso on the present support and signs, dropping weights that would change sign.
+
+    Every move goes towards the minimiser of a convex quadratic on the face, so the objective never
+    rises; at most one weight leaves per turn.
+    """
+    c = C[:, 0].copy()
+    support = np.flatnonzero(c)
+    for _ in range(len(support)):
+        signs = np.sign(c[support])
+        system = gram[np.ix_(support, support)]
+        # Neurons whose activations coincide make the system singular; the ridge is at rounding
+        # level.
+        ridge = 1e-13 * np.trace(system) * np.eye(len(support))
+        target = np.linalg.solve(system + ridge, cross[support, 0] - alpha * signs)
+        reversing = target * signs <= 0
+        if not reversing.any():
+            c[support] = target
+            break
+        current = c[support]
+        ratios = np.where(reversing, current / np.where(reversing, current - target, 1.0), np.inf)
+        leaving = int(np.argmin(ratios))
+        c[support] = current + ratios[leaving] * (target - current)
+        c[support[leaving]] = 0.0
+        support = np.delete(support, leaving)
+        if not len(support):
+            break
+    return c[:, None]

@@ -1,0 +1,117 @@
+"""A two-layer ReLU network as three arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Network:
+    """``z(x) = sum_j c_j (x^T u_j)_+ + b0`` with unit directions ``u_j``.
+
+    Parameters
+    ----------
+    U : ndarray of shape (m, p), unit rows
+    C : ndarray of shape (m, C)
+    b0 : ndarray of shape (C,)
+    """
+
+    U: np.ndarray
+    C: np.ndarray
+    b0: np.ndarray
+
+    @classmethod
+    def constant(cls, b0, n_columns):
+        """The network without neurons."""
+        return cls(np.zeros((0, n_columns)), np.zeros((0, len(b0))), np.asarray(b0, dtype=float))
+
+    @classmethod
+    def from_factors(cls, U, C, b0):
+        """From directions of any length: the lengths move to the output weights."""
+        lengths = np.linalg.norm(U, axis=1)
+        alive = (lengths > 0) & np.any(C != 0, axis=1)
+        lengths = lengths[alive, None]
+        return cls(U[alive] / lengths, C[alive] * lengths, b0)
+
+    @property
+    def n_neurons(self):
+        return len(self.U)
+
+    @property
+    def sizes(self):
+        """``||c_j||_2`` of every neuron."""
+        return np.linalg.norm(self.C, axis=1)
+
+    def penalty(self):
+        """``sum_j ||c_j||_2``, equal to half the sum of squared weights when balanced."""
+        return float(self.sizes.sum())
+
+    def balanced(self):
+        """Factors with ``||u_j|| = ||c_j||``: the minimum of the weight decay for this function."""
+        root = np.sqrt(self.sizes)[:, None]
+        return self.U * root, self.C / np.where(root > 0, root, 1.0)
+
+    def pruned(self):
+        """Without the neurons whose output weights are exactly zero."""
+        return self.keep(self.sizes > 0)
+
+    def keep(self, which):
+        return Network(self.U[which], self.C[which], self.b0)
+
+    def largest(self, count):
+        """The ``count`` neurons of largest penalty, in their present order."""
+        if self.n_neurons <= count:
+            return self
+        order = np.argsort(-self.sizes, kind="stable")[:count]
+        return self.keep(np.sort(order))
+
+    def with_outputs(self, C, b0):
+        return Network(self.U, C, b0)
+
+    def extended(self, U, C):
+        return Network(np.concatenate([self.U, U]), np.concatenate([self.C, C]), self.b0)
+
+    def merged(self, tolerance=1e-9):
+        """Neurons with the same direction (``1 - cosine <= tolerance``) become one.
+
+        The function changes by at most the rounding that the tolerance allows and the penalty does
+        not rise (triangle inequality).
+        """
+        if self.n_neurons < 2:
+            return self
+        cosines = self.U @ self.U.T
+        same = cosines >= 1.0 - tolerance
+        leader = np.argmax(same, axis=1)
+        leaders = np.unique(leader)
+        if len(leaders) == self.n_neurons:
+            return self
+        C = np.zeros_like(self.C)
+        np.add.at(C, leader, self.C)
+        return Network(self.U[leaders], C[leaders], self.b0)
+
+
+# ---------------------------------------------------------------------- layers as lists of arrays
+
+# Rows of hidden activations held at once by `network_outputs`, in bytes.
+_PREDICT_BYTES = 64 << 20
+
+
+def hidden_activations(X, W, bias):
+    """``(X W + bias)_+`` for rows ``X`` dense or sparse."""
+    H = X @ W
+    H += bias
+    return np.maximum(H, 0, out=H)
+
+
+def network_outputs(X, coefs, intercepts):
+    """Outputs of the layers ``coefs, intercepts``, in blocks of rows of bounded memory."""
+    n, m = X.shape[0], coefs[0].shape[1]
+    Z = np.empty((n, coefs[1].shape[1]), dtype=np.result_type(X.dtype, coefs[0].dtype))
+    step = max(1, _PREDICT_BYTES // (Z.dtype.itemsize * max(1, m)))
+    for start in range(0, n, step):
+        block = slice(start, start + step)
+        Z[block] = hidden_activations(X[block], coefs[0], intercepts[0]) @ coefs[1]
+    Z += intercepts[1]
+    return Z

@@ -1,0 +1,209 @@
+"""Pricing: search for the unit directions that violate the dual constraint most.
+
+For a residual ``R`` (n, C) the dual of (P) asks ``||R^T (X u)_+||_2 <= alpha`` for every unit
+``u``. The largest value ``kappa(R)`` is a non-concave maximisation; here it is climbed from many
+starts at once, each sweep being two matrix products.  What it returns is a lower bound of
+``kappa(R)``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Relative widths of the parabolas through which `sharpen` approaches the kinks.
+SHARPEN_WIDTHS = (0.3, 0.1, 0.03, 0.01, 2e-3)
+
+# `sharpen` solves one p x p system per candidate; beyond this p plain ascent has to do.
+MAX_CURVATURE_COLUMNS = 400
+
+
+class Prices(NamedTuple):
+    """Directions with their prices, best first."""
+
+    directions: np.ndarray  # (k, p), unit rows
+    values: np.ndarray  # (k, C), R^T (X u)_+
+    norms: np.ndarray  # (k,), decreasing
+
+    @property
+    def largest(self):
+        return float(self.norms[0]) if len(self.norms) else 0.0
+
+
+def normalise(U):
+    """Rows scaled to unit length; zero rows stay zero."""
+    norms = np.linalg.norm(U, axis=1, keepdims=True)
+    return U / np.where(norms > 0, norms, 1.0)
+
+
+def random_starts(rng, n_starts, n_columns):
+    """Directions uniform on the sphere: they depend neither on the rows nor on their order."""
+    return normalise(rng.standard_normal((n_starts, n_columns)))
+
+
+def local_ascent(rows, R, U, *, sweeps):
+    """Climb ``||R^T (X u)_+||`` from every row of ``U``; never ends below its start.
+
+    A full step replaces u by its normalised ascent direction (optimal if every row kept its sign
+    and R were positive); a start whose value did not rise goes back and halves its step.
+    """
+    U = normalise(U)
+    V = rows.prices(U, R)
+    Q = normalise(V)
+    V, G = rows.prices_and_ascent(U, Q, R)
+    best = np.linalg.norm(V, axis=1)
+    step = np.ones(len(U))
+    for _ in range(sweeps):
+        trial = normalise((1.0 - step)[:, None] * U + step[:, None] * normalise(G))
+        V_trial, G_trial = rows.prices_and_ascent(trial, Q, R)
+        value = np.linalg.norm(V_trial, axis=1)
+        up = value > best
+        U[up], V[up], G[up], best[up] = trial[up], V_trial[up], G_trial[up], value[up]
+        # With one output G was taken for the sign in Q; a change of sign flips it.
+        if R.shape[1] == 1:
+            G[up] *= np.sign(V[up]) * Q[up]
+        Q[up] = normalise(V[up])
+        step = np.where(up, np.minimum(1.0, 1.5 * step), 0.5 * step)
+    return joined(Prices(U, V, best))
+
+
+def select_diverse(prices, count, *, above=0.0, max_cosine=0.98):
+    """The best ``count`` directions priced over ``above`` whose mutual cosines stay small."""
+    chosen = []
+    for j in np.flatnonzero(prices.norms > above):
+        if len(chosen) == count:
+            break
+        u = prices.directions[j]
+        if not chosen or np.max(prices.directions[chosen] @ u) < max_cosine:
+            chosen.append(j)
+    return Prices(prices.directions[chosen], prices.values[chosen], prices.norms[chosen])
+
+
+def sharpen(rows, R, prices, *, widths):
+    """Move directions onto the kinks where the maxima of the price sit.
+
+    Plain ascent zigzags across the kinks of rows with a negative residual and stops short of them.
+    Here each kink is a parabola of shrinking ``widths`` (relative to the rows' scale) and every
+    step maximises a concave quadratic minorant over the sphere: ``(K + lambda I) u = g + K u0``
+    with the multiplier ``lambda = <g, u0>``, its value at a maximum.  Returns the better of start
+    and end.
+    """
+    U, V, best = (part.copy() for part in prices)
+    position, Q = U, normalise(V)
+    identity = np.eye(U.shape[1])
+    for width in widths:
+        G, K = rows.smooth_ascent(position, Q, R, width)
+        multiplier = np.einsum("jp,jp->j", G, position)
+        multiplier = np.maximum(multiplier, 1e-3 * np.linalg.norm(G, axis=1)) + np.finfo(float).tiny
+        target = G + np.einsum("jpq,jq->jp", K, position)
+        system = K + multiplier[:, None, None] * identity
+        position = normalise(np.linalg.solve(system, target[:, :, None])[:, :, 0])
+        V_now = rows.prices(position, R)
+        value = np.linalg.norm(V_now, axis=1)
+        up = value > best
+        U[up], V[up], best[up] = position[up], V_now[up], value[up]
+        Q = normalise(V_now)
+    return joined(Prices(U, V, best))
+
+
+def joined(*found):
+    """All prices in one list, best first."""
+    U, V, norms = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(-norms, kind="stable")
+    return Prices(U[order], V[order], norms[order])
+
+
+class SearchPricing:
+    """Local search from random directions and the present neurons.
+
+    Starts are drawn on the sphere, so they depend neither on the number nor on the order of rows.
+    Effort 0 is plain ascent from a few starts, enough to find new neurons; from effort 1 on the
+    best candidates are sharpened, and every further level doubles both.
+    """
+
+    kind = "estimated"
+
+    def __init__(self, rng, *, n_starts=64, n_sharpen=24, widths=SHARPEN_WIDTHS):
+        self.rng = rng
+        self.n_starts, self.n_sharpen, self.widths = n_starts, n_sharpen, widths
+
+    def __call__(self, rows, R, network, *, effort):
+        starts = random_starts(self.rng, self.n_starts << effort, rows.n_columns)
+        starts = np.concatenate([starts, network.U])
+        found = local_ascent(rows, R, starts, sweeps=5 if effort == 0 else 10)
+        if effort == 0 or rows.n_columns > MAX_CURVATURE_COLUMNS:
+            return found
+        best = select_diverse(found, self.n_sharpen << (effort - 1))
+        return joined(sharpen(rows, R, best, widths=self.widths), found)
+
+    def seeds(self, rows, R, count):
+        """Varied directions to begin with, one sweep from where they were drawn.
+
+        At the constant network the price has few local maxima: climbing to them would start the
+        descent with a handful of neurons.
+        """
+        starts = random_starts(self.rng, 4 * count, rows.n_columns)
+        found = local_ascent(rows, R, starts, sweeps=1)
+        return select_diverse(found, count, max_cosine=0.9)
+
+
+class PlanePricing:
+    """Every activation pattern of rows in one or two columns: the exact largest price.
+
+    In the plane the lines ``x_i^T u = 0`` cut the circle of directions into at most 2n arcs; on an
+    arc the activations are linear, ``R^T (X u)_+ = G u`` with ``G = R^T D X``, and the largest
+    ``||G u||`` is at the top right singular vector of ``G`` if that lies on the arc, else at an
+    end.
+    """
+
+    kind = "exact"
+
+    def __init__(self, n_kept=1000):
+        self.n_kept = n_kept
+
+    def __call__(self, rows, R, network, *, effort):
+        if rows.n_columns == 1:
+            U = np.array([[1.0], [-1.0]])
+        else:
+            U = _best_on_arcs(rows.dense(), R, self.n_kept)
+        V = rows.prices(U, R)
+        norms = np.linalg.norm(V, axis=1)
+        return joined(Prices(U, V, norms))
+
+    def seeds(self, rows, R, count):
+        """The best directions: there are few to choose from."""
+        return select_diverse(self(rows, R, None, effort=0), count, max_cosine=0.9)
+
+
+def _best_on_arcs(X, R, count):
+    """The ``count`` best of: the top of every arc that has one inside, and all ends of arcs."""
+    angle = np.arctan2(X[:, 1], X[:, 0])
+    # Row i is active for directions less than a quarter turn from its own.
+    borders = np.mod(np.concatenate([angle - np.pi / 2, angle + np.pi / 2]), 2 * np.pi)
+    order = np.argsort(borders, kind="stable")
+    borders = borders[order]
+    products = R[:, :, None] * X[:, None, :]
+    changes = np.concatenate([products, -products])[order]
+    active = np.cos(borders[0] - angle) > 0
+    # Just before the first border: rows that turn active at it are not yet active.
+    turning = order[borders == borders[0]]
+    active[turning[turning < len(X)]] = False
+    active[turning[turning >= len(X)] - len(X)] = True
+    G = products[active].sum(axis=0) + np.cumsum(changes, axis=0)
+    ends = np.append(borders[1:], borders[0] + 2 * np.pi)
+    H = np.einsum("kcp,kcq->kpq", G, G)
+    top = 0.5 * np.arctan2(2 * H[:, 0, 1], H[:, 0, 0] - H[:, 1, 1])
+    angles, values = [borders], [np.linalg.norm(_times_direction(G, borders), axis=1)]
+    for candidate in (top, top + np.pi):
+        offset = np.mod(candidate - borders, 2 * np.pi)
+        inside = offset <= ends - borders
+        angles.append(candidate[inside])
+        values.append(np.linalg.norm(_times_direction(G[inside], candidate[inside]), axis=1))
+    angles, values = np.concatenate(angles), np.concatenate(values)
+    best = angles[np.argsort(-values, kind="stable")[:count]]
+    return np.column_stack([np.cos(best), np.sin(best)])
+
+
+def _times_direction(G, angles):
+    return G[:, :, 0] * np.cos(angles)[:, None] + G[:, :, 1] * np.sin(angles)[:, None]

@@ -1,0 +1,202 @@
+"""From data in the user's units to one well-scaled training problem, and back.
+
+The objective (P) depends on the rows only as a weighted set.  :func:`make_problem` therefore merges
+repeated rows and puts the rest in an order that depends on their values alone: a row with weight 2
+and the same row given twice, in any order, become *the same arrays*, so that no rounding can send
+the (non-convex) local searches of the solver to different places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_convexnn.core.losses import get_loss
+from sklearn_convexnn.core.network import Network
+from sklearn_convexnn.core.rows import RowPass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows in working units and the way back to the units of the data.
+
+    In working units a row is ``x_scale * [x, 1]`` (typical norm 1) and a real target is
+    ``(y - y_shift) / y_scale`` (standard deviation 1).  Then ``alpha`` becomes
+    ``alpha * x_scale / y_scale`` and the objective shrinks by ``y_scale^2``.
+    """
+
+    rows: RowPass
+    y_shift: np.ndarray
+    y_scale: float
+
+    @property
+    def alpha_unit(self):
+        """Working alpha = alpha / alpha_unit."""
+        return self.y_scale / self.rows.scale
+
+    @property
+    def objective_unit(self):
+        """Objective = working objective * objective_unit."""
+        return self.y_scale**2
+
+    def layers(self, network):
+        """``coefs, intercepts`` as in scikit-learn's perceptrons, neurons balanced.
+
+        ``coefs = [(d, m), (m, C)]``, ``intercepts = [(m,), (C,)]`` with
+        ``||[coefs[0][:, j], intercepts[0][j]]|| = ||coefs[1][j]||`` for every neuron j: the sum of
+        squares of these weights is twice the penalty of (P).
+        """
+        C = network.C * (self.rows.scale * self.y_scale)
+        U, C = Network(network.U, C, network.b0).balanced()
+        d = self.rows.X.shape[1]
+        dtype = self.rows.X.dtype
+        biases = U[:, d] if self.rows.intercept else np.zeros(len(U))
+        coefs = [np.ascontiguousarray(U[:, :d].T, dtype=dtype), C.astype(dtype)]
+        return coefs, [
+            biases.astype(dtype),
+            (network.b0 * self.y_scale + self.y_shift).astype(dtype),
+        ]
+
+    def network(self, coefs, intercepts):
+        """The network in working units from the layers of :meth:`layers`."""
+        U = np.asarray(coefs[0], dtype=np.float64).T
+        if self.rows.intercept:
+            U = np.column_stack([U, intercepts[0]])
+        C = np.asarray(coefs[1], dtype=np.float64) / (self.rows.scale * self.y_scale)
+        b0 = (np.asarray(intercepts[1], dtype=np.float64) - self.y_shift) / self.y_scale
+        return Network.from_factors(U, C, b0 if self.rows.intercept else np.zeros_like(b0))
+
+
+def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
+    """Build the training problem.
+
+    Parameters
+    ----------
+    X : ndarray or CSR array of shape (n, d), float32 or float64
+    Y : ndarray of shape (n, C)
+        Real targets, or class indicators (one column for two classes).
+    weights : ndarray of shape (n,), non-negative, not all zero
+    loss : str
+        A name in :data:`sklearn_convexnn.core.losses.LOSSES`.
+    intercept : bool
+    memory : int
+        Rows are merged and ordered if the copy of ``X`` that this takes fits in so many bytes.
+
+    Returns
+    -------
+    Problem
+    """
+    Y = np.asarray(Y, dtype=np.float64)
+    weights = np.asarray(weights, dtype=np.float64)
+    if np.any(weights == 0):
+        X, Y, weights = X[weights > 0], Y[weights > 0], weights[weights > 0]
+    size = X.data.nbytes + X.indices.nbytes if sparse.issparse(X) else X.nbytes
+    if size <= memory:
+        X, Y, weights = canonical_rows(X, Y, weights)
+    weights = weights / weights.sum()
+    y_shift, y_scale = np.zeros(Y.shape[1]), 1.0
+    if loss == "squared_error":
+        y_shift, y_scale = _target_units(Y, weights, intercept)
+        Y = (Y - y_shift) / y_scale
+    rows = RowPass(
+        X,
+        Y,
+        weights,
+        get_loss(loss, Y.shape[1]),
+        intercept=intercept,
+        scale=_row_scale(X, weights, intercept),
+    )
+    return Problem(rows, y_shift, y_scale)
+
+
+def _target_units(Y, weights, intercept):
+    shift = weights @ Y if intercept else np.zeros(Y.shape[1])
+    size = np.abs(Y - shift).max()
+    # A target that is constant up to rounding has nothing to be scaled by.
+    if size <= 8 * np.finfo(float).eps * np.abs(Y).max():
+        return shift, 1.0
+    return shift, float(size * np.sqrt(weights @ np.sum(((Y - shift) / size) ** 2, axis=1)))
+
+
+def _row_scale(X, weights, intercept):
+    """One over the root mean square norm of the rows (with their constant)."""
+    values = X.data if sparse.issparse(X) else X
+    largest = float(max(abs(values.max(initial=0)), abs(values.min(initial=0))))
+    largest = max(largest, float(intercept))
+    if largest == 0.0:
+        return 1.0
+    total = 0.0
+    step = max(1, (1 << 20) // max(1, X.shape[1]))
+    for start in range(0, X.shape[0], step):
+        block = X[start : start + step].astype(np.float64) / largest
+        if sparse.issparse(block):
+            squares = np.asarray(block.multiply(block).sum(axis=1)).ravel()
+        else:
+            squares = np.einsum("ij,ij->i", block, block)
+        total += weights[start : start + step] @ squares
+    return float(1.0 / (largest * np.sqrt(total + intercept / largest**2)))
+
+
+# ---------------------------------------------------------------------- repeated rows and their
+# order
+
+
+def canonical_rows(X, Y, weights):
+    """Merge rows equal in ``X`` and ``Y`` and sort the rest by a hash of their values."""
+    keys = row_hashes(X) + row_hashes(Y, salt=1)
+    order = np.argsort(keys, kind="stable")
+    X, Y, weights, keys = X[order], Y[order], weights[order], keys[order]
+    first = np.concatenate([[True], keys[1:] != keys[:-1]])
+    first |= ~_same_as_previous(X, Y, ~first)
+    if first.all():
+        return X, Y, weights
+    group = np.cumsum(first) - 1
+    return X[first], Y[first], np.bincount(group, weights=weights)
+
+
+def _same_as_previous(X, Y, suspects):
+    """For rows marked in ``suspects``: are they equal to the row above?  (Hashes may collide.)"""
+    same = np.zeros(len(Y), dtype=bool)
+    index = np.flatnonzero(suspects)
+    equal = np.all(Y[index] == Y[index - 1], axis=1)
+    if sparse.issparse(X):
+        equal &= np.asarray(abs(X[index] - X[index - 1]).sum(axis=1)).ravel() == 0
+    else:
+        equal &= np.all(X[index] == X[index - 1], axis=1)
+    same[index] = equal
+    return same
+
+
+def row_hashes(X, salt=0):
+    """A 64-bit integer for each row that depends on its values alone, equal for dense and sparse.
+
+    The sum over the entries of a mix of (bits of the value, column); zeros add nothing.
+    """
+    n, d = X.shape
+    multipliers = _mix(np.arange(1, d + 1, dtype=np.uint64) + np.uint64(salt << 32)) | np.uint64(1)
+    hashes = np.empty(n, dtype=np.uint64)
+    step = max(1, (1 << 20) // max(1, d))
+    for start in range(0, n, step):
+        block = X[start : start + step]
+        if sparse.issparse(block):
+            terms = _mix(_bits(block.data) * multipliers[block.indices])
+            sums = np.concatenate([[np.uint64(0)], np.cumsum(terms, dtype=np.uint64)])
+            hashes[start : start + step] = sums[block.indptr[1:]] - sums[block.indptr[:-1]]
+        else:
+            terms = _mix(_bits(block) * multipliers)
+            hashes[start : start + step] = terms.sum(axis=1, dtype=np.uint64)
+    return hashes
+
+
+def _bits(values):
+    # Adding 0.0 turns -0.0 into 0.0, whose bits are all zero.
+    return np.ascontiguousarray(values.astype(np.float64) + 0.0).view(np.uint64)
+
+
+def _mix(x):
+    """The finaliser of splitmix64; maps 0 to 0."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

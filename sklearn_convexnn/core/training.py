@@ -1,0 +1,99 @@
+"""One training run: choose the pricing and the effort, find alpha_max, solve."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.column_generation import Options, constant_network, solve
+from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing
+
+# alpha="scale" is this fraction of alpha_max over the square root of the number of distinct rows:
+# the level at which the dual constraints stop resolving the noise of n samples.  The constant was
+# measured on thirteen tabular data sets (see the table in doc/choosing_alpha.rst).
+SCALE_FRACTION = 0.2
+
+
+def make_pricing(rows, rng):
+    """Exact pricing where that is cheap, local search otherwise."""
+    return PlanePricing() if rows.n_columns <= 2 else SearchPricing(rng)
+
+
+def price_constant(rows, pricing):
+    """Prices at the constant network; the largest is alpha_max in working units."""
+    network = constant_network(rows)
+    Z = np.broadcast_to(network.b0, rows.Y.shape)
+    R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    prices = pricing(rows, R, network, effort=1)
+    # A residual that is zero up to rounding: the constant fits exactly.
+    noise = 64 * np.finfo(float).eps * max(1.0, float(np.abs(rows.Y).max()))
+    if np.abs(R).sum() <= noise:
+        prices = prices._replace(norms=np.zeros_like(prices.norms))
+    return prices
+
+
+def scale_alpha(rows, alpha_max):
+    """The value of ``alpha="scale"``."""
+    return SCALE_FRACTION * alpha_max / np.sqrt(rows.n_rows)
+
+
+def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
+    """Light rounds to reach a good objective; thorough ones to close the gap.
+
+    Progress is measured in fractions of the objective that single precision resolves with ease; the
+    duality gap needs more neurons on their kinks, sharper pricing and double precision.
+    """
+    goals = {"tol": tol, "gap_tol": gap_tol, "max_iter": max_iter, "max_neurons": max_neurons}
+    # The largest entry of a row in working units is about 1, but its factors could overflow.
+    single = 1e-15 < rows.scale < 1e15 and tol >= 1e-5
+    if gap_tol is None:
+        return Options(
+            **goals,
+            dtype=np.float32 if single else rows.dtype,
+            first_neurons=40,
+            new_neurons=20,
+            slide_iter=40,
+            first_width=3e-2,
+            refit_iter=30,
+            round_effort=0,
+            confirm_effort=1,
+        )
+    return Options(
+        **goals,
+        dtype=rows.dtype,
+        first_neurons=100,
+        new_neurons=40,
+        first_width=1e-2,
+        refit_iter=400,
+        round_effort=1,
+        confirm_effort=3,
+    )
+
+
+def train(problem, alpha, *, rng, start=None, progress=None, **goals):
+    """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
+
+    Returns
+    -------
+    solution : Solution
+        In working units.
+    alpha_max : float
+        In the units of the data.
+    """
+    rows = problem.rows
+    pricing = make_pricing(rows, rng)
+    prices = price_constant(rows, pricing)
+    if alpha == "scale":
+        # With a constant target every alpha gives the same constant network.
+        working_alpha = scale_alpha(rows, prices.largest) or 1.0
+    else:
+        working_alpha = alpha / problem.alpha_unit
+    solution = solve(
+        rows,
+        working_alpha,
+        pricing,
+        options=choose_options(rows, **goals),
+        start=start,
+        prices=prices if start is None else None,
+        progress=progress,
+    )
+    return solution, prices.largest * problem.alpha_unit
