@@ -33,7 +33,7 @@ class ConvexReLURegressor(RegressorMixin, BaseConvexReLU):
     alpha : float or "scale", default="scale"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
-        ``0.2 * alpha_max_ / sqrt(n)`` for n distinct rows.
+        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows.
     loss : {"squared_error"}, default="squared_error"
         ``1/2 * ||y - z||^2``, summed over outputs.
     fit_intercept : bool, default=True
@@ -220,7 +220,7 @@ class ConvexReLUClassifier(ClassifierMixin, BaseConvexReLU):
     alpha : float or "scale", default="scale"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
-        ``0.2 * alpha_max_ / sqrt(n)`` for n distinct rows.
+        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows.
     loss : {"log_loss"}, default="log_loss"
         The loss, see above.
     fit_intercept : bool, default=True
@@ -365,10 +365,8 @@ class ConvexReLUClassifier(ClassifierMixin, BaseConvexReLU):
         classes = np.unique(y[weights > 0])
         if len(classes) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs samples of at least two classes with positive "
-                f"weight; the only class is {classes[0]!r}."
-                if len(classes)
-                else "class_weight gives every sample the weight zero."
+                f"{type(self).__name__} needs at least two classes with positive weight, but there "
+                + (f"is only one class: {classes[0]}." if len(classes) else "is none.")
             )
         indicators = (y[:, None] == classes[None, :]).astype(np.float64)
         return indicators[:, 1:] if len(classes) == 2 else indicators, weights, classes

@@ -65,9 +65,9 @@ def optimal_intercept(rows, Z, *, max_iter=50):
     rounding = 4 * np.finfo(float).eps
     for _ in range(max_iter):
         gradient = weights @ loss.gradient(Y, Z + shift)
-        if np.abs(gradient).max() <= rounding:
+        if np.abs(gradient).max() <= 1e-13:
             break
-        hessian = np.einsum("i,icd->cd", weights, loss.hessian(Y, Z + shift))
+        hessian = loss.mean_hessian(Y, Z + shift, weights)
         # The multinomial log-loss is flat along equal shifts of all outputs: least squares.
         step = -np.linalg.lstsq(hessian, gradient, rcond=1e-10)[0]
         while True:

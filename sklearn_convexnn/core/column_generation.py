@@ -37,23 +37,30 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Options:
-    """Goals and effort of a solve."""
+    """Goals and effort of a solve; the defaults are those of a thorough one."""
 
-    max_iter: int = 20
+    # Goals: rounds at most; least decrease of a round; relative duality gap; neurons at most.
+    max_iter: int = 50
     tol: float = 1e-3
     gap_tol: float | None = None
     max_neurons: int | None = None
-    first_neurons: int = 50
-    new_neurons: int = 20
-    round_effort: int = 1  # of the pricing in each round
-    confirm_effort: int = 3  # and before a stop
-    slide_iter: int = 60
-    refit_iter: int = 300
-    first_width: float = 1e-2
-    last_width: float = 5e-4
-    width_decay: float = 0.7
+    # Neurons added at the start and in every later round, and how much they must differ.
+    first_neurons: int = 100
+    new_neurons: int = 40
     max_cosine: float = 0.98
+    # Iterations of a slide and of a refit.
+    slide_iter: int = 60
+    refit_iter: int = 400
+    # Smoothing of the kinks in the slides, shrinking from round to round.
+    first_width: float = 0.2
+    width_decay: float = 0.7
+    last_width: float = 5e-4
+    # Effort of the pricing in a round and before a stop.
+    round_effort: int = 1
+    confirm_effort: int = 3
+    # Precision of slides, refits and pricing.
     dtype: type = np.float64
+    # Bytes that the hidden activations of all rows may take in a refit.
     memory: int = 256 << 20
 
 
@@ -105,7 +112,6 @@ def solve(rows, alpha, pricing, *, options, start=None, prices=None, progress=No
     Parameters
     ----------
     rows : RowPass
-        The objective and the certificate are evaluated with it.
     alpha : float
     pricing : callable
         Finds violated constraints: ``pricing(rows, R, network, effort=...) -> Prices``; its
@@ -151,9 +157,10 @@ class _Run:
     """The state of one solve; every step leaves it consistent and never raises the objective."""
 
     def __init__(self, rows, alpha, pricing, options, network):
-        self.rows, self.alpha, self.pricing, self.options = rows, alpha, pricing, options
-        self.fast = rows.with_dtype(options.dtype)
-        self.state = _State.of(rows, network, alpha)
+        self.alpha, self.pricing, self.options = alpha, pricing, options
+        # Objectives and certificates are always taken in double precision.
+        self.rows, self.fast = rows.with_dtype(np.float64), rows.with_dtype(options.dtype)
+        self.state = _State.of(self.rows, network, alpha)
         self.history = {"objective": [], "dual_gap": [], "n_neurons": [], "violation": []}
         self.prices = self.certificate = self.complete = None
         self.effort = options.round_effort

@@ -11,6 +11,9 @@ from scipy.optimize import minimize
 
 from sklearn_convexnn.core.network import Network
 
+# Pairs of vectors that L-BFGS may remember; matters for very many columns only.
+_HISTORY_BYTES = 256 << 20
+
 
 def slide(rows, network, alpha, *, max_iter, width=0.0):
     """L-BFGS on the weight-decay form of (P): all directions, output weights and the intercept.
@@ -38,7 +41,13 @@ def slide(rows, network, alpha, *, max_iter, width=0.0):
         return value + 0.5 * alpha * (theta[:end_C] @ theta[:end_C]), gradient
 
     start = np.concatenate([U.ravel(), C.ravel(), network.b0])
-    options = {"maxiter": max_iter, "maxfun": 2 * max_iter + 20, "ftol": 1e-12, "gtol": 0.0}
+    options = {
+        "maxiter": max_iter,
+        "maxfun": 2 * max_iter + 20,
+        "maxcor": int(np.clip(_HISTORY_BYTES // (16 * len(start)), 3, 10)),
+        "ftol": 1e-12,
+        "gtol": 0.0,
+    }
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
     return Network.from_factors(*(part.copy() for part in parts(found.x)))
 

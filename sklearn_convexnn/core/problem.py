@@ -17,6 +17,9 @@ from sklearn_convexnn.core.losses import get_loss
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.rows import RowPass
 
+# Squares of targets and their sums must be finite.
+_LARGEST_TARGET = 1e150
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -48,8 +51,10 @@ class Problem:
         ``||[coefs[0][:, j], intercepts[0][j]]|| = ||coefs[1][j]||`` for every neuron j: the sum of
         squares of these weights is twice the penalty of (P).
         """
-        C = network.C * (self.rows.scale * self.y_scale)
-        U, C = Network(network.U, C, network.b0).balanced()
+        U, C = network.balanced()
+        # In the user's units a neuron is longer by this factor, half of it in each layer.
+        root = np.sqrt(self.rows.scale) * np.sqrt(self.y_scale)
+        U, C = root * U, root * C
         d = self.rows.X.shape[1]
         dtype = self.rows.X.dtype
         biases = U[:, d] if self.rows.intercept else np.zeros(len(U))
@@ -98,8 +103,7 @@ def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
     weights = weights / weights.sum()
     y_shift, y_scale = np.zeros(Y.shape[1]), 1.0
     if loss == "squared_error":
-        y_shift, y_scale = _target_units(Y, weights, intercept)
-        Y = (Y - y_shift) / y_scale
+        Y, y_shift, y_scale = _standardised(Y, weights, intercept)
     rows = RowPass(
         X,
         Y,
@@ -111,13 +115,20 @@ def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
     return Problem(rows, y_shift, y_scale)
 
 
-def _target_units(Y, weights, intercept):
+def _standardised(Y, weights, intercept):
+    """Targets in working units, their shift and their scale."""
     shift = weights @ Y if intercept else np.zeros(Y.shape[1])
     size = np.abs(Y - shift).max()
-    # A target that is constant up to rounding has nothing to be scaled by.
+    if size > _LARGEST_TARGET:
+        raise ValueError(
+            f"Targets up to {size:.1e} overflow when squared: scale y to a size below "
+            f"{_LARGEST_TARGET:g}."
+        )
+    # What is constant up to rounding has no scale and no residual.
     if size <= 8 * np.finfo(float).eps * np.abs(Y).max():
-        return shift, 1.0
-    return shift, float(size * np.sqrt(weights @ np.sum(((Y - shift) / size) ** 2, axis=1)))
+        return np.zeros_like(Y), shift, 1.0
+    scale = float(size * np.sqrt(weights @ np.sum(((Y - shift) / size) ** 2, axis=1)))
+    return (Y - shift) / scale, shift, scale
 
 
 def _row_scale(X, weights, intercept):
@@ -136,7 +147,7 @@ def _row_scale(X, weights, intercept):
         else:
             squares = np.einsum("ij,ij->i", block, block)
         total += weights[start : start + step] @ squares
-    return float(1.0 / (largest * np.sqrt(total + intercept / largest**2)))
+    return float(1.0 / (largest * np.sqrt(total + (intercept / largest) ** 2)))
 
 
 # ---------------------------------------------------------------------- repeated rows and their

@@ -100,9 +100,12 @@ class RowPass:
 
     def _blocks(self, width):
         """Slices of rows whose (rows x width) block has about ``block_bytes``."""
-        # A sparse product has a fixed cost per call worth many dense rows: longer blocks.
-        budget = self.block_bytes * (16 if self.sparse else 1)
-        rows = max(64, budget // (self.dtype.itemsize * max(width, self.X.shape[1], 1)))
+        if self.sparse:
+            # Each block costs a pass over all columns of the gradient: few long blocks.
+            rows = 16 * self.block_bytes // (self.dtype.itemsize * max(width, 1))
+        else:
+            rows = self.block_bytes // (self.dtype.itemsize * max(width, self.X.shape[1], 1))
+        rows = max(rows, 64)
         for start in range(0, self.n_rows, rows):
             yield slice(start, min(start + rows, self.n_rows))
 
@@ -263,9 +266,9 @@ class RowPass:
                 B = rows[inside].toarray() if self.sparse else rows[inside]
                 if self.intercept:
                     B = np.column_stack([B, np.ones(len(B), dtype=self.dtype)])
+                B = (B * self.scale).astype(self.dtype)  # before squaring: units may be extreme
                 K[j] += (B * (-T[inside, j] / (2 * width))[:, None]).T @ B
             T *= slope
             self._pull_back(rows, T, G)
         G *= self.scale
-        K *= self.scale**2
         return G, K

@@ -10,7 +10,10 @@ from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing
 # alpha="scale" is this fraction of alpha_max over the square root of the number of distinct rows:
 # the level at which the dual constraints stop resolving the noise of n samples.  The constant was
 # measured on thirteen tabular data sets (see the table in doc/choosing_alpha.rst).
-SCALE_FRACTION = 0.2
+SCALE_FRACTION = 0.1
+
+# Below this tolerance the rounds are thorough even if no duality gap is asked for.
+LEAST_LIGHT_TOL = 1e-4
 
 
 def make_pricing(rows, rng):
@@ -39,33 +42,23 @@ def scale_alpha(rows, alpha_max):
 def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     """Light rounds to reach a good objective; thorough ones to close the gap.
 
-    Progress is measured in fractions of the objective that single precision resolves with ease; the
-    duality gap needs more neurons on their kinks, sharper pricing and double precision.
+    A decrease of some percent in a round shows in single precision and needs little of anything;
+    the duality gap needs neurons on their kinks, sharpened pricing and double precision.
     """
     goals = {"tol": tol, "gap_tol": gap_tol, "max_iter": max_iter, "max_neurons": max_neurons}
-    # The largest entry of a row in working units is about 1, but its factors could overflow.
-    single = 1e-15 < rows.scale < 1e15 and tol >= 1e-5
-    if gap_tol is None:
-        return Options(
-            **goals,
-            dtype=np.float32 if single else rows.dtype,
-            first_neurons=40,
-            new_neurons=20,
-            slide_iter=40,
-            first_width=3e-2,
-            refit_iter=30,
-            round_effort=0,
-            confirm_effort=1,
-        )
+    if gap_tol is not None or tol < LEAST_LIGHT_TOL:
+        return Options(**goals)
     return Options(
         **goals,
-        dtype=rows.dtype,
-        first_neurons=100,
-        new_neurons=40,
-        first_width=1e-2,
-        refit_iter=400,
-        round_effort=1,
-        confirm_effort=3,
+        first_neurons=40,
+        new_neurons=20,
+        slide_iter=40,
+        refit_iter=30,
+        first_width=0.1,
+        round_effort=0,
+        confirm_effort=1,
+        # Entries of rows in extreme units would overflow before they are scaled.
+        dtype=np.float32 if 1e-15 < rows.scale < 1e15 else np.float64,
     )
 
 
