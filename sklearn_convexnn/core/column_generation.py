@@ -35,6 +35,10 @@ class Status(Enum):
     INTERRUPTED = "Interrupted by the user; the network of the last complete round was kept."
 
 
+# Relative gap below which every round prices as thoroughly as a confirmation.
+_LAST_DIGITS = 1e-3
+
+
 @dataclass(frozen=True)
 class Options:
     """Goals and effort of a solve; the defaults are those of a thorough one."""
@@ -51,6 +55,11 @@ class Options:
     # Iterations of a slide and of a refit.
     slide_iter: int = 60
     refit_iter: int = 400
+    # Of a refit: optimality relative to alpha, whether it uses Newton's method for every loss, and
+    # whether it also gets the directions as they were before the slide.
+    refit_tol: float = 1e-4
+    newton: bool = True
+    keep_columns: bool = True
     # Smoothing of the kinks in the slides, shrinking from round to round.
     first_width: float = 0.2
     width_decay: float = 0.7
@@ -58,7 +67,7 @@ class Options:
     # Effort of the pricing in a round and before a stop.
     round_effort: int = 1
     confirm_effort: int = 3
-    # Precision of slides, refits and pricing.
+    # Precision of slides and refits.
     dtype: type = np.float64
     # Bytes that the hidden activations of all rows may take in a refit.
     memory: int = 256 << 20
@@ -160,10 +169,13 @@ class _Run:
         self.alpha, self.pricing, self.options = alpha, pricing, options
         # Objectives and certificates are always taken in double precision.
         self.rows, self.fast = rows.with_dtype(np.float64), rows.with_dtype(options.dtype)
+        if self._too_large(network):  # a start from elsewhere
+            network = self._refitted(self.rows, network)
         self.state = _State.of(self.rows, network, alpha)
         self.history = {"objective": [], "dual_gap": [], "n_neurons": [], "violation": []}
         self.prices = self.certificate = self.complete = None
         self.effort = options.round_effort
+        self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective
 
     # ------------------------------------------------------------------ steps
@@ -173,7 +185,7 @@ class _Run:
         state, rows = self.state, self.rows
         if prices is None:
             effort = self.effort if effort is None else effort
-            prices = self.pricing(self.fast, state.residual(rows), state.network, effort=effort)
+            prices = self.pricing(rows, state.residual(rows), state.network, effort=effort)
         self.prices = prices
         self.certificate = certify(
             rows,
@@ -187,9 +199,13 @@ class _Run:
     def improve(self, n_iter):
         """Add the priced directions, slide, refit; keep what came out only if it is better."""
         options, before = self.options, self.state.objective
+        self.caution = max(1.0, 0.7 * self.caution)
         extended = self._extended()
         width = max(options.first_width * options.width_decay ** (n_iter - 1), options.last_width)
         slid = slide(self.fast, extended, self.alpha, max_iter=options.slide_iter, width=width)
+        if options.keep_columns:
+            # The slide moves directions off the kinks they were priced on: offer both to the refit.
+            slid = slid.extended(extended.U, np.zeros_like(extended.C))
         self._accept(self._refitted(self.fast, slid))
         if self.state.objective >= before:
             # Over fixed directions the problem is convex: this cannot fail but by its tolerance.
@@ -199,18 +215,23 @@ class _Run:
     def confirm(self, status):
         """Tight refit and thorough pricing before a stop: the status if that bears it out."""
         options, gap_before = self.options, self.certificate.relative_gap
-        self._accept(self._refitted(self.rows, self.state.network, tol=1e-6, effort=4))
+        self._accept(self._refitted(self.rows, self.state.network, effort=4))
         self.price(effort=options.confirm_effort)
         self.record(replace=True)
         gap = self.certificate.relative_gap
-        if status is Status.GAP and gap > self._gap_goal():
+        if gap <= self._gap_goal():
+            return Status.GAP
+        if status is Status.GAP:
             status = Status.PROGRESS if self._no_progress() else None
         if status is Status.PROGRESS and gap > max(2.0 * gap_before, 10.0 * options.tol):
             # Little progress is no sign of convergence where the search had overlooked neurons; a
             # round seldom gains more than a tenth of the gap.
             status = None
         if status is None:
-            self.effort = min(self.effort + 1, options.confirm_effort)
+            # The costliest search in every round is for the last digits.
+            highest = options.confirm_effort - (gap > _LAST_DIGITS)
+            self.effort = max(self.effort, min(self.effort + 1, highest))
+            self.caution = 10.0 if gap > 10.0 * gap_before else max(1.0, gap / gap_before)
         return status
 
     def restore(self):
@@ -223,7 +244,7 @@ class _Run:
     def why_stop(self, n_iter):
         """A status if the solve should stop here, else None."""
         options = self.options
-        if self.certificate.relative_gap <= self._gap_goal():
+        if self.certificate.relative_gap * self.caution <= self._gap_goal():
             return Status.GAP
         if self._no_progress():
             return Status.PROGRESS
@@ -262,19 +283,28 @@ class _Run:
             )
         elif self.prices.largest > self.alpha:
             residual = self.state.residual(self.rows)
-            found = self.pricing.seeds(self.fast, residual, options.first_neurons)
+            found = self.pricing.seeds(self.rows, residual, options.first_neurons)
         else:
             return network
         size = 0.1 * np.median(network.sizes) if network.n_neurons else 1e-3
         return network.extended(found.directions, size * found.values / found.norms[:, None])
 
-    def _refitted(self, rows, network, *, tol=1e-4, effort=1):
+    def _refitted(self, rows, network, *, effort=1):
         options = self.options
-        settings = {"max_iter": effort * options.refit_iter, "tol": tol, "memory": options.memory}
+        settings = {
+            "max_iter": effort * options.refit_iter,
+            "tol": options.refit_tol / effort**2,
+            "newton": options.newton,
+            "memory": options.memory,
+        }
         network = refit(rows, network.merged(), self.alpha, **settings)
-        if options.max_neurons is not None and network.n_neurons > options.max_neurons:
+        if self._too_large(network):
             network = refit(rows, network.largest(options.max_neurons), self.alpha, **settings)
         return network
+
+    def _too_large(self, network):
+        limit = self.options.max_neurons
+        return limit is not None and network.n_neurons > limit
 
     def _accept(self, network):
         state = _State.of(self.rows, network, self.alpha)

@@ -40,9 +40,13 @@ class Loss:
         """Both at once, for losses that share work between them."""
         return self.value(Y, Z), self.gradient(Y, Z)
 
+    def hessian(self, Y, Z):
+        """Second derivative of every row, shape (n, C, C)."""
+        raise NotImplementedError
+
     def mean_hessian(self, Y, Z, weights):
         """Weighted sum over rows of the second derivatives, shape (C, C)."""
-        raise NotImplementedError
+        return np.einsum("i,icd->cd", weights, self.hessian(Y, Z))
 
     def smoothness(self):
         """Lipschitz constant of :meth:`gradient`: an upper bound on the second derivative."""
@@ -82,8 +86,9 @@ class SquaredError(Loss):
         D = Z - Y
         return 0.5 * np.einsum("ij,ij->i", D, D), D
 
-    def mean_hessian(self, Y, Z, weights):
-        return weights.sum() * np.eye(Z.shape[1])
+    def hessian(self, Y, Z):
+        n, C = Z.shape
+        return np.broadcast_to(np.eye(C), (n, C, C))
 
     def smoothness(self):
         return 1.0
@@ -122,8 +127,8 @@ class BinaryLogLoss(Loss):
         gradient = np.where(positive > 0, 1.0, decay) / (1.0 + decay) - Y
         return value.sum(axis=1), gradient
 
-    def mean_hessian(self, Y, Z, weights):
-        return np.atleast_2d(weights @ (expit(Z) * expit(-Z)))
+    def hessian(self, Y, Z):
+        return (expit(Z) * expit(-Z))[:, :, None]
 
     def smoothness(self):
         return 0.25
@@ -153,7 +158,7 @@ class MultinomialLogLoss(Loss):
 
     def value_and_gradient(self, Y, Z):
         # One row per class: NumPy reduces along the long axis several times faster.
-        P = np.ascontiguousarray(Z.T)
+        P = np.array(Z.T, order="C")
         largest = P.max(axis=0)
         P -= largest
         np.exp(P, out=P)
@@ -162,7 +167,12 @@ class MultinomialLogLoss(Loss):
         value = np.log(total) + largest - np.einsum("ij,ij->i", Y, Z)
         return value, P.T - Y
 
+    def hessian(self, Y, Z):
+        P = self.gradient(Y, Z) + Y
+        return P[:, :, None] * np.eye(Z.shape[1]) - P[:, :, None] * P[:, None, :]
+
     def mean_hessian(self, Y, Z, weights):
+        # Without the (n, C, C) array: this one is called for all rows.
         P = self.gradient(Y, Z) + Y
         weighted = weights[:, None] * P
         return np.diag(weighted.sum(axis=0)) - weighted.T @ P

@@ -12,8 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Relative widths of the parabolas through which `sharpen` approaches the kinks.
-SHARPEN_WIDTHS = (0.3, 0.1, 0.03, 0.01, 2e-3)
+# Relative widths of the parabolas through which `sharpen` approaches the kinks: a few steps to
+# find good neurons, steps by less than a factor of two to find nearly every violated constraint,
+# and down to rounding for the prices that a certificate rests on.
+COARSE_WIDTHS = (0.3, 0.1, 0.03, 0.01, 2e-3)
+FINE_WIDTHS = tuple(np.geomspace(0.5, 1e-3, 14))
+LAST_WIDTHS = tuple(np.geomspace(1e-3, 1e-6, 12))
 
 # `sharpen` solves one p x p system per candidate; beyond this p plain ascent has to do.
 MAX_CURVATURE_COLUMNS = 400
@@ -103,8 +107,14 @@ def _sharpen_batch(rows, R, prices, widths):
     U, V, best = (part.copy() for part in prices)
     position, Q = U, normalise(V)
     identity = np.eye(U.shape[1])
+    previous = widths[0]
     for width in widths:
-        G, K = rows.smooth_ascent(position, Q, R, width)
+        # A row on its kink sits at a fixed fraction of the width.  While the width shrinks slowly
+        # it has to stay in the band of the step before, or the step would take it for a free row;
+        # after a long step the prediction is worth nothing.
+        band = previous if previous < 2 * width else width
+        G, K = rows.smooth_ascent(position, Q, R, width, band)
+        previous = width
         multiplier = np.einsum("jp,jp->j", G, position)
         multiplier = np.maximum(multiplier, 1e-3 * np.linalg.norm(G, axis=1)) + np.finfo(float).tiny
         target = G + np.einsum("jpq,jq->jp", K, position)
@@ -125,31 +135,46 @@ def joined(*found):
     return Prices(U[order], V[order], norms[order])
 
 
+def repriced(rows, R, prices):
+    """The same directions with prices in the precision of ``rows``."""
+    V = rows.prices(prices.directions, R)
+    return joined(Prices(prices.directions, V, np.linalg.norm(V, axis=1)))
+
+
 class SearchPricing:
     """Local search from random directions and the present neurons, with an effort from 0 to 3.
 
     Starts are drawn on the sphere, so they depend neither on the number nor on the order of rows.
-    Effort 0 is plain ascent from ``n_starts`` directions, enough to find new neurons; every further
-    level doubles the starts and sharpens more of what they found, level 3 nearly all.  At a network
-    that was optimised far, ascent alone misses violations a hundred times the ones it reports.
+    Effort 0 is plain ascent from a few directions, enough to find new neurons; from effort 1 on
+    ever more of what it found is sharpened, at effort 3 nearly all and in small steps.  At a
+    network that was optimised far, ascent alone misses violations a hundred times the ones it
+    reports.  The search runs in ``dtype``; what it returns is priced in that of the rows.
     """
 
     kind = "estimated"
-    sharpened = (0, 24, 96, np.inf)
+    ascents = (64, 128, 256, 256)
+    sharpened = (0, 32, 96, np.inf)
+    n_last = 24
 
-    def __init__(self, rng, *, n_starts=64, widths=SHARPEN_WIDTHS):
-        self.rng, self.n_starts, self.widths = rng, n_starts, widths
+    def __init__(self, rng, *, dtype=np.float64):
+        self.rng, self.dtype = rng, dtype
 
     def __call__(self, rows, R, network, *, effort):
-        starts = random_starts(self.rng, self.n_starts << effort, rows.n_columns)
+        fast = rows.with_dtype(self.dtype)
+        starts = random_starts(self.rng, self.ascents[effort], rows.n_columns)
         starts = np.concatenate([starts, network.U])
-        found = local_ascent(rows, R, starts, sweeps=5 if effort == 0 else 10)
-        if effort == 0 or rows.n_columns > MAX_CURVATURE_COLUMNS:
-            return found
-        best = select_diverse(
-            found, self.sharpened[effort], max_cosine=0.98 if effort < 3 else 0.999
-        )
-        return joined(sharpen(rows, R, best, widths=self.widths), found)
+        found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10)
+        if effort > 0 and rows.n_columns <= MAX_CURVATURE_COLUMNS:
+            thorough = effort == 3
+            best = select_diverse(
+                found, self.sharpened[effort], max_cosine=0.999 if thorough else 0.98
+            )
+            sharp = sharpen(fast, R, best, widths=FINE_WIDTHS if thorough else COARSE_WIDTHS)
+            if thorough:
+                best = select_diverse(sharp, self.n_last, max_cosine=0.999)
+                sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS))
+            found = joined(sharp, found)
+        return repriced(rows, R, found)
 
     def seeds(self, rows, R, count):
         """Varied directions to begin with, one sweep from where they were drawn.
@@ -158,33 +183,53 @@ class SearchPricing:
         descent with a handful of neurons.
         """
         starts = random_starts(self.rng, 4 * count, rows.n_columns)
-        found = local_ascent(rows, R, starts, sweeps=1)
+        found = local_ascent(rows.with_dtype(self.dtype), R, starts, sweeps=1)
         return select_diverse(found, count, max_cosine=0.9)
 
 
+def plane_basis(rows):
+    """An orthonormal basis of the span of the rows, (p, 1) or (p, 2); None if it is larger."""
+    p = rows.n_columns
+    if p <= 2:
+        return np.eye(p)
+    # A few rows settle it for nearly all data.
+    if p > MAX_CURVATURE_COLUMNS or _rank(rows.dense(slice(0, 16)))[0] > 2:
+        return None
+    rank, basis = _rank(rows.dense())
+    return basis[:, : max(rank, 1)] if rank <= 2 else None
+
+
+def _rank(X):
+    """Numerical rank and right singular vectors (p, p)."""
+    _, lengths, basis = np.linalg.svd(X.T @ X)
+    # Squares of singular values: the rounding of the products is the limit.
+    limit = 16 * len(lengths) * np.finfo(float).eps * max(lengths[0], np.finfo(float).tiny)
+    return int(np.sum(lengths > limit)), basis.T
+
+
 class PlanePricing:
-    """Every activation pattern of rows in one or two columns: the exact largest price.
+    """Every activation pattern of rows of rank 1 or 2: the exact largest price.
 
     In the plane the lines ``x_i^T u = 0`` cut the circle of directions into at most 2n arcs; on an
     arc the activations are linear, ``R^T (X u)_+ = G u`` with ``G = R^T D X``, and the largest
-    ``||G u||`` is at the top right singular vector of ``G`` if that lies on the arc, else at an
-    end.
+    ``||G u||`` is at the top right singular vector of ``G`` if it lies on the arc, else at an end.
     """
 
     kind = "exact"
 
-    def __init__(self, n_kept=1000):
-        self.n_kept = n_kept
+    def __init__(self, basis=None, n_kept=1000):
+        self.basis, self.n_kept = basis, n_kept
 
     def __call__(self, rows, R, network, *, effort):
-        rows = rows.with_dtype(np.float64)  # an exact certificate is not exact in single precision
-        if rows.n_columns == 1:
+        rows = rows.with_dtype(np.float64)  # in single precision no certificate is exact
+        basis = np.eye(rows.n_columns) if self.basis is None else self.basis
+        if basis.shape[1] == 1:
             U = np.array([[1.0], [-1.0]])
         else:
-            U = _best_on_arcs(rows.dense(), R, self.n_kept)
+            U = _best_on_arcs(rows.dense() @ basis, R, self.n_kept)
+        U = U @ basis.T
         V = rows.prices(U, R)
-        norms = np.linalg.norm(V, axis=1)
-        return joined(Prices(U, V, norms))
+        return joined(Prices(U, V, np.linalg.norm(V, axis=1)))
 
     def seeds(self, rows, R, count):
         """The best directions: there are few to choose from."""
@@ -197,22 +242,23 @@ def _best_on_arcs(X, R, count):
     # Row i is active for directions less than a quarter turn from its own.
     borders = np.mod(np.concatenate([angle - np.pi / 2, angle + np.pi / 2]), 2 * np.pi)
     order = np.argsort(borders, kind="stable")
-    borders = borders[order]
+    # Begin in the middle of the widest arc: there the active rows are beyond doubt, while borders
+    # of parallel rows may differ by rounding.
+    gaps = np.diff(borders[order], append=borders[order[0]] + 2 * np.pi)
+    widest = int(np.argmax(gaps))
+    begin = borders[order[widest]] + 0.5 * gaps[widest]
+    order = np.roll(order, -(widest + 1))
+    borders, gaps = borders[order], np.roll(gaps, -(widest + 1))
     products = R[:, :, None] * X[:, None, :]
     changes = np.concatenate([products, -products])[order]
-    active = np.cos(borders[0] - angle) > 0
-    # Just before the first border: rows that turn active at it are not yet active.
-    turning = order[borders == borders[0]]
-    active[turning[turning < len(X)]] = False
-    active[turning[turning >= len(X)] - len(X)] = True
+    active = np.cos(begin - angle) > 0
     G = products[active].sum(axis=0) + np.cumsum(changes, axis=0)
-    ends = np.append(borders[1:], borders[0] + 2 * np.pi)
     H = np.einsum("kcp,kcq->kpq", G, G)
     top = 0.5 * np.arctan2(2 * H[:, 0, 1], H[:, 0, 0] - H[:, 1, 1])
     angles, values = [borders], [np.linalg.norm(_times_direction(G, borders), axis=1)]
     for candidate in (top, top + np.pi):
         offset = np.mod(candidate - borders, 2 * np.pi)
-        inside = offset <= ends - borders
+        inside = offset <= gaps
         angles.append(candidate[inside])
         values.append(np.linalg.norm(_times_direction(G[inside], candidate[inside]), axis=1))
     angles, values = np.concatenate(angles), np.concatenate(values)

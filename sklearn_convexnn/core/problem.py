@@ -183,7 +183,8 @@ def _same_as_previous(X, Y, suspects):
 def row_hashes(X, salt=0):
     """A 64-bit integer for each row that depends on its values alone, equal for dense and sparse.
 
-    The sum over the entries of a mix of (bits of the value, column); zeros add nothing.
+    The sum over the entries of a mix of (bits of the value, column); zeros add nothing.  The bits
+    are mixed before they meet their column: those of a small integer are nearly all zero.
     """
     n, d = X.shape
     multipliers = _mix(np.arange(1, d + 1, dtype=np.uint64) + np.uint64(salt << 32)) | np.uint64(1)
@@ -192,11 +193,11 @@ def row_hashes(X, salt=0):
     for start in range(0, n, step):
         block = X[start : start + step]
         if sparse.issparse(block):
-            terms = _mix(_bits(block.data) * multipliers[block.indices])
+            terms = _mix(_mix(_bits(block.data)) * multipliers[block.indices])
             sums = np.concatenate([[np.uint64(0)], np.cumsum(terms, dtype=np.uint64)])
             hashes[start : start + step] = sums[block.indptr[1:]] - sums[block.indptr[:-1]]
         else:
-            terms = _mix(_bits(block) * multipliers)
+            terms = _mix(_mix(_bits(block)) * multipliers)
             hashes[start : start + step] = terms.sum(axis=1, dtype=np.uint64)
     return hashes
 

@@ -18,6 +18,8 @@ from scipy import sparse
 
 # One block of hidden activations; about half of a core's second-level cache.
 _BLOCK_BYTES = 1 << 19
+# Up to this length of a row the outer products of a block are formed together.
+_OUTER_COLUMNS = 64
 
 
 def relu(H):
@@ -148,11 +150,35 @@ class RowPass:
             rows = self._rows(block)
             yield block, rows, self._preactivations(rows, W, bias)
 
-    def dense(self):
-        """The scaled rows with their constant, (n, p) in float64; for few columns."""
-        X = self.X.toarray() if self.sparse else self.X
-        parts = [X, np.ones((self.n_rows, 1))] if self.intercept else [X]
+    def dense(self, block=slice(None)):
+        """The scaled rows with their constant, (n, p) in float64; for few columns or rows."""
+        X = self.X[block]
+        X = X.toarray() if self.sparse else X
+        parts = [X, np.ones((len(X), 1))] if self.intercept else [X]
         return self.scale * np.concatenate(parts, axis=1).astype(np.float64)
+
+    def _add_curvature(self, rows, bending, K):
+        """``K[j] += sum_i bending[i, j] x_i x_i^T`` for few rows i in each column j."""
+        p = K.shape[1]
+        if p <= _OUTER_COLUMNS:
+            # All outer products at once: many more operations, in one matrix product.
+            X = self._scaled(rows)
+            upper, lower = np.triu_indices(p)
+            half = bending.T @ (X[:, upper] * X[:, lower])
+            K[:, upper, lower] += half
+            K[:, lower, upper] = K[:, upper, lower]
+            return
+        for j in np.flatnonzero(bending.any(axis=0)):
+            inside = np.flatnonzero(bending[:, j])
+            X = self._scaled(rows[inside])
+            K[j] += (X * bending[inside, j, None]).T @ X
+
+    def _scaled(self, rows):
+        """Rows with their constant, dense and scaled: before squaring, units may be extreme."""
+        X = rows.toarray() if self.sparse else rows
+        if self.intercept:
+            X = np.column_stack([X, np.ones(len(X), dtype=self.dtype)])
+        return (X * self.scale).astype(self.dtype)
 
     # ------------------------------------------------------------------ forward
 
@@ -246,28 +272,25 @@ class RowPass:
         G *= self.scale
         return V, G
 
-    def smooth_ascent(self, U, Q, R, width):
+    def smooth_ascent(self, U, Q, R, width, band):
         """Ascent direction (m, p) and curvature (m, p, p) of a concave minorant of the price.
 
         Along ``<q_j, R^T (X u)_+> = sum_i r_i (x_i^T u)_+`` a row with ``r_i > 0`` bends upwards
         and its tangent stays below it; a row with ``r_i < 0`` bends downwards at its kink, where
         maxima sit, and is smoothed over ``|x_i^T u| <= width`` (:func:`smooth_relu`).  The
-        curvature is that of the rows inside the band: ``sum_i |r_i| / (2 width) x_i x_i^T``.
+        curvature is that of the rows in the band ``|x_i^T u| < band``:
+        ``sum_i |r_i| / (2 width) x_i x_i^T``.  Where ``band`` is wider than ``width`` the rows
+        between keep the parabola of the inner ones.
         """
         R, Q = R.astype(self.dtype), Q.astype(self.dtype)
         m, p = U.shape
         G, K = np.zeros((m, p)), np.zeros((m, p, p))
         for block, rows, H in self._forward_blocks(U):
             T = R[block] @ Q.T
-            bends = (np.abs(H) < width) & (T < 0)
+            bends = (np.abs(H) < band) & (T < 0)
+            bending = np.where(bends, T / (-2 * width), 0).astype(self.dtype)
+            self._add_curvature(rows, bending, K)
             slope = np.where(bends, H / (2 * width) + 0.5, H > 0).astype(self.dtype)
-            for j in np.flatnonzero(bends.any(axis=0)):
-                inside = np.flatnonzero(bends[:, j])
-                B = rows[inside].toarray() if self.sparse else rows[inside]
-                if self.intercept:
-                    B = np.column_stack([B, np.ones(len(B), dtype=self.dtype)])
-                B = (B * self.scale).astype(self.dtype)  # before squaring: units may be extreme
-                K[j] += (B * (-T[inside, j] / (2 * width))[:, None]).T @ B
             T *= slope
             self._pull_back(rows, T, G)
         G *= self.scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.column_generation import Options, constant_network, solve
-from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing
+from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing, plane_basis
 
 # alpha="scale" is this fraction of alpha_max over the square root of the number of distinct rows:
 # the level at which the dual constraints stop resolving the noise of n samples.  The constant was
@@ -14,11 +14,19 @@ SCALE_FRACTION = 0.1
 
 # Below this tolerance the rounds are thorough even if no duality gap is asked for.
 LEAST_LIGHT_TOL = 1e-4
+# Down to this relative duality gap slides and refits in single precision are accurate enough.
+LEAST_SINGLE_GAP = 1e-3
 
 
 def make_pricing(rows, rng):
     """Exact pricing where that is cheap, local search otherwise."""
-    return PlanePricing() if rows.n_columns <= 2 else SearchPricing(rng)
+    basis = plane_basis(rows)
+    return SearchPricing(rng, dtype=fast_dtype(rows)) if basis is None else PlanePricing(basis)
+
+
+def fast_dtype(rows):
+    """Single precision, unless entries in extreme units would overflow before they are scaled."""
+    return np.float32 if 1e-15 < rows.scale < 1e15 else np.float64
 
 
 def price_constant(rows, pricing):
@@ -47,7 +55,12 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     """
     goals = {"tol": tol, "gap_tol": gap_tol, "max_iter": max_iter, "max_neurons": max_neurons}
     if gap_tol is not None or tol < LEAST_LIGHT_TOL:
-        return Options(**goals)
+        goal = tol if gap_tol is None else gap_tol
+        return Options(
+            **goals,
+            refit_tol=min(1e-4, 0.1 * goal),
+            dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
+        )
     return Options(
         **goals,
         first_neurons=40,
@@ -57,8 +70,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
         first_width=0.1,
         round_effort=0,
         confirm_effort=1,
-        # Entries of rows in extreme units would overflow before they are scaled.
-        dtype=np.float32 if 1e-15 < rows.scale < 1e15 else np.float64,
+        dtype=fast_dtype(rows),
     )
 
 
