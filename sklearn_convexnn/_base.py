@@ -48,8 +48,8 @@ def class_weights(class_weight, y, weights):
         if unknown:
             raise ValueError(f"class_weight has classes that are not in y: {unknown}.")
     of_class = compute_class_weight(class_weight, classes=classes, y=y, sample_weight=weights)
-    if np.any(of_class < 0):
-        raise ValueError("class_weight must be non-negative.")
+    if not np.all(np.isfinite(of_class) & (of_class >= 0)):
+        raise ValueError("class_weight must be finite and non-negative.")
     return of_class[index]
 
 

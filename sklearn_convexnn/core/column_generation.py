@@ -37,6 +37,8 @@ class Status(Enum):
 
 # Relative gap below which every round prices as thoroughly as a confirmation.
 _LAST_DIGITS = 1e-3
+# Networks up to this size are offered twice to a refit, before and after the slide.
+_MOST_KEPT = 250
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ class _Run:
         extended = self._extended()
         width = max(options.first_width * options.width_decay ** (n_iter - 1), options.last_width)
         slid = slide(self.fast, extended, self.alpha, max_iter=options.slide_iter, width=width)
-        if options.keep_columns:
+        if options.keep_columns and extended.n_neurons <= _MOST_KEPT:
             # The slide moves directions off the kinks they were priced on: offer both to the refit.
             slid = slid.extended(extended.U, np.zeros_like(extended.C))
         self._accept(self._refitted(self.fast, slid))
@@ -223,14 +225,16 @@ class _Run:
             return Status.GAP
         if status is Status.GAP:
             status = Status.PROGRESS if self._no_progress() else None
-        if status is Status.PROGRESS and gap > max(2.0 * gap_before, 10.0 * options.tol):
+        # The costliest search in every round is for the last digits.
+        costly = options.confirm_effort > 1 and gap > _LAST_DIGITS
+        effort = max(self.effort, min(self.effort + 1, options.confirm_effort - costly))
+        overlooked = gap > max(2.0 * gap_before, 10.0 * options.tol)
+        if status is Status.PROGRESS and overlooked and effort > self.effort:
             # Little progress is no sign of convergence where the search had overlooked neurons; a
             # round seldom gains more than a tenth of the gap.
             status = None
         if status is None:
-            # The costliest search in every round is for the last digits.
-            highest = options.confirm_effort - (gap > _LAST_DIGITS)
-            self.effort = max(self.effort, min(self.effort + 1, highest))
+            self.effort = effort
             self.caution = 10.0 if gap > 10.0 * gap_before else max(1.0, gap / gap_before)
         return status
 

@@ -35,9 +35,9 @@ def price_constant(rows, pricing):
     Z = np.broadcast_to(network.b0, rows.Y.shape)
     R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
     prices = pricing(rows, R, network, effort=1)
-    # A residual that is zero up to rounding: the constant fits exactly.
-    noise = 64 * np.finfo(float).eps * max(1.0, float(np.abs(rows.Y).max()))
-    if np.abs(R).sum() <= noise:
+    # Prices that are zero up to rounding: no function of the rows fits better than the constant.
+    noise = 64 * np.finfo(float).eps * (np.abs(R).sum() + np.abs(rows.Y).max())
+    if prices.largest <= noise:
         prices = prices._replace(norms=np.zeros_like(prices.norms))
     return prices
 
@@ -67,6 +67,8 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
         new_neurons=20,
         slide_iter=40,
         refit_iter=30,
+        newton=False,
+        keep_columns=False,
         first_width=0.1,
         round_effort=0,
         confirm_effort=1,

@@ -1,0 +1,78 @@
+"""What the test files share: the small data sets, and reproducible property tests."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.load_profile("repeatable")
+
+
+def make_rows(n, d=3, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def make_signal(X):
+    """A smooth non-linear function of at least two columns."""
+    return np.abs(X[:, 0]) - np.tanh(2 * X[:, 1]) + 0.5 * X[:, 0] * X[:, 1]
+
+
+def make_case(kind, n=40, d=3, seed=0):
+    """Estimator class and read-only rows and targets of one kind of problem."""
+    X = make_rows(n, d, seed)
+    noise = 0.1 * np.random.default_rng(seed + 100).standard_normal((n, 2))
+    signal = make_signal(X)[:, None] + noise
+    if kind == "regression":
+        Estimator, y = ConvexReLURegressor, signal[:, 0]
+    elif kind == "multioutput":
+        Estimator, y = ConvexReLURegressor, np.column_stack([signal[:, 0], X[:, 0] - signal[:, 1]])
+    elif kind == "binary":
+        Estimator, y = ConvexReLUClassifier, np.where(signal[:, 0] > 0.5, "yes", "no")
+    elif kind == "multiclass":
+        Estimator, y = ConvexReLUClassifier, np.digitize(signal[:, 0], [0, 1]) + 5
+    else:
+        raise ValueError(kind)
+    X.flags.writeable = y.flags.writeable = False
+    return SimpleNamespace(kind=kind, Estimator=Estimator, X=X, y=y)
+
+
+@pytest.fixture(params=["regression", "multioutput", "binary", "multiclass"])
+def case(request):
+    """Every kind of problem: ``case.Estimator``, ``case.X``, ``case.y``."""
+    return make_case(request.param)
+
+
+@pytest.fixture(params=["regression", "binary"])
+def simple_case(request):
+    """One regression and one classification problem."""
+    return make_case(request.param)
+
+
+@pytest.fixture
+def regression():
+    return make_case("regression")
+
+
+@pytest.fixture
+def binary():
+    return make_case("binary")
+
+
+@pytest.fixture
+def multiclass():
+    return make_case("multiclass")
+
+
+@pytest.fixture
+def outputs_of():
+    """A function: the network's outputs, recomputed from its layers in double precision."""
+
+    def outputs(model, X):
+        (W, C), (bias, b0) = model.coefs_, model.intercepts_
+        return np.maximum(np.asarray(X) @ W + bias, 0) @ C + b0
+
+    return outputs

@@ -1,0 +1,184 @@
+"""The public names, their documentation, and what importing the package costs."""
+
+import doctest
+import importlib
+import importlib.metadata
+import inspect
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+
+import pytest
+from sklearn.base import BaseEstimator, is_classifier
+
+import sklearn_convexnn
+from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+from tests.conftest import make_rows
+
+ESTIMATORS = [ConvexReLURegressor, ConvexReLUClassifier]
+PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(sklearn_convexnn.__path__, sklearn_convexnn.__name__ + ".")
+)
+
+
+def sections(docstring):
+    """Title -> body of the sections of a numpydoc docstring."""
+    parts = re.split(r"^(\S[^\n]*)\n-{3,}\n", inspect.cleandoc(docstring), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def entries(section):
+    """Names that a section of parameters or attributes describes."""
+    lines = re.findall(r"^([\w, *]+) : ", section, flags=re.MULTILINE)
+    return [name.strip().lstrip("*") for line in lines for name in line.split(",")]
+
+
+# -------------------------------------------------------------------------------------------- names
+
+
+def test_all_is_what_there_is():
+    modules = {name.split(".")[1] for name in MODULES}
+    public = {
+        name for name in vars(sklearn_convexnn) if not name.startswith("_") and name not in modules
+    }
+    assert public == set(sklearn_convexnn.__all__)
+    assert len(PUBLIC) == len(sklearn_convexnn.__all__)
+
+
+def test_every_public_estimator_is_tested_here():
+    found = [o for o in PUBLIC.values() if isinstance(o, type) and issubclass(o, BaseEstimator)]
+    assert set(found) == set(ESTIMATORS)
+
+
+def test_version():
+    assert re.fullmatch(r"\d+\.\d+\.\d+([a-z]+\d+)?(\.dev\d+)?", sklearn_convexnn.__version__)
+    try:
+        installed = importlib.metadata.version("sklearn_convexnn")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("sklearn_convexnn is not installed")
+    assert sklearn_convexnn.__version__ == installed
+
+
+# ------------------------------------------------------------------------------------ documentation
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_sections(name):
+    documented = sections(PUBLIC[name].__doc__)
+    wanted = {"Parameters", "Examples"}
+    wanted |= {"Attributes", "See Also", "References"} if name[0].isupper() else {"Returns"}
+    assert wanted <= set(documented)
+    assert all(body.strip() for body in documented.values())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_parameters_are_documented_in_order(name):
+    parameters = list(inspect.signature(PUBLIC[name]).parameters)
+    assert entries(sections(PUBLIC[name].__doc__)["Parameters"]) == parameters
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_documented_defaults_are_the_defaults(name):
+    section = sections(PUBLIC[name].__doc__)["Parameters"]
+    for parameter in inspect.signature(PUBLIC[name]).parameters.values():
+        if parameter.default is inspect.Parameter.empty:
+            continue
+        line = re.search(rf"^{parameter.name} : .*default=(.*)$", section, flags=re.MULTILINE)
+        assert line, parameter.name
+        assert eval(line[1]) == parameter.default
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_fitted_attributes_are_the_documented_ones(Estimator):
+    X = make_rows(20, 2)
+    frame = pytest.importorskip("pandas").DataFrame({"a": X[:, 0], "b": X[:, 1]})
+    y = X[:, 0] > 0 if is_classifier(Estimator()) else X[:, 0]
+    model = Estimator(random_state=0).fit(frame, y)
+    fitted = {
+        name
+        for name in dir(model)
+        if name.endswith("_") and not name.startswith("_") and hasattr(model, name)
+    }
+    documented = entries(sections(Estimator.__doc__)["Attributes"])
+    assert len(documented) == len(set(documented))
+    assert fitted == set(documented)
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_public_methods_are_documented(Estimator):
+    for name, method in inspect.getmembers(Estimator, inspect.isfunction):
+        if name.startswith("_") or not method.__module__.startswith("sklearn_convexnn"):
+            continue
+        documented = sections(method.__doc__)
+        assert "Returns" in documented, name
+        parameters = list(inspect.signature(method).parameters)[1:]
+        assert entries(documented["Parameters"]) == parameters, name
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_constraints_cover_the_parameters(Estimator):
+    assert set(Estimator._parameter_constraints) == set(Estimator().get_params())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_examples_run(name):
+    finder = doctest.DocTestFinder(recurse=False)
+    tests = finder.find(PUBLIC[name], name, globs={})
+    runner = doctest.DocTestRunner(verbose=False)
+    results = [runner.run(test) for test in tests]
+    assert sum(result.attempted for result in results) > 0
+    assert sum(result.failed for result in results) == 0
+
+
+@pytest.mark.parametrize("name", ["sklearn_convexnn", *MODULES])
+def test_modules_say_what_they_are_for(name):
+    module = importlib.import_module(name)
+    empty = os.path.getsize(module.__file__) == 0  # an __init__ that only marks a folder
+    assert module.__doc__ or empty
+
+
+# ---------------------------------------------------------------------------------------- importing
+
+
+def python(code):
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_importing_is_light():
+    # cvxpy takes a second to import and matplotlib is optional: neither comes with the package.
+    python(
+        "import sys, sklearn_convexnn\n"
+        f"for name in {MODULES}: __import__(name)\n"
+        "heavy = {'cvxpy', 'matplotlib', 'ecos', 'clarabel', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+
+
+def test_works_without_optional_packages_and_callbacks():
+    python(
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('cvxpy', 'matplotlib', 'pandas', 'polars'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "import sklearn.callback\n"
+        "del sklearn.callback.CallbackSupportMixin  # experimental: it may go\n"
+        f"for name in {MODULES}: __import__(name)\n"
+        "from sklearn_convexnn import ConvexReLURegressor\n"
+        "ConvexReLURegressor(random_state=0).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 0.0])"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if name.startswith("sklearn_convexnn.core.")]
+)
+def test_the_core_knows_nothing_of_the_estimators(name):
+    source = inspect.getsource(importlib.import_module(name))
+    imported = re.findall(r"^\s*(?:from|import)\s+([\w.]+)", source, flags=re.MULTILINE)
+    assert not [m for m in imported if m.split(".")[0] == "sklearn" and m != "sklearn.exceptions"]
+    assert not [m for m in imported if re.match(r"sklearn_convexnn\.(?!core\b)", m)]
