@@ -33,7 +33,7 @@ class Progress:
             self.context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
 
     def __call__(self, n_iter, row):
-        """Report round ``n_iter`` with its row of the history."""
+        """Report round ``n_iter`` with its row of the history; true if a callback asks to stop."""
         if self.estimator.verbose:
             print(
                 f"[{type(self.estimator).__name__}] round {n_iter}: "
@@ -41,10 +41,11 @@ class Progress:
                 f"relative gap {row['dual_gap']:.2e} ({row['certificate']}), "
                 f"{row['n_neurons']} neurons"
             )
-        if self.context is not None:
-            task = self.context.subcontext(task_name="round")
-            task.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
-            task.call_on_fit_task_end(estimator=self.estimator, X=self.X, y=self.y)
+        if self.context is None:
+            return False
+        task = self.context.subcontext(task_name="round")
+        task.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+        return bool(task.call_on_fit_task_end(estimator=self.estimator, X=self.X, y=self.y))
 
     def close(self):
         """The fit has ended."""

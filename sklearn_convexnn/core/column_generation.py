@@ -32,7 +32,7 @@ class Status(Enum):
     PROGRESS = "A round lowered the objective by less than tol."
     GAP = "The relative duality gap is below the tolerance."
     MAX_ITER = "The rounds were used up. Increase max_iter, or alpha, or the tolerances."
-    INTERRUPTED = "Interrupted by the user; the network of the last complete round was kept."
+    INTERRUPTED = "Interrupted from outside; the network of the last complete round was kept."
 
 
 # Relative gap below which every round prices as thoroughly as a confirmation.
@@ -134,7 +134,7 @@ def solve(rows, alpha, pricing, *, options, start=None, prices=None, progress=No
         Those of ``start``, if they are known.
     progress : callable, optional
         Called after every round with its number and a dict: a row of ``history`` and the kind of
-        certificate.
+        certificate.  Something true in return stops the solve.
 
     Returns
     -------
@@ -152,7 +152,9 @@ def solve(rows, alpha, pricing, *, options, start=None, prices=None, progress=No
             run.record()
             if progress is not None:
                 latest = {name: values[-1] for name, values in run.history.items()}
-                progress(n_iter, latest | {"certificate": pricing.kind})
+                if progress(n_iter, latest | {"certificate": pricing.kind}):
+                    status = Status.INTERRUPTED
+                    break
             status = run.why_stop(n_iter)
             if status is not None:
                 status = run.confirm(status)
@@ -160,7 +162,7 @@ def solve(rows, alpha, pricing, *, options, start=None, prices=None, progress=No
                 status = Status.MAX_ITER
     except KeyboardInterrupt:
         run.restore()
-        status = Status.INTERRUPTED
+        n_iter, status = max(1, len(run.history["objective"])), Status.INTERRUPTED
     return Solution(run.state.network, run.certificate, status, alpha, n_iter, run.history)
 
 
