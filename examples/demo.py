@@ -37,7 +37,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
 
-from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 
 OURS = "convex ReLU"
 
@@ -274,7 +274,8 @@ def draw_picture(results, path):
 
     X, y = load_diabetes(return_X_y=True)
     X, y = StandardScaler().fit_transform(X), (y - y.mean()) / y.std()
-    network = ConvexReLURegressor(gap_tol=1e-3, random_state=0).fit(X, y)
+    alpha = 0.05 * alpha_max(X, y)
+    network = ConvexReLURegressor(alpha, gap_tol=5e-3, random_state=0).fit(X, y)
     draw_convergence(fig.add_subplot(grid[2, 3:]), network)
     fig.suptitle(
         "Two-layer ReLU networks by convex optimisation beside scikit-learn's defaults",
