@@ -1,4 +1,4 @@
-"""The fit that all estimators share; the only file that uses scikit-learn's private helpers."""
+"""The fit that the two-layer ReLU estimators share."""
 
 from __future__ import annotations
 
@@ -6,51 +6,17 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from sklearn_convexnn._validation import Interval, StrOptions, _fit_context, check_weights, check_X
 from sklearn_convexnn.core.column_generation import Status
 from sklearn_convexnn.core.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem import make_problem
 from sklearn_convexnn.core.training import make_pricing, price_constant, train
-
-
-def check_X(X):
-    """CSR without repeated entries, or the array itself."""
-    if hasattr(X, "has_canonical_format") and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
-
-
-def check_weights(sample_weight, X):
-    """Weights in float64, or ones; a clear error for anything that is not a weight."""
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True, ensure_same_device=False
-    )
-    if not np.any(weights > 0):
-        raise ValueError("Every sample_weight is zero: at least one sample must count.")
-    return weights
-
-
-def class_weights(class_weight, y, weights):
-    """The class weight of every sample; "balanced" counts samples with their weights."""
-    if class_weight is None:
-        return np.ones(len(y))
-    classes, index = np.unique(y, return_inverse=True)
-    if isinstance(class_weight, dict):
-        unknown = [label for label in class_weight if label not in set(classes.tolist())]
-        if unknown:
-            raise ValueError(f"class_weight has classes that are not in y: {unknown}.")
-    of_class = compute_class_weight(class_weight, classes=classes, y=y, sample_weight=weights)
-    if not np.all(np.isfinite(of_class) & (of_class >= 0)):
-        raise ValueError("class_weight must be finite and non-negative.")
-    return of_class[index]
 
 
 class BaseConvexReLU(CallbackSupportMixin, BaseEstimator):

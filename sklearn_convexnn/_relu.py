@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
-from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
-
-from sklearn_convexnn._base import BaseConvexReLU, StrOptions, class_weights
+from sklearn_convexnn._base import BaseConvexReLU
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
+from sklearn_convexnn._validation import StrOptions, encode_classes
 
 
-class ConvexReLURegressor(RegressorMixin, BaseConvexReLU):
+class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     r"""Two-layer ReLU network for regression, trained as a convex program.
 
     Minimises, over networks :math:`z(x) = \sum_j c_j (x^T u_j + b_j)_+ + b_0` of any width,
@@ -181,24 +177,8 @@ class ConvexReLURegressor(RegressorMixin, BaseConvexReLU):
     def _output_activation(self):
         return "identity"
 
-    def predict(self, X):
-        """Predict targets.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Outputs of the network, with as many dimensions as the targets had in fit.
-        """
-        Z = self._outputs(X)
-        return Z[:, 0] if self._target_ndim == 1 else Z
-
-
-class ConvexReLUClassifier(ClassifierMixin, BaseConvexReLU):
+class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     r"""Two-layer ReLU network for classification, trained as a convex program.
 
     Minimises, over networks :math:`z(x) = \sum_j c_j (x^T u_j + b_j)_+ + b_0` of any width,
@@ -359,93 +339,13 @@ class ConvexReLUClassifier(ClassifierMixin, BaseConvexReLU):
         return {}
 
     def _encode_targets(self, y, weights):
-        check_classification_targets(y)
-        y = column_or_1d(y, warn=True)
-        weights = weights * class_weights(self.class_weight, y, weights)
-        classes = np.unique(y[weights > 0])
-        if len(classes) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least two classes with positive weight, but there "
-                + (f"is only one class: {classes[0]}." if len(classes) else "is none.")
-            )
-        indicators = (y[:, None] == classes[None, :]).astype(np.float64)
-        return indicators[:, 1:] if len(classes) == 2 else indicators, weights, classes
+        return encode_classes(type(self).__name__, y, weights, self.class_weight)
 
     def _remember_targets(self, y, classes):
         self.classes_ = classes
 
     def _output_activation(self):
         return "logistic" if len(self.classes_) == 2 else "softmax"
-
-    def decision_function(self, X):
-        """Outputs of the network: log-odds, or one score per class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes positive values mean ``classes_[1]``.
-        """
-        Z = self._outputs(X)
-        return Z[:, 0] if self.n_outputs_ == 1 else Z
-
-    def predict(self, X):
-        """Predict class labels.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The most probable class; the first of them where several are.
-        """
-        scores = self.decision_function(X)
-        return self.classes_[
-            (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        ]
-
-    def predict_proba(self, X):
-        """Class probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        scores = self.decision_function(X)
-        if scores.ndim == 1:
-            return np.column_stack([expit(-scores), expit(scores)])
-        return softmax(scores, axis=1)
-
-    def predict_log_proba(self, X):
-        """Logarithms of the class probabilities, accurate where they are tiny.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        scores = self.decision_function(X)
-        if scores.ndim == 1:
-            return np.column_stack([log_expit(-scores), log_expit(scores)])
-        return log_softmax(scores, axis=1)
 
 
 def alpha_max(

@@ -1,0 +1,71 @@
+"""Checks of data and parameters that all estimators share.
+
+The only file that uses scikit-learn's private helpers; other modules import those from here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, column_or_1d
+
+__all__ = [
+    "Interval",
+    "StrOptions",
+    "_fit_context",
+    "check_X",
+    "check_weights",
+    "class_weights",
+    "encode_classes",
+]
+
+
+def check_X(X):
+    """CSR without repeated entries, or the array itself."""
+    if hasattr(X, "has_canonical_format") and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def check_weights(sample_weight, X):
+    """Weights in float64, or ones; a clear error for anything that is not a weight."""
+    return _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True, ensure_same_device=False
+    )
+
+
+def class_weights(class_weight, y, weights):
+    """The class weight of every sample; "balanced" counts samples with their weights."""
+    if class_weight is None:
+        return np.ones(len(y))
+    classes, index = np.unique(y, return_inverse=True)
+    if isinstance(class_weight, dict):
+        unknown = [label for label in class_weight if label not in set(classes.tolist())]
+        if unknown:
+            raise ValueError(f"class_weight has classes that are not in y: {unknown}.")
+    of_class = compute_class_weight(class_weight, classes=classes, y=y, sample_weight=weights)
+    if not np.all(np.isfinite(of_class) & (of_class >= 0)):
+        raise ValueError("class_weight must be finite and non-negative.")
+    return of_class[index]
+
+
+def encode_classes(name, y, weights, class_weight):
+    """Indicator columns of the classes, the weights times their class weights, and the classes.
+
+    Two classes make one column, that of the second. ``name`` is the estimator's, for messages.
+    """
+    check_classification_targets(y)
+    y = column_or_1d(y, warn=True)
+    weights = weights * class_weights(class_weight, y, weights)
+    classes = np.unique(y[weights > 0])
+    if len(classes) < 2:
+        raise ValueError(
+            f"{name} needs at least two classes with positive weight, but there "
+            + (f"is only one class: {classes[0]}." if len(classes) else "is none.")
+        )
+    indicators = (y[:, None] == classes[None, :]).astype(np.float64)
+    return indicators[:, 1:] if len(classes) == 2 else indicators, weights, classes

@@ -1,0 +1,3 @@
+"""Looking into fitted networks: tables, certificates and pictures."""
+
+__all__ = []
