@@ -19,111 +19,48 @@ from sklearn_convexnn.core.problem import make_problem
 from sklearn_convexnn.core.training import make_pricing, price_constant, train
 
 
-class BaseConvexReLU(CallbackSupportMixin, BaseEstimator):
-    """Parameters, validation and fit of the two-layer ReLU estimators.
+class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
+    """What every estimator of a two-layer network does before and after its solves.
 
-    A subclass says how targets become columns (``_encode_targets``) and the name of the output
-    activation (``_output_activation``).
+    :class:`~sklearn_convexnn._prediction.NetworkRegressor` and ``NetworkClassifier`` say how
+    targets become columns and the name of the output activation.
     """
 
     _parameter_constraints = {
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
         "fit_intercept": ["boolean"],
         "refinement": [StrOptions({"cutting_plane"})],
         "max_neurons": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "gap_tol": [Interval(Real, 0, None, closed="neither"), None],
-        "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
-
-    def __init__(
-        self,
-        *,
-        alpha,
-        loss,
-        fit_intercept,
-        refinement,
-        max_neurons,
-        max_iter,
-        tol,
-        gap_tol,
-        warm_start,
-        random_state,
-        verbose,
-    ):
-        self.alpha = alpha
-        self.loss = loss
-        self.fit_intercept = fit_intercept
-        self.refinement = refinement
-        self.max_neurons = max_neurons
-        self.max_iter = max_iter
-        self.tol = tol
-        self.gap_tol = gap_tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    # ------------------------------------------------------------------ fit
+    # ------------------------------------------------------------------ before the solve
 
-    @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
-        """Train the network.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
-            CSR. Features should have comparable scales, as for any model with weight decay.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets; class labels are one-dimensional.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. They are normalised to sum 1; a weight of 2 is the row given
-            twice, a weight of 0 is the row left out.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        self._check_alpha()
-        problem, y, classes = self._make_problem(X, y, sample_weight)
-        start = self._warm_network(problem, classes)
-        progress = Progress(self, X, y, objective_unit=problem.objective_unit)
-        solution, alpha_max = train(
-            problem,
-            self.alpha,
-            rng=self._rng(),
-            start=start,
-            progress=progress,
-            tol=self.tol,
-            gap_tol=self.gap_tol,
-            max_iter=self.max_iter,
-            max_neurons=self.max_neurons,
-        )
-        self._remember_targets(y, classes)
-        self._set_attributes(problem, solution, alpha_max)
-        progress.close()
-        self._report(solution)
-        return self
-
-    def _make_problem(self, X, y, sample_weight):
+    def _validated(self, X, y, sample_weight):
+        """Rows, targets and weights, checked; names and number of features are remembered."""
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], **self._target_checks()
         )
-        weights = check_weights(sample_weight, X)
+        y = self._check_targets(y)
+        return check_X(X), y, check_weights(sample_weight, X)
+
+    def _problem(self, X, y, weights):
+        """The training problem and, for classification, the classes."""
         targets, weights, classes = self._encode_targets(y, weights)
-        problem = make_problem(
-            check_X(X), targets, weights, loss=self.loss, intercept=self.fit_intercept
-        )
+        problem = make_problem(X, targets, weights, loss=self.loss, intercept=self.fit_intercept)
+        return problem, classes
+
+    def _make_problem(self, X, y, sample_weight):
+        X, y, weights = self._validated(X, y, sample_weight)
+        problem, classes = self._problem(X, y, self._class_weighted(y, weights))
         return problem, y, classes
 
     def _rng(self):
@@ -136,30 +73,7 @@ class BaseConvexReLU(CallbackSupportMixin, BaseEstimator):
         pricing = make_pricing(problem.rows, self._rng())
         return price_constant(problem.rows, pricing).largest * problem.alpha_unit
 
-    def _check_alpha(self):
-        if self.alpha == 0:
-            raise ValueError(
-                "alpha=0 is refused: without weight decay a wide enough network interpolates, and "
-                "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
-            )
-        if self.alpha != "scale" and not np.isfinite(self.alpha):
-            raise ValueError(f"alpha must be finite, got {self.alpha}.")
-
-    def _warm_network(self, problem, classes):
-        """The present network in the units of the new problem, if it is to be the start."""
-        if not self.warm_start or not hasattr(self, "coefs_"):
-            return None
-        shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
-        if (self.coefs_[0].shape[0], self.coefs_[1].shape[1]) != shape or not np.array_equal(
-            classes, getattr(self, "classes_", classes)
-        ):
-            raise ValueError(
-                "warm_start=True needs the features, outputs and classes of the previous fit, "
-                f"which had {self.coefs_[0].shape[0]} features and {self.coefs_[1].shape[1]} "
-                f"output columns; now there are {shape[0]} and {shape[1]}. Clone the estimator "
-                "to start anew."
-            )
-        return problem.network(self.coefs_, self.intercepts_)
+    # ------------------------------------------------------------------ after the solve
 
     def _set_attributes(self, problem, solution, alpha_max):
         certificate, unit = solution.certificate, problem.objective_unit
@@ -222,3 +136,107 @@ class BaseConvexReLU(CallbackSupportMixin, BaseEstimator):
             ``max(0, X @ coefs_[0] + intercepts_[0])``.
         """
         return hidden_activations(self._validate_rows(X), self.coefs_[0], self.intercepts_[0])
+
+
+class BaseConvexReLU(BaseTwoLayer):
+    """Parameters and fit of the estimators for one ``alpha``."""
+
+    _parameter_constraints = {
+        **BaseTwoLayer._parameter_constraints,
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "warm_start": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        alpha,
+        loss,
+        fit_intercept,
+        refinement,
+        max_neurons,
+        max_iter,
+        tol,
+        gap_tol,
+        warm_start,
+        random_state,
+        verbose,
+    ):
+        self.alpha = alpha
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.refinement = refinement
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
+            CSR. Features should have comparable scales, as for any model with weight decay.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are normalised to sum 1; a weight of 2 is the row given
+            twice, a weight of 0 is the row left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        self._check_alpha()
+        problem, y, classes = self._make_problem(X, y, sample_weight)
+        start = self._warm_network(problem, classes)
+        progress = Progress(self, X, y, objective_unit=problem.objective_unit)
+        solution, alpha_max = train(
+            problem,
+            self.alpha,
+            rng=self._rng(),
+            start=start,
+            progress=progress,
+            tol=self.tol,
+            gap_tol=self.gap_tol,
+            max_iter=self.max_iter,
+            max_neurons=self.max_neurons,
+        )
+        self._remember_targets(y, classes)
+        self._set_attributes(problem, solution, alpha_max)
+        progress.close()
+        self._report(solution)
+        return self
+
+    def _check_alpha(self):
+        if self.alpha == 0:
+            raise ValueError(
+                "alpha=0 is refused: without weight decay a wide enough network interpolates, and "
+                "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
+            )
+        if self.alpha != "scale" and not np.isfinite(self.alpha):
+            raise ValueError(f"alpha must be finite, got {self.alpha}.")
+
+    def _warm_network(self, problem, classes):
+        """The present network in the units of the new problem, if it is to be the start."""
+        if not self.warm_start or not hasattr(self, "coefs_"):
+            return None
+        shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
+        if (self.coefs_[0].shape[0], self.coefs_[1].shape[1]) != shape or not np.array_equal(
+            classes, getattr(self, "classes_", classes)
+        ):
+            raise ValueError(
+                "warm_start=True needs the features, outputs and classes of the previous fit, "
+                f"which had {self.coefs_[0].shape[0]} features and {self.coefs_[1].shape[1]} "
+                f"output columns; now there are {shape[0]} and {shape[1]}. Clone the estimator "
+                "to start anew."
+            )
+        return problem.network(self.coefs_, self.intercepts_)

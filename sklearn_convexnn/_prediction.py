@@ -1,10 +1,14 @@
-"""Predictions from the outputs of a network, for regression and for classification."""
+"""Targets in, predictions out: what regression and classification add to a network."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_convexnn._validation import class_weights, encode_classes
 
 
 class NetworkRegressor(RegressorMixin):
@@ -12,6 +16,24 @@ class NetworkRegressor(RegressorMixin):
 
     ``_target_ndim`` is the number of dimensions of the targets in fit.
     """
+
+    def _target_checks(self):
+        return {"multi_output": True, "y_numeric": True}
+
+    def _check_targets(self, y):
+        return y
+
+    def _class_weighted(self, y, weights):
+        return weights
+
+    def _encode_targets(self, y, weights):
+        return y.reshape(len(y), -1), weights, None
+
+    def _remember_targets(self, y, classes):
+        self._target_ndim = y.ndim
+
+    def _output_activation(self):
+        return "identity"
 
     def predict(self, X):
         """Predict targets.
@@ -35,6 +57,25 @@ class NetworkClassifier(ClassifierMixin):
 
     One column for two classes; ``classes_`` are the labels.
     """
+
+    def _target_checks(self):
+        return {}
+
+    def _check_targets(self, y):
+        check_classification_targets(y)
+        return column_or_1d(y, warn=True)
+
+    def _class_weighted(self, y, weights):
+        return weights * class_weights(self.class_weight, y, weights)
+
+    def _encode_targets(self, y, weights):
+        return encode_classes(type(self).__name__, y, weights, None)
+
+    def _remember_targets(self, y, classes):
+        self.classes_ = classes
+
+    def _output_activation(self):
+        return "logistic" if len(self.classes_) == 2 else "softmax"
 
     def decision_function(self, X):
         """Outputs of the network: log-odds, or one score per class.

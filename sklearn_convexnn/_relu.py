@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn_convexnn._base import BaseConvexReLU
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
-from sklearn_convexnn._validation import StrOptions, encode_classes
+from sklearn_convexnn._validation import StrOptions
 
 
 class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
@@ -165,18 +165,6 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         tags.target_tags.multi_output = True
         return tags
 
-    def _target_checks(self):
-        return {"multi_output": True, "y_numeric": True}
-
-    def _encode_targets(self, y, weights):
-        return y.reshape(len(y), -1), weights, None
-
-    def _remember_targets(self, y, classes):
-        self._target_ndim = y.ndim
-
-    def _output_activation(self):
-        return "identity"
-
 
 class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     r"""Two-layer ReLU network for classification, trained as a convex program.
@@ -334,18 +322,6 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             verbose=verbose,
         )
         self.class_weight = class_weight
-
-    def _target_checks(self):
-        return {}
-
-    def _encode_targets(self, y, weights):
-        return encode_classes(type(self).__name__, y, weights, self.class_weight)
-
-    def _remember_targets(self, y, classes):
-        self.classes_ = classes
-
-    def _output_activation(self):
-        return "logistic" if len(self.classes_) == 2 else "softmax"
 
 
 def alpha_max(

@@ -30,8 +30,8 @@ class Certificate:
 
     @property
     def gap(self):
-        """``primal - dual``, in units of the objective."""
-        return self.primal - self.dual
+        """``primal - dual``, in units of the objective; never below zero by rounding."""
+        return max(self.primal - self.dual, 0.0)
 
     @property
     def relative_gap(self):

@@ -23,7 +23,7 @@ import numpy as np
 from sklearn_convexnn.core.certificates import Certificate, certify, optimal_intercept
 from sklearn_convexnn.core.descent import refit, slide
 from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import select_diverse
+from sklearn_convexnn.core.pricing import Prices, select_diverse
 
 
 class Status(Enum):
@@ -39,6 +39,13 @@ class Status(Enum):
 _LAST_DIGITS = 1e-3
 # Networks up to this size are offered twice to a refit, before and after the slide.
 _MOST_KEPT = 250
+# Candidates of the alpha before that a solve on a path prices first.
+_MOST_KNOWN = 64
+# Least angle between the neurons that enter a slide, in widths of the smoothed kinks: closer ones
+# are two pictures of one neuron.
+_ANGLE_IN_WIDTHS = 0.2
+# Growing angles at which neurons are joined where there are too many.
+_CUT_ANGLES = (0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,10 @@ class Options:
     first_width: float = 0.2
     width_decay: float = 0.7
     last_width: float = 5e-4
+    # Least width at the start of a solve that goes on from the network of a larger alpha.
+    tracking_width: float = 0.01
+    # Neurons closer than this angle become one before a slide, whatever the width.
+    merge_angle: float = 0.0
     # Effort of the pricing in a round and before a stop.
     round_effort: int = 1
     confirm_effort: int = 3
@@ -73,6 +84,20 @@ class Options:
     dtype: type = np.float64
     # Bytes that the hidden activations of all rows may take in a refit.
     memory: int = 256 << 20
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a solve begins.
+
+    ``prices`` are those of the network, if they are known.  With a ``width``, that of the smoothed
+    kinks, the network is the end of a solve for a larger alpha: it is refitted first, and its
+    candidates are priced again before new ones are searched for.
+    """
+
+    network: Network
+    prices: Prices | None = None
+    width: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +110,7 @@ class Solution:
     alpha: float
     n_iter: int
     history: dict = field(default_factory=dict)
+    end: Start | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +143,7 @@ def constant_network(rows):
     return Network.constant(b0, rows.n_columns)
 
 
-def solve(rows, alpha, pricing, *, options, start=None, prices=None, progress=None):
+def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=None):
     """Solve (P) for one ``alpha``; see :class:`Options` for when it stops.
 
     Parameters
@@ -125,13 +151,14 @@ def solve(rows, alpha, pricing, *, options, start=None, prices=None, progress=No
     rows : RowPass
     alpha : float
     pricing : callable
-        Finds violated constraints: ``pricing(rows, R, network, effort=...) -> Prices``; its
-        ``kind`` says what certificate its best price gives.
+        Finds violated constraints: ``pricing(rows, R, network, effort=..., known=...) -> Prices``,
+        with ``known`` directions to price first or None; its ``kind`` says what certificate its
+        best price gives.
     options : Options
-    start : Network, optional
-        Where to start; the constant network otherwise.
-    prices : Prices, optional
-        Those of ``start``, if they are known.
+    start : Start, optional
+        Where to begin; at the constant network otherwise.
+    confirm : bool
+        Refit tightly and price thoroughly before a stop.
     progress : callable, optional
         Called after every round with its number and a dict: a row of ``history`` and the kind of
         certificate.  Something true in return stops the solve.
@@ -140,73 +167,89 @@ def solve(rows, alpha, pricing, *, options, start=None, prices=None, progress=No
     -------
     Solution
     """
-    run = _Run(rows, alpha, pricing, options, constant_network(rows) if start is None else start)
+    run = _Run(rows, alpha, pricing, options, start or Start(constant_network(rows)))
     n_iter, status = 0, None
-    run.price(prices)
     run.complete = run.state, run.certificate
     try:
         while status is None:
             n_iter += 1
-            run.improve(n_iter)
-            run.price()
-            run.record()
-            if progress is not None:
-                latest = {name: values[-1] for name, values in run.history.items()}
-                if progress(n_iter, latest | {"certificate": pricing.kind}):
-                    status = Status.INTERRUPTED
-                    break
+            run.improve()
             status = run.why_stop(n_iter)
-            if status is not None:
+            if status is None or not confirm:
+                run.price()
+                status = Status.GAP if run.gap_reached() else status
+            if status is not None and confirm:
                 status = run.confirm(status)
+            run.record()
             if status is None and n_iter >= options.max_iter:
                 status = Status.MAX_ITER
+            if progress is not None:
+                latest = {name: values[-1] for name, values in run.history.items()}
+                if progress(n_iter, latest | {"certificate": pricing.kind}) and status is None:
+                    status = Status.INTERRUPTED
     except KeyboardInterrupt:
         run.restore()
         n_iter, status = max(1, len(run.history["objective"])), Status.INTERRUPTED
-    return Solution(run.state.network, run.certificate, status, alpha, n_iter, run.history)
+    return Solution(
+        run.state.network, run.certificate, status, alpha, n_iter, run.history, run.end()
+    )
 
 
 class _Run:
     """The state of one solve; every step leaves it consistent and never raises the objective."""
 
-    def __init__(self, rows, alpha, pricing, options, network):
+    def __init__(self, rows, alpha, pricing, options, start):
         self.alpha, self.pricing, self.options = alpha, pricing, options
         # Objectives and certificates are always taken in double precision.
         self.rows, self.fast = rows.with_dtype(np.float64), rows.with_dtype(options.dtype)
+        self.tracking = start.width is not None
+        self.width = (
+            max(start.width, options.tracking_width) if self.tracking else options.first_width
+        )
+        network = start.network
         if self._too_large(network):  # a start from elsewhere
             network = self._refitted(self.rows, network)
         self.state = _State.of(self.rows, network, alpha)
+        if self.tracking:
+            self._accept(self._refitted(self.fast, network))
         self.history = {"objective": [], "dual_gap": [], "n_neurons": [], "violation": []}
-        self.prices = self.certificate = self.complete = None
+        self.complete = None
         self.effort = options.round_effort
         self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective
+        self.prices = start.prices
+        if self.prices is None:
+            self.price()
+        self.certificate = self._certified()
 
     # ------------------------------------------------------------------ steps
 
-    def price(self, prices=None, *, effort=None):
+    def price(self, *, effort=None):
         """Search for violated constraints at the present network and take its duality gap."""
-        state, rows = self.state, self.rows
-        if prices is None:
-            effort = self.effort if effort is None else effort
-            prices = self.pricing(rows, state.residual(rows), state.network, effort=effort)
-        self.prices = prices
-        self.certificate = certify(
-            rows,
-            state.Z,
-            state.network.penalty(),
-            self.alpha,
-            self.prices.largest,
-            self.pricing.kind,
+        known = None
+        if effort is None:
+            effort = self.effort
+            if self.tracking:
+                known = select_diverse(self.prices, _MOST_KNOWN).directions
+        residual = self.state.residual(self.rows)
+        self.prices = self.pricing(
+            self.rows, residual, self.state.network, effort=effort, known=known
+        )
+        self.certificate = self._certified()
+
+    def _certified(self):
+        network, largest = self.state.network, self.prices.largest
+        return certify(
+            self.rows, self.state.Z, network.penalty(), self.alpha, largest, self.pricing.kind
         )
 
-    def improve(self, n_iter):
+    def improve(self):
         """Add the priced directions, slide, refit; keep what came out only if it is better."""
         options, before = self.options, self.state.objective
         self.caution = max(1.0, 0.7 * self.caution)
         extended = self._extended()
-        width = max(options.first_width * options.width_decay ** (n_iter - 1), options.last_width)
-        slid = slide(self.fast, extended, self.alpha, max_iter=options.slide_iter, width=width)
+        slid = self._slid(extended)
+        self.width = max(self.width * options.width_decay, options.last_width)
         if options.keep_columns and extended.n_neurons <= _MOST_KEPT:
             # The slide moves directions off the kinks they were priced on: offer both to the refit.
             slid = slid.extended(extended.U, np.zeros_like(extended.C))
@@ -221,9 +264,8 @@ class _Run:
         options, gap_before = self.options, self.certificate.relative_gap
         self._accept(self._refitted(self.rows, self.state.network, effort=4))
         self.price(effort=options.confirm_effort)
-        self.record(replace=True)
         gap = self.certificate.relative_gap
-        if gap <= self._gap_goal():
+        if self.gap_reached():
             return Status.GAP
         if status is Status.GAP:
             status = Status.PROGRESS if self._no_progress() else None
@@ -247,16 +289,19 @@ class _Run:
 
     # ------------------------------------------------------------------ decisions
 
+    def end(self):
+        """Where a solve for a smaller alpha goes on."""
+        return Start(self.state.network, self.prices, self.width)
+
     def why_stop(self, n_iter):
-        """A status if the solve should stop here, else None."""
-        options = self.options
-        if self.certificate.relative_gap * self.caution <= self._gap_goal():
-            return Status.GAP
+        """A status if the solve should stop here whatever the gap is, else None."""
         if self._no_progress():
             return Status.PROGRESS
-        if n_iter >= options.max_iter:
-            return Status.MAX_ITER
-        return None
+        return Status.MAX_ITER if n_iter >= self.options.max_iter else None
+
+    def gap_reached(self):
+        """Is the gap, with caution if it is that of a light search, below its goal?"""
+        return self.certificate.relative_gap * self.caution <= self._gap_goal()
 
     def _no_progress(self):
         return self.options.gap_tol is None and self.decrease < self.options.tol
@@ -264,8 +309,8 @@ class _Run:
     def _gap_goal(self):
         return self.options.tol if self.options.gap_tol is None else self.options.gap_tol
 
-    def record(self, *, replace=False):
-        """Append a row to the history, or correct the last one; the round is complete."""
+    def record(self):
+        """Append a row to the history; the round is complete."""
         self.complete = self.state, self.certificate
         row = {
             "objective": self.state.objective,
@@ -274,8 +319,6 @@ class _Run:
             "violation": max(0.0, self.certificate.kappa / self.alpha - 1.0),
         }
         for name, value in row.items():
-            if replace and self.history[name]:
-                self.history[name].pop()
             self.history[name].append(value)
 
     # ------------------------------------------------------------------ helpers
@@ -295,6 +338,11 @@ class _Run:
         size = 0.1 * np.median(network.sizes) if network.n_neurons else 1e-3
         return network.extended(found.directions, size * found.values / found.norms[:, None])
 
+    def _slid(self, network):
+        options = self.options
+        network = network.condensed(max(options.merge_angle, _ANGLE_IN_WIDTHS * self.width))
+        return slide(self.fast, network, self.alpha, max_iter=options.slide_iter, width=self.width)
+
     def _refitted(self, rows, network, *, effort=1):
         options = self.options
         settings = {
@@ -305,8 +353,15 @@ class _Run:
         }
         network = refit(rows, network.merged(), self.alpha, **settings)
         if self._too_large(network):
-            network = refit(rows, network.largest(options.max_neurons), self.alpha, **settings)
+            network = refit(rows, self._slid(self._cut(network)), self.alpha, **settings)
         return network
+
+    def _cut(self, network):
+        """At most ``max_neurons`` neurons: close ones joined, then the largest."""
+        for angle in _CUT_ANGLES:
+            if self._too_large(network):
+                network = network.condensed(angle)
+        return network.largest(self.options.max_neurons)
 
     def _too_large(self, network):
         limit = self.options.max_neurons

@@ -91,6 +91,32 @@ class Network:
         np.add.at(C, leader, self.C)
         return Network(self.U[leaders], C[leaders], self.b0)
 
+    def condensed(self, angle):
+        """Neurons within ``angle`` (radians) of a larger one join it, in a direction between them.
+
+        The penalty does not rise, the function changes slightly: a start for a slide, which soon
+        finds what the cluster was an awkward picture of.
+        """
+        if self.n_neurons < 2 or angle <= 0:
+            return self
+        order = np.argsort(-self.sizes, kind="stable")
+        U, C, sizes = self.U[order], self.C[order], self.sizes[order]
+        near = np.cos(angle) - U @ U.T <= 0
+        leader = np.full(len(U), -1)
+        for j in range(len(U)):
+            if leader[j] < 0:
+                leader[near[j] & (leader < 0)] = j
+        leaders = np.unique(leader)
+        if len(leaders) == len(U):
+            return self
+        outputs, directions = np.zeros_like(C), np.zeros_like(U)
+        np.add.at(outputs, leader, C)
+        # Also a cluster of neurons without weight has a direction.
+        np.add.at(directions, leader, np.maximum(sizes, 1e-9 * (sizes[0] or 1.0))[:, None] * U)
+        directions = directions[leaders]
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        return Network(directions, outputs[leaders], self.b0)
+
 
 # ---------------------------------------------------------------------- layers as lists of arrays
 

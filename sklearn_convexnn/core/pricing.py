@@ -148,21 +148,27 @@ class SearchPricing:
     Effort 0 is plain ascent from a few directions, enough to find new neurons; from effort 1 on
     ever more of what it found is sharpened, at effort 3 nearly all and in small steps.  At a
     network that was optimised far, ascent alone misses violations a hundred times the ones it
-    reports.  The search runs in ``dtype``; what it returns is priced in that of the rows.
+    reports.  Where directions are ``known`` from a network close by, they stand in for most of the
+    random ones.  The search runs in ``dtype``; what it returns is priced in that of the rows.
     """
 
     kind = "estimated"
     ascents = (64, 128, 256, 256)
     sharpened = (0, 32, 96, np.inf)
     n_last = 24
+    n_fresh = 16
 
     def __init__(self, rng, *, dtype=np.float64):
         self.rng, self.dtype = rng, dtype
 
-    def __call__(self, rows, R, network, *, effort):
+    def __call__(self, rows, R, network, *, effort, known=None):
         fast = rows.with_dtype(self.dtype)
-        starts = random_starts(self.rng, self.ascents[effort], rows.n_columns)
-        starts = np.concatenate([starts, network.U])
+        starts = [network.U]
+        if known is None:
+            starts.append(random_starts(self.rng, self.ascents[effort], rows.n_columns))
+        else:
+            starts += [known, random_starts(self.rng, self.n_fresh, rows.n_columns)]
+        starts = np.concatenate(starts)
         found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10)
         if effort > 0 and rows.n_columns <= MAX_CURVATURE_COLUMNS:
             thorough = effort == 3
@@ -220,7 +226,7 @@ class PlanePricing:
     def __init__(self, basis=None, n_kept=1000):
         self.basis, self.n_kept = basis, n_kept
 
-    def __call__(self, rows, R, network, *, effort):
+    def __call__(self, rows, R, network, *, effort, known=None):
         rows = rows.with_dtype(np.float64)  # in single precision no certificate is exact
         basis = np.eye(rows.n_columns) if self.basis is None else self.basis
         if basis.shape[1] == 1:

@@ -18,8 +18,9 @@ from scipy import sparse
 
 # One block of hidden activations; about half of a core's second-level cache.
 _BLOCK_BYTES = 1 << 19
-# Up to this length of a row the outer products of a block are formed together.
-_OUTER_COLUMNS = 64
+# Up to this length of a row the outer products of a block are formed together; for longer rows
+# gathering the few rows in the band of each column is cheaper.
+_OUTER_COLUMNS = 12
 
 
 def relu(H):

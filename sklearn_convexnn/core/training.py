@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation import Options, constant_network, solve
+from sklearn_convexnn.core.column_generation import Options, Start, constant_network, solve
 from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing, plane_basis
 
 # alpha="scale" is this fraction of alpha_max over the square root of the number of distinct rows:
 # the level at which the dual constraints stop resolving the noise of n samples.  The constant was
-# measured on thirteen tabular data sets (see the table in doc/choosing_alpha.rst).
+# measured on thirteen tabular data sets (see the table in doc/choosing.rst).
 SCALE_FRACTION = 0.1
 
 # Below this tolerance the rounds are thorough even if no duality gap is asked for.
@@ -70,6 +70,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
         newton=False,
         keep_columns=False,
         first_width=0.1,
+        merge_angle=0.1,
         round_effort=0,
         confirm_effort=1,
         dtype=fast_dtype(rows),
@@ -78,6 +79,8 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
 
 def train(problem, alpha, *, rng, start=None, progress=None, **goals):
     """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
+
+    ``start`` is a network in working units.
 
     Returns
     -------
@@ -99,8 +102,7 @@ def train(problem, alpha, *, rng, start=None, progress=None, **goals):
         working_alpha,
         pricing,
         options=choose_options(rows, **goals),
-        start=start,
-        prices=prices if start is None else None,
+        start=Start(constant_network(rows), prices) if start is None else Start(start),
         progress=progress,
     )
     return solution, prices.largest * problem.alpha_unit

@@ -1,0 +1,67 @@
+"""The regularisation path: one problem for descending alphas, each solve from the one before.
+
+A small step in alpha moves the network little: the neurons found so far, refitted, are nearly
+optimal, and one round usually does what a solve from the constant network needs ten for.  A single
+fit is a path of one alpha.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.column_generation import Start, Status, constant_network, solve
+
+
+def alpha_grid(alpha_max, n_alphas, eps):
+    """``n_alphas`` values from ``alpha_max`` down to ``eps * alpha_max``, equally spaced in log."""
+    if n_alphas == 1:
+        return np.array([alpha_max], dtype=float)
+    grid = alpha_max * np.geomspace(1.0, eps, n_alphas)
+    grid[0] = alpha_max  # not a rounding below it: there the network is a constant
+    return grid
+
+
+def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progress=None):
+    """Solve (P) for every one of ``alphas``, descending; yields their Solutions.
+
+    The solves on the way stop without confirmation unless a duality gap is asked for: their
+    networks are starts first of all.  The last alpha is solved like a single one.
+
+    Parameters
+    ----------
+    rows, pricing, options, progress
+        As for :func:`~sklearn_convexnn.core.column_generation.solve`.
+    alphas : sequence of float
+    start : Start, optional
+        Where to begin: the ``end`` of a solution for a larger alpha, or the constant network.
+    last : bool
+        Whether the last of ``alphas`` is that of the path; else it goes on from there.
+
+    Yields
+    ------
+    Solution
+    """
+    start = start or Start(constant_network(rows))
+    for k, alpha in enumerate(alphas):
+        confirm = options.gap_tol is not None or (last and k == len(alphas) - 1)
+        solution = solve(
+            rows, alpha, pricing, options=options, start=start, confirm=confirm, progress=progress
+        )
+        yield solution
+        if solution.status is Status.INTERRUPTED:
+            return
+        start = solution.end
+
+
+def mixture(networks):
+    """The network whose outputs are the mean of those of ``networks``.
+
+    (P) is convex in the measure of neurons: its objective on any rows is at most the mean of
+    theirs.
+    """
+    share = 1.0 / len(networks)
+    total = networks[0].with_outputs(share * networks[0].C, share * networks[0].b0)
+    for network in networks[1:]:
+        total = total.extended(network.U, share * network.C)
+        total = total.with_outputs(total.C, total.b0 + share * network.b0)
+    return total
