@@ -1,7 +1,16 @@
 """Two-layer ReLU networks trained by convex optimisation, as scikit-learn estimators."""
 
+from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
+from sklearn_convexnn._path import convexnn_path
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 
-__all__ = ["ConvexReLUClassifier", "ConvexReLURegressor", "alpha_max"]
+__all__ = [
+    "ConvexReLUClassifier",
+    "ConvexReLUClassifierCV",
+    "ConvexReLURegressor",
+    "ConvexReLURegressorCV",
+    "alpha_max",
+    "convexnn_path",
+]
 
 __version__ = "0.1.0"

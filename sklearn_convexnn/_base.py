@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
 from sklearn_convexnn._validation import Interval, StrOptions, _fit_context, check_weights, check_X
-from sklearn_convexnn.core.column_generation import Status
+from sklearn_convexnn.core.column_generation import Start, Status
 from sklearn_convexnn.core.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem import make_problem
-from sklearn_convexnn.core.training import make_pricing, price_constant, train
+from sklearn_convexnn.core.training import start_of_path, train
 
 
 class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
@@ -70,8 +70,7 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
     def _alpha_max(self, X, y, sample_weight):
         """The public function of this name, on an estimator made for it."""
         problem, _, _ = self._make_problem(X, y, sample_weight)
-        pricing = make_pricing(problem.rows, self._rng())
-        return price_constant(problem.rows, pricing).largest * problem.alpha_unit
+        return start_of_path(problem, self._rng())[2]
 
     # ------------------------------------------------------------------ after the solve
 
@@ -197,7 +196,7 @@ class BaseConvexReLU(BaseTwoLayer):
         """
         self._check_alpha()
         problem, y, classes = self._make_problem(X, y, sample_weight)
-        start = self._warm_network(problem, classes)
+        start = self._warm_start(problem, classes)
         progress = Progress(self, X, y, objective_unit=problem.objective_unit)
         solution, alpha_max = train(
             problem,
@@ -225,8 +224,8 @@ class BaseConvexReLU(BaseTwoLayer):
         if self.alpha != "scale" and not np.isfinite(self.alpha):
             raise ValueError(f"alpha must be finite, got {self.alpha}.")
 
-    def _warm_network(self, problem, classes):
-        """The present network in the units of the new problem, if it is to be the start."""
+    def _warm_start(self, problem, classes):
+        """The present network in the units of the new problem as a Start, if it is to be one."""
         if not self.warm_start or not hasattr(self, "coefs_"):
             return None
         shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
@@ -239,4 +238,4 @@ class BaseConvexReLU(BaseTwoLayer):
                 f"output columns; now there are {shape[0]} and {shape[1]}. Clone the estimator "
                 "to start anew."
             )
-        return problem.network(self.coefs_, self.intercepts_)
+        return Start(problem.network(self.coefs_, self.intercepts_))

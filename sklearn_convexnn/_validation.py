@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import _fit_context
+from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, column_or_1d
+from sklearn.utils.validation import (
+    _check_method_params,
+    _check_sample_weight,
+    check_array,
+    column_or_1d,
+)
 
 __all__ = [
     "Interval",
     "StrOptions",
+    "_check_method_params",
     "_fit_context",
+    "_raise_for_params",
+    "_routing_enabled",
     "check_X",
+    "check_alphas",
     "check_weights",
     "class_weights",
     "encode_classes",
@@ -69,3 +79,13 @@ def encode_classes(name, y, weights, class_weight):
         )
     indicators = (y[:, None] == classes[None, :]).astype(np.float64)
     return indicators[:, 1:] if len(classes) == 2 else indicators, weights, classes
+
+
+def check_alphas(alphas):
+    """Distinct positive finite numbers, descending."""
+    alphas = check_array(
+        alphas, ensure_2d=False, ensure_min_samples=0, dtype=np.float64, input_name="alphas"
+    )
+    if alphas.ndim != 1 or not len(alphas) or np.any(alphas <= 0):
+        raise ValueError("alphas must be positive numbers in one dimension, or how many to use.")
+    return np.unique(alphas)[::-1]

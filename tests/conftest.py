@@ -5,11 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
+# The matrices of the tests are small: a second thread of the BLAS only waits for the first.
+threadpool_limits(1)
 
 
 def make_rows(n, d=3, seed=0):

@@ -36,7 +36,7 @@ def make_rows(loss="squared_error", n_outputs=1, intercept=True, *, n=40, d=2):
 
 
 def run(rows, alpha=ALPHA, *, options=OPTIONS, pricing=None, **changes):
-    solve_settings = {k: changes.pop(k) for k in ("start", "prices", "progress") if k in changes}
+    solve_settings = {k: changes.pop(k) for k in ("start", "confirm", "progress") if k in changes}
     pricing = SearchPricing(np.random.default_rng(0)) if pricing is None else pricing
     return solve(rows, alpha, pricing, options=replace(options, **changes), **solve_settings)
 

@@ -61,8 +61,10 @@ class Options:
     first_neurons: int = 100
     new_neurons: int = 40
     max_cosine: float = 0.98
-    # Iterations of a slide and of a refit.
+    # Iterations of a slide, the relative decrease in one of them at which it ends, and iterations
+    # of a refit.
     slide_iter: int = 60
+    slide_tol: float = 1e-12
     refit_iter: int = 400
     # Of a refit: optimality relative to alpha, whether it uses Newton's method for every loss, and
     # whether it also gets the directions as they were before the slide.
@@ -229,7 +231,7 @@ class _Run:
         known = None
         if effort is None:
             effort = self.effort
-            if self.tracking:
+            if self.tracking and self.prices is not None:
                 known = select_diverse(self.prices, _MOST_KNOWN).directions
         residual = self.state.residual(self.rows)
         self.prices = self.pricing(
@@ -341,7 +343,14 @@ class _Run:
     def _slid(self, network):
         options = self.options
         network = network.condensed(max(options.merge_angle, _ANGLE_IN_WIDTHS * self.width))
-        return slide(self.fast, network, self.alpha, max_iter=options.slide_iter, width=self.width)
+        return slide(
+            self.fast,
+            network,
+            self.alpha,
+            max_iter=options.slide_iter,
+            width=self.width,
+            tol=options.slide_tol,
+        )
 
     def _refitted(self, rows, network, *, effort=1):
         options = self.options

@@ -18,11 +18,12 @@ _FACES = 4
 _LARGEST_FACE = 400
 
 
-def slide(rows, network, alpha, *, max_iter, width=0.0):
+def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12):
     """L-BFGS on the weight-decay form of (P): all directions, output weights and the intercept.
 
     ``F(Z) + alpha/2 * sum_j (||u_j||^2 + ||c_j||^2)`` has the minimum of (P) and is smooth but for
-    the kinks, which ``width`` (relative to ``||u_j||``) replaces by parabolas.
+    the kinks, which ``width`` (relative to ``||u_j||``) replaces by parabolas.  Ends after
+    ``max_iter`` iterations or with one that lowers the objective by less than ``tol`` times it.
 
     Returns the network; it need not be better under the true ReLU, the caller decides.
     """
@@ -48,7 +49,7 @@ def slide(rows, network, alpha, *, max_iter, width=0.0):
         "maxiter": max_iter,
         "maxfun": 2 * max_iter + 20,
         "maxcor": int(np.clip(_HISTORY_BYTES // (16 * len(start)), 3, 10)),
-        "ftol": 1e-12,
+        "ftol": tol,
         "gtol": 0.0,
     }
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)

@@ -10,6 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.column_generation import Start, Status, constant_network, solve
+from sklearn_convexnn.core.network import Network
+
+# Joining the neurons of five networks at this angle (radians) left as many as one of them has, and
+# a lower objective after the next round than any of them, on eight data sets.
+_MIXTURE_ANGLE = 0.6
 
 
 def alpha_grid(alpha_max, n_alphas, eps):
@@ -53,15 +58,16 @@ def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progres
         start = solution.end
 
 
-def mixture(networks):
-    """The network whose outputs are the mean of those of ``networks``.
+def mixture(networks, angle=_MIXTURE_ANGLE):
+    """The mean of networks as the start of a solve on the rows of all of them.
 
-    (P) is convex in the measure of neurons: its objective on any rows is at most the mean of
-    theirs.
+    (P) is convex in the measure of neurons: the objective of the network whose outputs are the mean
+    of theirs is, on any rows, at most the mean of their objectives.  Neurons within ``angle`` of
+    each other then become one: each of the networks has its own picture of a neuron.
     """
     share = 1.0 / len(networks)
-    total = networks[0].with_outputs(share * networks[0].C, share * networks[0].b0)
-    for network in networks[1:]:
-        total = total.extended(network.U, share * network.C)
-        total = total.with_outputs(total.C, total.b0 + share * network.b0)
-    return total
+    return Network(
+        np.concatenate([network.U for network in networks]),
+        share * np.concatenate([network.C for network in networks]),
+        share * np.sum([network.b0 for network in networks], axis=0),
+    ).condensed(angle)

@@ -19,6 +19,10 @@ from sklearn_convexnn.core.rows import RowPass
 
 # Squares of targets and their sums must be finite.
 _LARGEST_TARGET = 1e150
+# Sparse rows become an array up to this size, or this multiple of their own: below it the products
+# of arrays are faster.
+_DENSE_BYTES = 1 << 20
+_DENSE_RATIO = 3
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,8 @@ def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
     weights = np.asarray(weights, dtype=np.float64)
     if np.any(weights == 0):
         X, Y, weights = X[weights > 0], Y[weights > 0], weights[weights > 0]
-    size = X.data.nbytes + X.indices.nbytes if sparse.issparse(X) else X.nbytes
-    if size <= memory:
+    X = dense_if_small(X)
+    if _stored_bytes(X) <= memory:
         X, Y, weights = canonical_rows(X, Y, weights)
     weights = weights / weights.sum()
     y_shift, y_scale = np.zeros(Y.shape[1]), 1.0
@@ -113,6 +117,19 @@ def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
         scale=_row_scale(X, weights, intercept),
     )
     return Problem(rows, y_shift, y_scale)
+
+
+def dense_if_small(X):
+    """Sparse rows as an array where that is faster: if they are few, or hardly sparse."""
+    if not sparse.issparse(X):
+        return X
+    dense_bytes = X.shape[0] * X.shape[1] * X.dtype.itemsize
+    small = dense_bytes <= max(_DENSE_BYTES, _DENSE_RATIO * _stored_bytes(X))
+    return X.toarray() if small else X
+
+
+def _stored_bytes(X):
+    return X.data.nbytes + X.indices.nbytes if sparse.issparse(X) else X.nbytes
 
 
 def _standardised(Y, weights, intercept):

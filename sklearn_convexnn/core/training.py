@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation import Options, Start, constant_network, solve
+from sklearn_convexnn.core.column_generation import Options, Start, constant_network
+from sklearn_convexnn.core.path import solve_path
 from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing, plane_basis
 
 # alpha="scale" is this fraction of alpha_max over the square root of the number of distinct rows:
@@ -66,6 +67,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
         first_neurons=40,
         new_neurons=20,
         slide_iter=40,
+        slide_tol=3e-6,
         refit_iter=30,
         newton=False,
         keep_columns=False,
@@ -77,10 +79,18 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     )
 
 
+def start_of_path(problem, rng):
+    """The pricing of a path, its Start at the constant network, and alpha_max in data units."""
+    pricing = make_pricing(problem.rows, rng)
+    prices = price_constant(problem.rows, pricing)
+    start = Start(constant_network(problem.rows), prices)
+    return pricing, start, prices.largest * problem.alpha_unit
+
+
 def train(problem, alpha, *, rng, start=None, progress=None, **goals):
     """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
 
-    ``start`` is a network in working units.
+    ``start`` is a Start in working units; the constant network otherwise.
 
     Returns
     -------
@@ -90,19 +100,14 @@ def train(problem, alpha, *, rng, start=None, progress=None, **goals):
         In the units of the data.
     """
     rows = problem.rows
-    pricing = make_pricing(rows, rng)
-    prices = price_constant(rows, pricing)
+    pricing, constant, alpha_max = start_of_path(problem, rng)
     if alpha == "scale":
         # With a constant target every alpha gives the same constant network.
-        working_alpha = scale_alpha(rows, prices.largest) or 1.0
+        working_alpha = scale_alpha(rows, constant.prices.largest) or 1.0
     else:
         working_alpha = alpha / problem.alpha_unit
-    solution = solve(
-        rows,
-        working_alpha,
-        pricing,
-        options=choose_options(rows, **goals),
-        start=Start(constant_network(rows), prices) if start is None else Start(start),
-        progress=progress,
+    options = choose_options(rows, **goals)
+    (solution,) = solve_path(
+        rows, [working_alpha], pricing, options=options, start=start or constant, progress=progress
     )
-    return solution, prices.largest * problem.alpha_unit
+    return solution, alpha_max

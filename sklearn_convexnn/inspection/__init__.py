@@ -1,3 +1,5 @@
 """Looking into fitted networks: tables, certificates and pictures."""
 
-__all__ = []
+from sklearn_convexnn.inspection.path_display import PathDisplay
+
+__all__ = ["PathDisplay"]

@@ -1,0 +1,216 @@
+"""Cross-validation of regularisation paths: the folds, the order of their solves, the choice.
+
+Every fold follows its own path of descending alphas on its own training rows; nothing passes from
+one fold to another, for a neuron that was trained on rows which another fold holds out would leak
+them.  The folds go down together, so that the descent can end once the score has turned.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.metrics import r2_score
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_convexnn.core.column_generation import Start, Status
+from sklearn_convexnn.core.path import solve_path
+from sklearn_convexnn.core.problem import Problem
+from sklearn_convexnn.core.training import start_of_path
+
+# Alphas that a worker process solves before it reports; in one process a single one, so that none
+# is solved in vain when the score has turned.
+_BLOCK = 3
+# What a class costs in log-likelihood that the training rows of a fold do not have.
+_LOG_PROBABILITY_OF_MISSING_CLASS = np.log(np.finfo(float).eps)
+
+
+# ---------------------------------------------------------------------- scores
+
+
+def r2(estimator, X, y, sample_weight=None):
+    """R2, averaged over outputs: the default of regression."""
+    return r2_score(y, estimator.predict(X), sample_weight=sample_weight)
+
+
+def log_likelihood(estimator, X, y, sample_weight=None):
+    """Mean log-probability of the labels, the negative log-loss: the default of classification."""
+    log_proba = estimator.predict_log_proba(X)
+    column = np.searchsorted(estimator.classes_, y)
+    column = np.minimum(column, len(estimator.classes_) - 1)
+    scores = log_proba[np.arange(len(y)), column].astype(np.float64)
+    scores[estimator.classes_[column] != y] = _LOG_PROBABILITY_OF_MISSING_CLASS
+    return np.average(scores, weights=sample_weight)
+
+
+# ---------------------------------------------------------------------- one fold
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The training problem of a fold and its held-out rows."""
+
+    problem: Problem
+    estimator: object  # becomes a fitted one with the network of each alpha
+    X: object
+    y: np.ndarray
+    score_params: dict
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Point:
+    """One alpha in one fold."""
+
+    score: float
+    n_neurons: int
+    dual_gap: float
+    coefs: list
+    intercepts: list
+
+
+@dataclass
+class _Descent:
+    """How far the path of a fold has come."""
+
+    fold: Fold
+    pricing: object = None
+    start: Start | None = None
+    points: list = field(default_factory=list)
+
+    def go_on(self, points, pricing, start):
+        self.points += points
+        self.pricing, self.start = pricing, start
+
+
+def _advance(fold, pricing, start, alphas, last, options, scorer):
+    """Solve for the next alphas of a fold; returns points, pricing and where the path goes on."""
+    if start is None:
+        pricing, start, _ = start_of_path(fold.problem, fold.rng)
+    points = []
+    path = solve_path(
+        fold.problem.rows,
+        alphas / fold.problem.alpha_unit,
+        pricing,
+        options=options,
+        start=start,
+        last=last,
+    )
+    for solution in path:
+        if solution.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        fitted = copy.copy(fold.estimator)
+        fitted._set_attributes(fold.problem, solution, np.nan)
+        points.append(
+            Point(
+                score=float(scorer(fitted, fold.X, fold.y, **fold.score_params)),
+                n_neurons=fitted.n_neurons_,
+                dual_gap=fitted.dual_gap_,
+                coefs=fitted.coefs_,
+                intercepts=fitted.intercepts_,
+            )
+        )
+        start = solution.end
+    return points, pricing, start
+
+
+# ---------------------------------------------------------------------- all folds
+
+
+def follow_paths(folds, alphas, *, options, scorer, patience, n_jobs, report):
+    """Descend in all folds until the score has turned or the alphas are used up.
+
+    Which folds go on is decided in waves that keep all workers busy: of five folds on two workers
+    four advance at a time, those that are behind first.  What is returned does not depend on
+    ``n_jobs``: points below the end of the path are thrown away.
+
+    ``report(alpha, scores)`` is called for every alpha of the path, in order.
+
+    Returns
+    -------
+    list of list of Point
+        For every fold as many points as the path has alphas.
+    """
+    n_jobs = min(effective_n_jobs(n_jobs), len(folds))
+    block = 1 if n_jobs == 1 else _BLOCK
+    wave = n_jobs * (len(folds) // n_jobs)
+    descents, reported = [_Descent(fold) for fold in folds], 0
+    with Parallel(n_jobs=n_jobs) as parallel:
+        while True:
+            complete = min(len(descent.points) for descent in descents)
+            scores = scores_of([descent.points[:complete] for descent in descents])
+            end = end_of_path(scores, patience)
+            for k in range(reported, complete if end is None else end):
+                report(alphas[k], scores[k])
+            reported = complete
+            if end is not None or complete == len(alphas):
+                return [descent.points[:end] for descent in descents]
+            behind = sorted(descents, key=lambda descent: len(descent.points))  # stable
+            going = [one for one in behind[:wave] if len(one.points) < len(alphas)]
+            calls = []
+            for one in going:
+                span = slice(len(one.points), len(one.points) + block)
+                last = span.stop >= len(alphas)
+                calls.append(
+                    delayed(_advance)(
+                        one.fold, one.pricing, one.start, alphas[span], last, options, scorer
+                    )
+                )
+            for one, result in zip(going, parallel(calls), strict=True):
+                one.go_on(*result)
+
+
+def scores_of(paths):
+    """Scores as an array (n_alphas, n_folds)."""
+    return np.array([[point.score for point in points] for points in paths]).T
+
+
+# ---------------------------------------------------------------------- decisions
+
+
+def end_of_path(scores, patience):
+    """The number of alphas after which the path ends because its score has turned, or None.
+
+    ``scores`` are (n_alphas, n_folds).  The score has turned when the last ``patience`` alphas are
+    all worse than the best before them by more than one standard error of the difference, taken
+    over the folds.
+    """
+    if patience is None:
+        return None
+    for end in range(patience + 1, len(scores) + 1):
+        best = best_alpha(scores[:end])
+        after = scores[end - patience : end]
+        if best >= end - patience:
+            continue
+        lost = scores[best] - after
+        if np.all(lost.mean(axis=1) > _standard_error(lost)):
+            return end
+    return None
+
+
+def best_alpha(scores):
+    """The index of the best mean score; of equals the largest alpha."""
+    means = scores.mean(axis=1)
+    if np.isnan(means).all():
+        raise ValueError(
+            "Every cross-validated score is NaN: check `scoring` and that each fold holds out "
+            "rows with positive weight."
+        )
+    return int(np.nanargmax(means))
+
+
+def choose_alpha(scores, selection):
+    """The index of the chosen alpha: ``"best"`` or by the ``"one_standard_error"`` rule."""
+    best = best_alpha(scores)
+    if selection == "best":
+        return best
+    least = scores[best].mean() - _standard_error(scores[best])
+    return int(np.flatnonzero(scores.mean(axis=1) >= least)[0])
+
+
+def _standard_error(values):
+    """Of the mean over folds, the last axis; zero for a single fold."""
+    n_folds = values.shape[-1]
+    return values.std(axis=-1, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0 * values.sum(-1)

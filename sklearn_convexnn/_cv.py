@@ -1,0 +1,620 @@
+"""The public estimators that choose ``alpha`` by cross-validation."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.utils import Bunch, _safe_indexing
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+
+from sklearn_convexnn._base import BaseTwoLayer
+from sklearn_convexnn._callbacks import Progress, with_callbacks
+from sklearn_convexnn._cross_validation import (
+    Fold,
+    choose_alpha,
+    follow_paths,
+    log_likelihood,
+    r2,
+    scores_of,
+)
+from sklearn_convexnn._path import check_grid
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
+from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    _check_method_params,
+    _fit_context,
+    _raise_for_params,
+    _routing_enabled,
+)
+from sklearn_convexnn.core.column_generation import Start
+from sklearn_convexnn.core.path import mixture
+from sklearn_convexnn.core.training import choose_options, start_of_path, train
+
+# The paths of the folds choose an alpha: no finer than this, whatever the final fit is asked for.
+_LEAST_FOLD_TOL = 1e-2
+
+
+class BaseConvexReLUCV(BaseTwoLayer):
+    """Parameters and fit of the cross-validated estimators.
+
+    A subclass names the estimator for one alpha (``_single``) and the default score.
+    """
+
+    _parameter_constraints = {
+        **BaseTwoLayer._parameter_constraints,
+        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "eps": [Interval(Real, 0, 1, closed="neither")],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "selection": [StrOptions({"best", "one_standard_error"})],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        alphas,
+        eps,
+        cv,
+        scoring,
+        selection,
+        patience,
+        loss,
+        fit_intercept,
+        refinement,
+        max_neurons,
+        max_iter,
+        tol,
+        gap_tol,
+        n_jobs,
+        random_state,
+        verbose,
+    ):
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.patience = patience
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.refinement = refinement
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, **params):
+        """Choose alpha by cross-validation, then train on all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
+            CSR.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, used in training and in the scores of the folds.
+        **params : dict
+            For the splitter and the scorer. Without metadata routing all of them go to the
+            scorer; with ``sklearn.set_config(enable_metadata_routing=True)`` to whom they were
+            requested for, ``sample_weight`` included.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        _raise_for_params(params, self, "fit")
+        routed = self._routed_params(sample_weight, params)
+        # The callbacks get X and y as they came.
+        given = X, y
+        X, y, weights = self._validated(X, y, sample_weight)
+        training_weights = self._class_weighted(y, weights)
+        problem, classes = self._problem(X, y, training_weights)
+        rng = self._rng()
+        alpha_max = start_of_path(problem, rng)[2]
+        alphas = check_grid(self.alphas, self.eps, alpha_max)
+        splits = self._splits(X, y, rng, routed.splitter.split)
+        folds = [
+            self._fold(X, y, training_weights, train, test, routed.scorer.score, child)
+            for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
+        ]
+        paths = follow_paths(
+            folds,
+            alphas,
+            options=choose_options(
+                problem.rows,
+                tol=max(self.tol, _LEAST_FOLD_TOL),
+                gap_tol=None,
+                max_iter=self.max_iter,
+                max_neurons=self.max_neurons,
+            ),
+            scorer=self._scorer(),
+            patience=self.patience,
+            n_jobs=self.n_jobs,
+            report=self._report_alpha,
+        )
+        chosen = self._remember_paths(alphas, paths)
+        progress = Progress(self, *given, objective_unit=problem.objective_unit)
+        solution, _ = train(
+            problem,
+            self.alphas_[chosen],
+            rng=rng,
+            start=_start_from_folds(problem, [points[chosen] for points in paths]),
+            progress=progress,
+            tol=self.tol,
+            gap_tol=self.gap_tol,
+            max_iter=self.max_iter,
+            max_neurons=self.max_neurons,
+        )
+        self._remember_targets(y, classes)
+        self._set_attributes(problem, solution, alpha_max)
+        progress.close()
+        self._report(solution)
+        return self
+
+    # ------------------------------------------------------------------ alphas, folds, scores
+
+    def _splits(self, X, y, rng, params):
+        cv = self.cv
+        if cv is None:
+            kind = StratifiedKFold if is_classifier(self) else KFold
+            cv = kind(5, shuffle=True, random_state=int(rng.integers(2**31)))
+        cv = check_cv(cv, y, classifier=is_classifier(self))
+        return list(cv.split(X, y, **params))
+
+    def _fold(self, X, y, weights, train, test, score_params, rng):
+        problem, classes = self._problem(X[train], y[train], weights[train])
+        estimator = self._single(loss=self.loss, fit_intercept=self.fit_intercept)
+        estimator.n_features_in_ = X.shape[1]
+        estimator._remember_targets(y[train], classes)
+        params = _check_method_params(X, score_params, indices=test)
+        if params.get("sample_weight") is not None and not np.any(params["sample_weight"]):
+            raise ValueError(
+                "A fold holds out rows whose sample_weight is all zero: leave these rows out, or "
+                "choose other folds with cv."
+            )
+        return Fold(problem, estimator, _safe_indexing(X, test), y[test], params, rng)
+
+    def _scorer(self):
+        if self.scoring is None:
+            return self._default_score
+        return check_scoring(self, scoring=self.scoring)
+
+    def _routed_params(self, sample_weight, params):
+        if _routing_enabled():
+            return process_routing(self, "fit", sample_weight=sample_weight, **params)
+        score = dict(params)
+        if sample_weight is not None:
+            score["sample_weight"] = sample_weight
+        return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score))
+
+    def get_metadata_routing(self):
+        """Metadata routing of this object.
+
+        Returns
+        -------
+        MetadataRouter
+            ``fit`` passes metadata on to the splitter and to the scorer.
+        """
+        if self.scoring is None:
+            # The default scores take weights; this stands for them in the routing.
+            scorer = get_scorer("r2").set_score_request(sample_weight=True)
+        else:
+            scorer = check_scoring(self, scoring=self.scoring)
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(
+                splitter=check_cv(self.cv),
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+            .add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
+        )
+
+    # ------------------------------------------------------------------ what was found
+
+    def _report_alpha(self, alpha, scores):
+        if self.verbose:
+            print(
+                f"[{type(self).__name__}] alpha {alpha:.3g}: mean score {np.mean(scores):.5g} "
+                f"over {len(scores)} folds"
+            )
+
+    def _remember_paths(self, alphas, paths):
+        """Set the attributes of the path; returns the index of the chosen alpha."""
+        self.score_path_ = scores_of(paths)
+        self.n_neurons_path_ = np.array([[p.n_neurons for p in points] for points in paths]).T
+        self.dual_gap_path_ = np.array([[p.dual_gap for p in points] for points in paths]).T
+        self.alphas_ = alphas[: len(self.score_path_)]
+        chosen = choose_alpha(self.score_path_, self.selection)
+        self.best_score_ = float(self.score_path_[chosen].mean())
+        return chosen
+
+
+def _start_from_folds(problem, points):
+    """The mean of the networks of the folds, on all rows."""
+    shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
+    networks = [
+        problem.network(point.coefs, point.intercepts)
+        for point in points
+        if (point.coefs[0].shape[0], point.coefs[1].shape[1]) == shape  # all classes present
+    ]
+    return Start(mixture(networks), width=0.0) if networks else None
+
+
+class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
+    r"""Two-layer ReLU network for regression, ``alpha`` chosen by cross-validation.
+
+    Minimises the objective of :class:`ConvexReLURegressor`,
+
+    .. math::
+
+        \sum_i w_i \, \ell(y_i, z(x_i)) + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_2 ,
+        \qquad \sum_i w_i = 1 ,
+
+    for descending values of alpha in every fold, takes the alpha whose networks predict the
+    held-out rows best, and trains on all rows with it. For every alpha the problem is convex in
+    the measure of neurons [1]_.
+
+    Parameters
+    ----------
+    alphas : int or array-like of shape (n_alphas,), default=20
+        How many values of alpha, equally spaced in their logarithm from ``alpha_max_`` down to
+        ``eps * alpha_max_``; or the values, which are sorted.
+    eps : float, default=1e-4
+        Smallest alpha over largest, where alphas are not given.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        The folds. None: five, of shuffled rows, drawn with ``random_state``. An int: so
+        many
+        of unshuffled rows, as everywhere in scikit-learn.
+    scoring : str, callable or None, default=None
+        What is maximised. None: R2, weighted by ``sample_weight``.
+    selection : {"best", "one_standard_error"}, default="best"
+        The alpha of the best mean score; or the largest one whose mean score is within a standard
+        error of it, taken over the folds: a smaller network of nearly the same score.
+    patience : int or None, default=2
+        The descent ends when the score has turned: so many alphas in a row are worse than the best
+        one before them, each by more than a standard error of the difference over the folds.
+        None: never, all alphas are solved.
+    loss : {"squared_error"}, default="squared_error"
+        ``1/2 * ||y - z||^2``, summed over outputs.
+    fit_intercept : bool, default=True
+        Whether neurons have a bias, penalised like their other weights, and outputs a free
+        intercept.
+    refinement : {"cutting_plane"}, default="cutting_plane"
+        Neurons are found by adding violated dual constraints.
+    max_neurons : int, default=None
+        Largest number of neurons to keep.
+    max_iter : int, default=50
+        Largest number of rounds of every solve.
+    tol : float, default=1e-2
+        A solve stops when a round lowers the objective by less than this fraction of it, or when
+        the relative duality gap is below it. Values below 1e-2 hold for the final fit only.
+    gap_tol : float, default=None
+        The relative duality gap that the final fit goes on to.
+    n_jobs : int, default=None
+        Worker processes for the folds; None is 1 unless in a ``joblib.parallel_config`` context,
+        -1 all processors. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the folds of ``cv=None`` and the directions from which neurons are searched.
+    verbose : int, default=0
+        Print a line for every alpha and for every round of the final fit.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The chosen alpha.
+    alphas_ : ndarray of shape (n_alphas,)
+        Descending, as far as the path went.
+    score_path_ : ndarray of shape (n_alphas, n_folds)
+        Scores on the held-out rows.
+    n_neurons_path_ : ndarray of shape (n_alphas, n_folds)
+        Numbers of neurons.
+    dual_gap_path_ : ndarray of shape (n_alphas, n_folds)
+        Relative duality gaps of the folds, from a light search (unless ``certificate_`` is
+        "exact"): the folds are solved as coarsely as the choice of alpha allows.
+    best_score_ : float
+        Mean score at ``alpha_``.
+    coefs_, intercepts_ : list of two ndarrays
+        The network trained on all rows with ``alpha_``, as in :class:`ConvexReLURegressor`.
+    n_neurons_, n_layers_, n_outputs_ : int
+        Its numbers of neurons, of layers (3, counting the input) and of outputs.
+    out_activation_ : str
+        "identity".
+    objective_, dual_gap_, dual_gap_abs_ : float
+        Its objective and relative and absolute duality gap, as in :class:`ConvexReLURegressor`.
+    certificate_ : {"exact", "relaxation", "estimated"}
+        What ``dual_gap_`` is worth: only the first two are bounds.
+    status_ : str
+        Why its rounds ended: "progress", "gap", "max_iter" or "interrupted".
+    n_iter_ : int
+        Its number of rounds.
+    history_ : dict of ndarrays of shape (n_iter_,)
+        Its rounds, as in :class:`ConvexReLURegressor`.
+    alpha_max_ : float
+        From here on the network of all rows is a constant.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    ConvexReLURegressor : The estimator for one alpha.
+    convexnn_path : The path alone.
+    PathDisplay : Draws scores, numbers of neurons and gaps against alpha.
+
+    Notes
+    -----
+    Every fold descends its own path, each alpha from the network of the one before. Nothing passes
+    between folds: a neuron found on rows that another fold holds out would leak them. The final fit
+    starts from the mean of the networks of all folds at ``alpha_``, whose objective is, by
+    convexity, no larger than the mean of theirs.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
+       Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_convexnn import ConvexReLURegressorCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), ConvexReLURegressorCV(alphas=8, random_state=0))
+    >>> model.fit(X, y).score(X, y) > 0.45
+    True
+    """
+
+    _single = ConvexReLURegressor
+    _default_score = staticmethod(r2)
+    _parameter_constraints = {
+        **BaseConvexReLUCV._parameter_constraints,
+        "loss": [StrOptions({"squared_error"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        alphas=20,
+        eps=1e-4,
+        cv=None,
+        scoring=None,
+        selection="best",
+        patience=2,
+        loss="squared_error",
+        fit_intercept=True,
+        refinement="cutting_plane",
+        max_neurons=None,
+        max_iter=50,
+        tol=1e-2,
+        gap_tol=None,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            alphas=alphas,
+            eps=eps,
+            cv=cv,
+            scoring=scoring,
+            selection=selection,
+            patience=patience,
+            loss=loss,
+            fit_intercept=fit_intercept,
+            refinement=refinement,
+            max_neurons=max_neurons,
+            max_iter=max_iter,
+            tol=tol,
+            gap_tol=gap_tol,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
+    r"""Two-layer ReLU network for classification, ``alpha`` chosen by cross-validation.
+
+    Minimises the objective of :class:`ConvexReLUClassifier`,
+
+    .. math::
+
+        \sum_i w_i \, \ell(y_i, z(x_i)) + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_2 ,
+        \qquad \sum_i w_i = 1 ,
+
+    for descending values of alpha in every fold, takes the alpha whose networks predict the
+    held-out rows best, and trains on all rows with it. For every alpha the problem is convex in
+    the measure of neurons [1]_.
+
+    Parameters
+    ----------
+    alphas : int or array-like of shape (n_alphas,), default=20
+        How many values of alpha, equally spaced in their logarithm from ``alpha_max_`` down to
+        ``eps * alpha_max_``; or the values, which are sorted.
+    eps : float, default=1e-4
+        Smallest alpha over largest, where alphas are not given.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        The folds. None: five, stratified, of shuffled rows, drawn with ``random_state``. An int: so
+        many
+        of unshuffled rows, as everywhere in scikit-learn.
+    scoring : str, callable or None, default=None
+        What is maximised. None: the negative log-loss, weighted by ``sample_weight``.
+    selection : {"best", "one_standard_error"}, default="best"
+        The alpha of the best mean score; or the largest one whose mean score is within a standard
+        error of it, taken over the folds: a smaller network of nearly the same score.
+    patience : int or None, default=2
+        The descent ends when the score has turned: so many alphas in a row are worse than the best
+        one before them, each by more than a standard error of the difference over the folds.
+        None: never, all alphas are solved.
+    loss : {"log_loss"}, default="log_loss"
+        Logistic loss for two classes, cross-entropy of the softmax for more.
+    fit_intercept : bool, default=True
+        Whether neurons have a bias, penalised like their other weights, and outputs a free
+        intercept.
+    refinement : {"cutting_plane"}, default="cutting_plane"
+        Neurons are found by adding violated dual constraints.
+    max_neurons : int, default=None
+        Largest number of neurons to keep.
+    max_iter : int, default=50
+        Largest number of rounds of every solve.
+    tol : float, default=1e-2
+        A solve stops when a round lowers the objective by less than this fraction of it, or when
+        the relative duality gap is below it. Values below 1e-2 hold for the final fit only.
+    gap_tol : float, default=None
+        The relative duality gap that the final fit goes on to.
+    n_jobs : int, default=None
+        Worker processes for the folds; None is 1 unless in a ``joblib.parallel_config`` context,
+        -1 all processors. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the folds of ``cv=None`` and the directions from which neurons are searched.
+    verbose : int, default=0
+        Print a line for every alpha and for every round of the final fit.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in training, multiplied with ``sample_weight``; "balanced" counts
+        all rows. Scores do not use them.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The chosen alpha.
+    alphas_ : ndarray of shape (n_alphas,)
+        Descending, as far as the path went.
+    score_path_ : ndarray of shape (n_alphas, n_folds)
+        Scores on the held-out rows.
+    n_neurons_path_ : ndarray of shape (n_alphas, n_folds)
+        Numbers of neurons.
+    dual_gap_path_ : ndarray of shape (n_alphas, n_folds)
+        Relative duality gaps of the folds, from a light search (unless ``certificate_`` is
+        "exact"): the folds are solved as coarsely as the choice of alpha allows.
+    best_score_ : float
+        Mean score at ``alpha_``.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels with positive weight.
+    coefs_, intercepts_ : list of two ndarrays
+        The network trained on all rows with ``alpha_``, as in :class:`ConvexReLUClassifier`.
+    n_neurons_, n_layers_, n_outputs_ : int
+        Its numbers of neurons, of layers (3, counting the input) and of outputs.
+    out_activation_ : str
+        "logistic" or "softmax".
+    objective_, dual_gap_, dual_gap_abs_ : float
+        Its objective and relative and absolute duality gap, as in :class:`ConvexReLUClassifier`.
+    certificate_ : {"exact", "relaxation", "estimated"}
+        What ``dual_gap_`` is worth: only the first two are bounds.
+    status_ : str
+        Why its rounds ended: "progress", "gap", "max_iter" or "interrupted".
+    n_iter_ : int
+        Its number of rounds.
+    history_ : dict of ndarrays of shape (n_iter_,)
+        Its rounds, as in :class:`ConvexReLUClassifier`.
+    alpha_max_ : float
+        From here on the network of all rows is a constant.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    ConvexReLUClassifier : The estimator for one alpha.
+    convexnn_path : The path alone.
+    PathDisplay : Draws scores, numbers of neurons and gaps against alpha.
+
+    Notes
+    -----
+    Every fold descends its own path, each alpha from the network of the one before. Nothing passes
+    between folds: a neuron found on rows that another fold holds out would leak them. The final fit
+    starts from the mean of the networks of all folds at ``alpha_``, whose objective is, by
+    convexity, no larger than the mean of theirs.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
+       Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_convexnn import ConvexReLUClassifierCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), ConvexReLUClassifierCV(alphas=8, random_state=0))
+    >>> model.fit(X, y).score(X, y) > 0.95
+    True
+    """
+
+    _single = ConvexReLUClassifier
+    _default_score = staticmethod(log_likelihood)
+    _parameter_constraints = {
+        **BaseConvexReLUCV._parameter_constraints,
+        "loss": [StrOptions({"log_loss"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        alphas=20,
+        eps=1e-4,
+        cv=None,
+        scoring=None,
+        selection="best",
+        patience=2,
+        loss="log_loss",
+        fit_intercept=True,
+        refinement="cutting_plane",
+        max_neurons=None,
+        max_iter=50,
+        tol=1e-2,
+        gap_tol=None,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+        class_weight=None,
+    ):
+        super().__init__(
+            alphas=alphas,
+            eps=eps,
+            cv=cv,
+            scoring=scoring,
+            selection=selection,
+            patience=patience,
+            loss=loss,
+            fit_intercept=fit_intercept,
+            refinement=refinement,
+            max_neurons=max_neurons,
+            max_iter=max_iter,
+            tol=tol,
+            gap_tol=gap_tol,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight

@@ -1,0 +1,191 @@
+"""A picture of a regularisation path: scores, numbers of neurons and gaps against alpha."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+
+class PathDisplay:
+    """Scores, numbers of neurons and duality gaps along a path of alphas.
+
+    Made by :meth:`from_estimator` or :meth:`from_path`; the parameters are the data that are drawn.
+
+    Parameters
+    ----------
+    alphas : ndarray of shape (n_alphas,)
+        Descending.
+    curves : ndarray of shape (n_alphas,) or (n_alphas, n_folds)
+        What the first panel shows; folds become their mean with a band of one standard error.
+    curve_name : str
+        Its name.
+    n_neurons : ndarray of shape (n_alphas,) or (n_alphas, n_folds)
+        Numbers of neurons.
+    dual_gaps : ndarray of shape (n_alphas,) or (n_alphas, n_folds)
+        Relative duality gaps.
+    certificate : {"exact", "relaxation", "estimated"}
+        What the gaps are worth; named in the label of their panel.
+    alpha : float, default=None
+        The chosen alpha, marked in all panels.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure, after ``plot``.
+    axes_ : ndarray of three matplotlib Axes
+        Its panels.
+
+    See Also
+    --------
+    sklearn_convexnn.ConvexReLURegressorCV : Chooses alpha along such a path.
+    sklearn_convexnn.convexnn_path : The path alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_convexnn import ConvexReLURegressorCV
+    >>> from sklearn_convexnn.inspection import PathDisplay
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = ConvexReLURegressorCV(alphas=5, eps=0.1, random_state=0).fit(X, y)
+    >>> PathDisplay.from_estimator(model)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, *, alphas, curves, curve_name, n_neurons, dual_gaps, certificate, alpha=None
+    ):
+        self.alphas = alphas
+        self.curves = curves
+        self.curve_name = curve_name
+        self.n_neurons = n_neurons
+        self.dual_gaps = dual_gaps
+        self.certificate = certificate
+        self.alpha = alpha
+
+    @classmethod
+    def from_estimator(cls, estimator, *, axes=None):
+        """Draw the path of a cross-validated estimator.
+
+        Parameters
+        ----------
+        estimator : ConvexReLURegressorCV or ConvexReLUClassifierCV
+            Fitted.
+        axes : sequence of three matplotlib Axes, default=None
+            Where to draw; a new figure otherwise.
+
+        Returns
+        -------
+        PathDisplay
+            With the figure.
+        """
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "score_path_"):
+            raise ValueError(
+                f"{type(estimator).__name__} has no path of scores: use ConvexReLURegressorCV, "
+                "ConvexReLUClassifierCV, or convexnn_path with PathDisplay.from_path."
+            )
+        display = cls(
+            alphas=estimator.alphas_,
+            curves=estimator.score_path_,
+            curve_name=_score_name(estimator),
+            n_neurons=estimator.n_neurons_path_,
+            dual_gaps=estimator.dual_gap_path_,
+            certificate=estimator.certificate_,
+            alpha=estimator.alpha_,
+        )
+        return display.plot(axes=axes)
+
+    @classmethod
+    def from_path(cls, path, *, axes=None):
+        """Draw the result of :func:`~sklearn_convexnn.convexnn_path`; its curve is the objective.
+
+        Parameters
+        ----------
+        path : RegularizationPath
+            As returned by ``convexnn_path``.
+        axes : sequence of three matplotlib Axes, default=None
+            Where to draw; a new figure otherwise.
+
+        Returns
+        -------
+        PathDisplay
+            With the figure.
+        """
+        display = cls(
+            alphas=path.alphas,
+            curves=path.objectives,
+            curve_name="objective",
+            n_neurons=path.n_neurons,
+            dual_gaps=path.dual_gaps,
+            certificate=path.certificate,
+        )
+        return display.plot(axes=axes)
+
+    def plot(self, *, axes=None):
+        """Draw three panels, one above the other, with a common axis of alphas.
+
+        Parameters
+        ----------
+        axes : sequence of three matplotlib Axes, default=None
+            Where to draw; a new figure otherwise.
+
+        Returns
+        -------
+        PathDisplay
+            Itself.
+        """
+        if axes is None:
+            axes = _new_axes()
+        elif len(axes) != 3:
+            raise ValueError(f"A path is drawn in three axes, got {len(axes)}.")
+        self.axes_ = np.asarray(axes, dtype=object)
+        self.figure_ = self.axes_[0].figure
+        top, middle, bottom = self.axes_
+        self._draw(top, self.curves, "C0")
+        top.set_ylabel(self.curve_name)
+        self._draw(middle, self.n_neurons, "C1")
+        middle.set_ylabel("neurons")
+        middle.set_ylim(bottom=0)
+        self._draw(bottom, self.dual_gaps, "C2")
+        bottom.set_ylabel(f"{self.certificate}\nduality gap")
+        bottom.set_ylim(bottom=0)
+        bottom.set_xlabel("alpha")
+        for ax in self.axes_:
+            ax.set_xscale("log")
+            ax.grid(alpha=0.3)
+            ax.label_outer()
+            if self.alpha is not None:
+                ax.axvline(self.alpha, color="0.3", linestyle="--", linewidth=1)
+        if self.alpha is not None:
+            top.set_title(f"chosen alpha {self.alpha:.3g}", fontsize="medium")
+        return self
+
+    def _draw(self, ax, values, color):
+        values = np.asarray(values, dtype=float)
+        folds = values if values.ndim == 2 else values[:, None]
+        mean, n_folds = folds.mean(axis=1), folds.shape[1]
+        ax.plot(self.alphas, mean, color=color, marker="o", markersize=3)
+        if n_folds > 1:
+            error = folds.std(axis=1, ddof=1) / np.sqrt(n_folds)
+            ax.fill_between(
+                self.alphas, mean - error, mean + error, color=color, alpha=0.2, linewidth=0
+            )
+
+
+def _score_name(estimator):
+    scoring = estimator.scoring
+    if scoring is None:
+        return "log-likelihood" if hasattr(estimator, "classes_") else "R2"
+    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
+
+
+def _new_axes():
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need matplotlib: pip install 'sklearn_convexnn[plot]'."
+        ) from error
+    _, axes = plt.subplots(
+        3, 1, sharex=True, figsize=(6, 6.5), height_ratios=(2, 1, 1), layout="constrained"
+    )
+    return axes

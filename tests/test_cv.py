@@ -1,0 +1,299 @@
+"""The cross-validated estimators."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.metrics import get_scorer, make_scorer, r2_score
+from sklearn.model_selection import GroupKFold, KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_convexnn import (
+    ConvexReLUClassifier,
+    ConvexReLUClassifierCV,
+    ConvexReLURegressor,
+    ConvexReLURegressorCV,
+)
+
+CV = {ConvexReLURegressor: ConvexReLURegressorCV, ConvexReLUClassifier: ConvexReLUClassifierCV}
+ESTIMATORS = list(CV.values())
+SMALL = {"alphas": 4, "eps": 0.02, "cv": 3}
+
+
+def cv_estimator(case, **settings):
+    return CV[case.Estimator](**{**SMALL, "random_state": 0, **settings})
+
+
+# -------------------------------------------------------------------------- scikit-learn's contract
+
+
+@parametrize_with_checks([E(**SMALL) for E in ESTIMATORS])
+def test_sklearn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+@pytest.mark.parametrize("check", ["check_param_validation", "check_inplace_ensure_writeable"])
+def test_sklearn_check_that_is_not_in_the_suite(Estimator, check):
+    getattr(estimator_checks, check)(Estimator.__name__, Estimator(**SMALL))
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_dataframe_column_names(Estimator):
+    pytest.importorskip("pandas")
+    check = estimator_checks.check_dataframe_column_names_consistency
+    check(Estimator.__name__, Estimator(**SMALL))
+
+
+# --------------------------------------------------------------------------------------- attributes
+
+
+def test_attributes(case):
+    model = cv_estimator(case).fit(case.X, case.y)
+    n_alphas = len(model.alphas_)
+    for values in (model.score_path_, model.n_neurons_path_, model.dual_gap_path_):
+        assert values.shape == (n_alphas, 3)
+    assert np.all(np.diff(model.alphas_) < 0)
+    assert model.alphas_[0] == model.alpha_max_
+    assert np.all(model.dual_gap_path_ >= 0)
+    chosen = int(np.argmax(model.score_path_.mean(axis=1)))
+    assert model.alpha_ == model.alphas_[chosen]
+    assert model.best_score_ == model.score_path_[chosen].mean()
+
+
+def test_final_fit_solves_the_problem_of_the_single_estimator(case):
+    model = cv_estimator(case, eps=0.1, gap_tol=3e-3).fit(case.X, case.y)
+    single = case.Estimator(alpha=model.alpha_, gap_tol=3e-3, random_state=1).fit(case.X, case.y)
+    np.testing.assert_allclose(model.objective_, single.objective_, rtol=3e-3)
+    assert model.dual_gap_ <= 3e-3
+    assert set(vars(single)) - {"alpha", "warm_start"} <= set(vars(model))
+
+
+def test_scores_are_those_of_single_fits_on_the_folds(case):
+    """Cold fits of the plain estimator, scored by scikit-learn: the same up to the tolerances."""
+    splits = list(KFold(3, shuffle=True, random_state=0).split(case.X))
+    model = cv_estimator(case, cv=splits, patience=None).fit(case.X, case.y)
+    scoring = "r2" if case.Estimator is ConvexReLURegressor else "neg_log_loss"
+    for k in (1, 2):
+        single = case.Estimator(alpha=model.alphas_[k], random_state=0)
+        cold = cross_val_score(single, case.X, case.y, cv=splits, scoring=scoring)
+        np.testing.assert_allclose(model.score_path_[k], cold, atol=0.05)
+
+
+def test_reproducible_and_independent_of_n_jobs(case):
+    first = cv_estimator(case).fit(case.X, case.y)
+    again = cv_estimator(case).fit(case.X, case.y)
+    parallel = cv_estimator(case, n_jobs=2).fit(case.X, case.y)
+    for other in (again, parallel):
+        np.testing.assert_array_equal(first.score_path_, other.score_path_)
+        np.testing.assert_array_equal(first.coefs_[0], other.coefs_[0])
+
+
+def test_random_state_draws_the_default_folds(regression):
+    X, y = regression.X, regression.y
+    paths = [
+        ConvexReLURegressorCV(alphas=2, eps=0.5, random_state=seed).fit(X, y).score_path_
+        for seed in (0, 0, 1)
+    ]
+    assert paths[0].shape == (2, 5)
+    np.testing.assert_array_equal(paths[0], paths[1])
+    assert not np.array_equal(paths[0], paths[2])
+
+
+def test_default_folds_of_a_classifier_keep_the_shares_of_the_classes(binary):
+    rare = np.where(np.arange(40) < 5, "rare", "common")
+    model = ConvexReLUClassifierCV(alphas=2, eps=0.5, random_state=0).fit(binary.X, rare)
+    assert np.isfinite(model.score_path_).all()  # each fold holds out one of the five
+
+
+# ------------------------------------------------------------------------------------------ options
+
+
+def test_patience_ends_the_path(regression):
+    """Pure noise: no network predicts it, the smaller alpha the worse."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 5)), rng.standard_normal(60)
+    stopped = ConvexReLURegressorCV(alphas=8, eps=1e-3, random_state=0).fit(X, y)
+    whole = clone(stopped).set_params(patience=None).fit(X, y)
+    n = len(stopped.alphas_)
+    assert n < len(whole.alphas_) == 8
+    np.testing.assert_array_equal(stopped.score_path_, whole.score_path_[:n])
+    assert stopped.alpha_ == whole.alpha_
+
+
+def test_one_standard_error_takes_a_larger_alpha():
+    X, y = load_diabetes(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    best = ConvexReLURegressorCV(alphas=8, eps=1e-2, random_state=0).fit(X, y)
+    smaller = clone(best).set_params(selection="one_standard_error").fit(X, y)
+    np.testing.assert_array_equal(best.score_path_, smaller.score_path_)
+    assert smaller.alpha_ > best.alpha_
+    assert smaller.n_neurons_ <= best.n_neurons_
+
+
+@pytest.mark.parametrize(
+    "scoring", ["neg_mean_absolute_error", make_scorer(r2_score), None], ids=str
+)
+def test_scoring(regression, scoring):
+    X, y = regression.X, regression.y
+    splits = list(KFold(3).split(X))
+    settings = {"alphas": [1e3, 0.05], "cv": splits, "scoring": scoring}
+    model = ConvexReLURegressorCV(**settings, random_state=0).fit(X, y)
+    constant = ConvexReLURegressor(alpha=1e3)
+    scorer = get_scorer("r2") if scoring is None else scoring
+    expected = cross_val_score(constant, X, y, cv=splits, scoring=scorer)
+    np.testing.assert_allclose(model.score_path_[0], expected)
+
+
+def test_max_neurons(case):
+    model = cv_estimator(case, max_neurons=3).fit(case.X, case.y)
+    assert max(model.n_neurons_, model.n_neurons_path_.max()) <= 3
+
+
+def test_verbose_prints_the_path(regression, capsys):
+    model = ConvexReLURegressorCV(**SMALL, verbose=1, random_state=0).fit(
+        regression.X, regression.y
+    )
+    printed = capsys.readouterr().out
+    assert printed.count("mean score") == len(model.alphas_)
+    assert f"alpha {model.alphas_[0]:.3g}" in printed
+    assert "round 1" in printed
+
+
+def test_sparse_rows_and_float32(case):
+    from scipy import sparse
+
+    dense = cv_estimator(case).fit(case.X, case.y)
+    for X in (sparse.csr_array(case.X), sparse.csc_matrix(case.X)):
+        model = cv_estimator(case).fit(X, case.y)
+        # Sums in another order: up to rounding, and the local searches that follow it.
+        np.testing.assert_allclose(model.score_path_, dense.score_path_, atol=0.02, rtol=0.02)
+    single = cv_estimator(case).fit(case.X.astype(np.float32), case.y)
+    assert single.coefs_[0].dtype == np.float32
+
+
+# ----------------------------------------------------------------------------------- sample weights
+
+
+def test_weights_are_repetitions(case):
+    """In training and in scores; the folds take all copies of a row together."""
+    rng = np.random.default_rng(0)
+    repeats = rng.integers(0, 3, len(case.X))
+    groups = np.arange(len(case.X)) % 3
+    index = np.repeat(np.arange(len(case.X)), repeats)
+    splits = [(np.flatnonzero(groups != g), np.flatnonzero(groups == g)) for g in range(3)]
+    again = [
+        (np.flatnonzero(groups[index] != g), np.flatnonzero(groups[index] == g)) for g in range(3)
+    ]
+    weighted = cv_estimator(case, cv=splits).fit(case.X, case.y, sample_weight=repeats)
+    repeated = cv_estimator(case, cv=again).fit(case.X[index], case.y[index])
+    np.testing.assert_allclose(weighted.score_path_, repeated.score_path_, rtol=1e-9)
+    np.testing.assert_allclose(weighted.objective_, repeated.objective_, rtol=1e-9)
+
+
+def test_folds_without_weight_are_refused(regression):
+    weights = np.ones(40)
+    weights[:14] = 0
+    with pytest.raises(ValueError, match="holds out rows whose sample_weight is all zero"):
+        cv_estimator(regression).fit(regression.X, regression.y, sample_weight=weights)
+
+
+def test_class_weight_is_sample_weight_in_training_alone(binary):
+    weights = np.where(binary.y == "yes", 3.0, 1.0)
+    plain = cv_estimator(binary, alphas=[0.05]).fit(binary.X, binary.y)
+    by_class = cv_estimator(binary, alphas=[0.05], class_weight={"yes": 3.0, "no": 1.0})
+    by_class.fit(binary.X, binary.y)
+    by_sample = cv_estimator(binary, alphas=[0.05]).fit(binary.X, binary.y, weights)
+    np.testing.assert_allclose(by_class.objective_, by_sample.objective_)
+    assert not np.allclose(by_class.score_path_, by_sample.score_path_)  # scored without weights
+    assert not np.allclose(by_class.score_path_, plain.score_path_)
+
+
+def test_a_class_missing_from_the_training_rows_of_a_fold(multiclass):
+    """One row of a fourth class: the fold that holds it out trains without the class."""
+    y = np.where(np.arange(40) == 0, 9, multiclass.y)
+    model = cv_estimator(multiclass, cv=KFold(4), class_weight={9: 2.0}).fit(multiclass.X, y)
+    assert model.classes_.tolist() == [5, 6, 7, 9]
+    assert np.isfinite(model.score_path_).all()
+    assert model.predict_proba(multiclass.X).shape == (40, 4)
+
+
+def test_a_fold_with_one_class_is_refused(binary):
+    order = np.argsort(binary.y, kind="stable")
+    with pytest.raises(ValueError, match="at least two classes"):
+        cv_estimator(binary, cv=KFold(2)).fit(binary.X[order], np.repeat(["a", "b"], 20))
+
+
+# --------------------------------------------------------------------------------- metadata routing
+
+
+def test_routing_to_the_splitter(regression):
+    groups = np.arange(40) // 10
+    with config_context(enable_metadata_routing=True):
+        model = cv_estimator(regression, cv=GroupKFold(4).set_split_request(groups=True))
+        model.fit(regression.X, regression.y, groups=groups)
+    expected = cv_estimator(regression, cv=list(GroupKFold(4).split(regression.X, groups=groups)))
+    expected.fit(regression.X, regression.y)
+    np.testing.assert_array_equal(model.score_path_, expected.score_path_)
+
+
+def test_routing_to_the_scorer(regression):
+    weights = np.random.default_rng(0).random(40)
+    X, y = regression.X, regression.y
+
+    def score(y_true, y_pred, sample_weight=None):
+        seen.append(sample_weight is not None)
+        return r2_score(y_true, y_pred, sample_weight=sample_weight)
+
+    for requested in (True, False):
+        seen = []
+        with config_context(enable_metadata_routing=True):
+            scorer = make_scorer(score).set_score_request(sample_weight=requested)
+            model = cv_estimator(regression, scoring=scorer).set_fit_request(sample_weight=True)
+            model.fit(X, y, sample_weight=weights)
+        assert seen
+        assert set(seen) == {requested}
+
+
+def test_default_scores_are_weighted_with_and_without_routing(case):
+    weights = np.random.default_rng(0).random(40)
+    plain = cv_estimator(case).fit(case.X, case.y, sample_weight=weights)
+    with config_context(enable_metadata_routing=True):
+        model = cv_estimator(case).set_fit_request(sample_weight=True)
+        routed = model.fit(case.X, case.y, sample_weight=weights)
+    np.testing.assert_array_equal(plain.score_path_, routed.score_path_)
+
+
+def test_params_need_routing(regression):
+    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
+        cv_estimator(regression).fit(regression.X, regression.y, groups=np.arange(40))
+
+
+# ----------------------------------------------------------------------------------------- real use
+
+
+def test_in_a_pipeline_with_pickle_and_clone():
+    X, y = load_breast_cancer(return_X_y=True)
+    model = make_pipeline(StandardScaler(), ConvexReLUClassifierCV(alphas=6, cv=3, random_state=0))
+    model.fit(X, y)
+    assert model.score(X, y) > 0.97
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert clone(model[-1]).get_params() == model[-1].get_params()
+
+
+def test_interruption_is_not_swallowed(regression, monkeypatch):
+    """A single fit keeps its last round; here most folds would be missing."""
+    from sklearn_convexnn.core import column_generation
+
+    monkeypatch.setattr(
+        column_generation, "slide", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        cv_estimator(regression).fit(regression.X, regression.y)

@@ -1,0 +1,192 @@
+"""The regularisation path: its alphas, its networks, and that they are those of single fits."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max, convexnn_path
+from sklearn_convexnn.core.losses import get_loss
+from sklearn_convexnn.core.network import Network
+from sklearn_convexnn.core.path import alpha_grid, mixture
+from sklearn_convexnn.core.rows import RowPass
+from tests.conftest import make_case
+
+LOSS = {ConvexReLURegressor: "squared_error", ConvexReLUClassifier: "log_loss"}
+
+
+def path_of(case, **settings):
+    return convexnn_path(
+        case.X, case.y, loss=LOSS[case.Estimator], **{"random_state": 0, **settings}
+    )
+
+
+# ------------------------------------------------------------------------------------------- alphas
+
+
+def test_grid():
+    grid = alpha_grid(3.0, 4, 1e-3)
+    np.testing.assert_allclose(grid, [3.0, 0.3, 0.03, 0.003])
+    assert grid[0] == 3.0
+    assert alpha_grid(3.0, 1, 0.5).tolist() == [3.0]
+
+
+def test_alphas_of_a_path(case):
+    path = path_of(case, alphas=4, eps=0.05)
+    ratios = path.alphas[1:] / path.alphas[:-1]
+    np.testing.assert_allclose(ratios, 0.05 ** (1 / 3))
+    assert path.alphas[0] == path.alpha_max
+    largest = alpha_max(case.X, case.y, loss=LOSS[case.Estimator])
+    np.testing.assert_allclose(path.alpha_max, largest, rtol=1e-3)
+
+
+def test_given_alphas_are_sorted(regression):
+    path = path_of(regression, alphas=[0.01, 0.1, 0.02, 0.1])
+    assert path.alphas.tolist() == [0.1, 0.02, 0.01]
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"alphas": [0.1, -0.1]}, "alphas must be positive"),
+        ({"alphas": [[0.1]]}, "alphas must be positive numbers in one dimension"),
+        ({"alphas": []}, "alphas"),
+        ({"alphas": [np.nan, 1.0]}, "alphas contains NaN"),
+        ({"alphas": 0}, "alphas >= 1"),
+        ({"eps": 1.0}, "0 < eps < 1"),
+        ({"loss": "hinge"}, "loss must be 'squared_error' or 'log_loss'"),
+        ({"tol": -1}, "'tol' parameter"),
+    ],
+)
+def test_wrong_settings(regression, settings, message):
+    with pytest.raises(ValueError, match=message):
+        convexnn_path(regression.X, regression.y, **settings)
+
+
+# ----------------------------------------------------------------------------------------- networks
+
+
+def test_shapes(case):
+    path = path_of(case, alphas=3, eps=0.1)
+    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    n_outputs, d = model.n_outputs_, case.X.shape[1]
+    for values in (path.objectives, path.dual_gaps, path.n_neurons, path.n_iter):
+        assert values.shape == (3,)
+    assert path.n_neurons[0] == 0
+    for coefs, intercepts, m in zip(path.coefs, path.intercepts, path.n_neurons, strict=True):
+        assert [a.shape for a in coefs] == [(d, m), (m, n_outputs)]
+        assert [a.shape for a in intercepts] == [(m,), (n_outputs,)]
+    if case.kind in ("binary", "multiclass"):
+        assert path.classes.tolist() == model.classes_.tolist()
+    else:
+        assert path.classes is None
+
+
+def objective(case, path, k):
+    """Of the k-th network, from its layers and the documented formula."""
+    (W, C), (bias, b0) = path.coefs[k], path.intercepts[k]
+    Z = np.maximum(case.X @ W + bias, 0) @ C + b0
+    sizes = np.linalg.norm(np.vstack([W, bias]), axis=0) * np.linalg.norm(C, axis=1)
+    if path.classes is None:
+        loss = 0.5 * np.sum((Z - case.y.reshape(len(Z), -1)) ** 2, axis=1)
+    else:
+        indicators = (case.y[:, None] == path.classes).astype(float)
+        if len(path.classes) == 2:
+            loss = np.logaddexp(0, Z[:, 0]) - indicators[:, 1] * Z[:, 0]
+        else:
+            loss = np.log(np.exp(Z).sum(axis=1)) - np.sum(indicators * Z, axis=1)
+    return loss.mean() + path.alphas[k] * sizes.sum()
+
+
+def test_objectives_belong_to_the_networks(case):
+    path = path_of(case, alphas=4, eps=0.02)
+    for k in range(4):
+        np.testing.assert_allclose(path.objectives[k], objective(case, path, k), rtol=1e-9)
+    assert np.all(np.diff(path.objectives) < 0)  # a smaller penalty
+
+
+def test_equal_to_single_fits_within_their_gaps(case):
+    """With a goal for the gap every alpha is solved to it, warm or cold."""
+    path = path_of(case, alphas=4, eps=0.05, gap_tol=3e-3)
+    assert path.dual_gaps.max() <= 3e-3
+    for alpha, warm in zip(path.alphas[1:], path.objectives[1:], strict=True):
+        cold = case.Estimator(alpha=alpha, gap_tol=3e-3, random_state=1).fit(case.X, case.y)
+        np.testing.assert_allclose(warm, cold.objective_, rtol=3e-3)
+
+
+def test_at_default_tolerance_as_good_as_single_fits(case):
+    """Both stop on progress: of the same quality up to some times tol."""
+    path = path_of(case, alphas=10, eps=0.01)
+    for k in (3, 6, 9):
+        cold = case.Estimator(alpha=path.alphas[k], random_state=1).fit(case.X, case.y)
+        assert path.objectives[k] <= 1.03 * cold.objective_
+
+
+def test_a_path_of_one_is_a_single_fit(case):
+    path = path_of(case, alphas=[0.01])
+    model = case.Estimator(alpha=0.01, random_state=0).fit(case.X, case.y)
+    assert path.objectives.tolist() == [model.objective_]
+    assert path.dual_gaps.tolist() == [model.dual_gap_]
+    np.testing.assert_array_equal(path.coefs[0][0], model.coefs_[0])
+
+
+def test_repeated_rows_are_weights(case):
+    repeats = np.arange(len(case.X)) % 3
+    weighted = path_of(case, alphas=3, eps=0.05, sample_weight=repeats)
+    X, y = np.repeat(case.X, repeats, axis=0), np.repeat(case.y, repeats, axis=0)
+    repeated = convexnn_path(X, y, loss=LOSS[case.Estimator], alphas=3, eps=0.05, random_state=0)
+    np.testing.assert_array_equal(weighted.alphas, repeated.alphas)
+    np.testing.assert_array_equal(weighted.objectives, repeated.objectives)
+
+
+def test_max_neurons(case):
+    path = path_of(case, alphas=5, eps=0.01, max_neurons=4)
+    assert path.n_neurons.max() <= 4
+
+
+def test_constant_targets():
+    path = convexnn_path(np.eye(4), np.ones(4), alphas=3, random_state=0)
+    assert path.alpha_max == 0
+    assert path.n_neurons.tolist() == [0, 0, 0]
+    np.testing.assert_allclose(path.objectives, 0, atol=1e-15)
+
+
+def test_too_few_rounds_are_reported():
+    case = make_case("regression")
+    with pytest.warns(ConvergenceWarning, match=r"stopped early at 1 of 2 alphas.*max_iter"):
+        path_of(case, alphas=[1e3, 1e-4], gap_tol=1e-8, max_iter=2)
+
+
+def test_verbose(regression, capsys):
+    path = path_of(regression, alphas=3, eps=0.1, verbose=1)
+    assert capsys.readouterr().out.count("round 1:") == len(path.alphas)
+
+
+# ----------------------------------------------------------------------------------- the next start
+
+
+def random_network(rng, m, d=3, n_outputs=2):
+    return Network.from_factors(
+        rng.standard_normal((m, d)), rng.standard_normal((m, n_outputs)), rng.standard_normal(2)
+    )
+
+
+def test_mixture_is_the_mean_of_the_outputs():
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
+    rows = RowPass(X, Y, np.full(20, 0.05), get_loss("squared_error", 2), intercept=False)
+    networks = [random_network(rng, m) for m in (3, 1, 4)]
+    mixed = mixture(networks, angle=0)
+    outputs = [rows.outputs(one.U, one.C, one.b0) for one in networks]
+    np.testing.assert_allclose(rows.outputs(mixed.U, mixed.C, mixed.b0), np.mean(outputs, axis=0))
+    np.testing.assert_allclose(mixed.penalty(), np.mean([one.penalty() for one in networks]))
+
+
+def test_mixture_joins_the_pictures_of_a_neuron():
+    """Five copies of a network, each turned a little, give one with as many neurons."""
+    rng = np.random.default_rng(0)
+    network = Network(np.eye(6), rng.standard_normal((6, 2)), np.zeros(2))
+    turned = [
+        Network.from_factors(network.U + 0.05 * rng.standard_normal((6, 6)), network.C, np.zeros(2))
+        for _ in range(5)
+    ]
+    assert mixture(turned).n_neurons == 6
