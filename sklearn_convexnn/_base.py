@@ -12,7 +12,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
-from sklearn_convexnn._validation import Interval, StrOptions, _fit_context, check_weights, check_X
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_weights,
+    check_X,
+    one_blas_thread,
+)
 from sklearn_convexnn.core.column_generation import Start, Status
 from sklearn_convexnn.core.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem import make_problem
@@ -67,6 +74,7 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return np.random.default_rng(seed)
 
+    @one_blas_thread
     def _alpha_max(self, X, y, sample_weight):
         """The public function of this name, on an estimator made for it."""
         problem, _, _ = self._make_problem(X, y, sample_weight)
@@ -175,6 +183,7 @@ class BaseConvexReLU(BaseTwoLayer):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
+    @one_blas_thread
     def fit(self, X, y, sample_weight=None):
         """Train the network.
 

@@ -35,6 +35,7 @@ from sklearn_convexnn._validation import (
     _fit_context,
     _raise_for_params,
     _routing_enabled,
+    one_blas_thread,
 )
 from sklearn_convexnn.core.column_generation import Start
 from sklearn_convexnn.core.path import mixture
@@ -100,6 +101,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
+    @one_blas_thread
     def fit(self, X, y, sample_weight=None, **params):
         """Choose alpha by cross-validation, then train on all rows.
 

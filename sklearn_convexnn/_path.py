@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_convexnn._callbacks import Progress
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
-from sklearn_convexnn._validation import check_alphas
+from sklearn_convexnn._validation import check_alphas, one_blas_thread
 from sklearn_convexnn.core.column_generation import Status
 from sklearn_convexnn.core.path import alpha_grid, solve_path
 from sklearn_convexnn.core.training import choose_options, start_of_path
@@ -57,6 +57,7 @@ class RegularizationPath:
     classes: np.ndarray | None = None
 
 
+@one_blas_thread
 def convexnn_path(
     X,
     y,

@@ -17,6 +17,11 @@ from sklearn.utils.validation import (
     check_array,
     column_or_1d,
 )
+from threadpoolctl import threadpool_limits
+
+# The solver works on blocks of rows that fit into the cache of one core: a second thread of the
+# BLAS has nothing to gain there, and waiting for each other made fits three to ten times slower.
+one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 __all__ = [
     "Interval",
@@ -30,6 +35,7 @@ __all__ = [
     "check_weights",
     "class_weights",
     "encode_classes",
+    "one_blas_thread",
 ]
 
 
