@@ -1,3 +1,19 @@
 """Looking into fitted networks: tables, certificates and pictures."""
 
-__all__ = []
+from sklearn_convexnn.inspection._decision_region_display import DecisionRegionDisplay
+from sklearn_convexnn.inspection._decision_regions import (
+    DecisionIntervals,
+    DecisionRegions,
+    Region,
+    decision_intervals,
+    decision_regions,
+)
+
+__all__ = [
+    "DecisionIntervals",
+    "DecisionRegionDisplay",
+    "DecisionRegions",
+    "Region",
+    "decision_intervals",
+    "decision_regions",
+]
