@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 
@@ -89,7 +87,7 @@ def classifier_scores(estimator):
 def _without_scalers(estimator):
     """The last step of a pipeline and the map ``x * scale + shift`` of the steps before."""
     check_is_fitted(estimator)
-    if not isinstance(estimator, Pipeline):
+    if not _is_pipeline(estimator):
         return estimator, 1.0, 0.0
     *steps, (_, network) = estimator.steps
     scale, shift = 1.0, 0.0
@@ -100,8 +98,16 @@ def _without_scalers(estimator):
     return network, scale, shift
 
 
+def _is_pipeline(estimator):
+    from sklearn.pipeline import Pipeline  # loaded already wherever there is one
+
+    return isinstance(estimator, Pipeline)
+
+
 def _affine_map(name, scaler):
     """``scale, shift`` of a fitted scaler; scalars where it has no such step."""
+    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+
     if type(scaler) is StandardScaler:
         centre, length = scaler.mean_ if scaler.with_mean else 0.0, scaler.scale_
         return _centred(centre, 1.0 if length is None else length)
@@ -128,9 +134,7 @@ def _centred(centre, length):
 
 def feature_names(estimator, n_features):
     """Names seen in fit, or ``x0, x1, ...`` as in scikit-learn."""
-    steps = (
-        [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
-    )
+    steps = [step for _, step in estimator.steps] if _is_pipeline(estimator) else [estimator]
     # The first step may be "passthrough", without names of its own.
     named = [step.feature_names_in_ for step in steps if hasattr(step, "feature_names_in_")]
     return list(named[0]) if named else [f"x{i}" for i in range(n_features)]
