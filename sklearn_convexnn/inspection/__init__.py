@@ -8,12 +8,15 @@ from sklearn_convexnn.inspection._decision_regions import (
     decision_intervals,
     decision_regions,
 )
+from sklearn_convexnn.inspection._encodings import NeuronEncodings, neuron_encodings
 
 __all__ = [
     "DecisionIntervals",
     "DecisionRegionDisplay",
     "DecisionRegions",
+    "NeuronEncodings",
     "Region",
     "decision_intervals",
     "decision_regions",
+    "neuron_encodings",
 ]
