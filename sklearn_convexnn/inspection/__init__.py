@@ -9,14 +9,17 @@ from sklearn_convexnn.inspection._decision_regions import (
     decision_regions,
 )
 from sklearn_convexnn.inspection._encodings import NeuronEncodings, neuron_encodings
+from sklearn_convexnn.inspection._l0_l1 import L0L1Certificate, l0_l1_certificate
 
 __all__ = [
     "DecisionIntervals",
     "DecisionRegionDisplay",
     "DecisionRegions",
+    "L0L1Certificate",
     "NeuronEncodings",
     "Region",
     "decision_intervals",
     "decision_regions",
+    "l0_l1_certificate",
     "neuron_encodings",
 ]
