@@ -128,6 +128,10 @@ def kink_bound(positions, Z):
     (upward) kink between the neighbours.  The open intervals ``(t_{i-1}, t_{i+1})`` of points of
     one sign can share a kink only if the points are next to each other, so that a run of k of them
     needs k / 2 kinks, rounded up; kinks of different signs are different ones.
+
+    For one output so many kinks also suffice (for each pair of points in a run the chords on either
+    side are prolonged until they meet), and with biases and a free ``b0`` one neuron more gives any
+    slope: ``kink_bound <= m* <= kink_bound + 1``.
     """
     order = np.argsort(positions, kind="stable")
     t, Z = positions[order], Z[order]

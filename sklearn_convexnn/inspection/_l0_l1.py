@@ -85,6 +85,7 @@ def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
     - If that gives 1, linear programs decide whether one neuron can give the outputs.
     - For rows on a line (one feature, or rank one) each neuron has at most one kink, and the points
       that lie above or below the chord of their neighbours bound the number of kinks from below.
+      For one output with an intercept, one neuron more than that bound is known to suffice.
 
     *When the* :math:`\ell_1` *solution attains them* [1]_: linearly independent rows without bias
     need one neuron for each sign of a single output, and if the rows are moreover spike-free,
@@ -155,7 +156,7 @@ def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
     Z = layers.outputs(dense(X)) - (0.0 if intercept else layers.b0)
     H = np.maximum(A[:, : len(layers.W)] @ layers.W + layers.bias, 0)
 
-    lower, reasons = _lower_bound(A, dense(X), Z, intercept)
+    lower, kinks, reasons = _lower_bound(A, dense(X), Z, intercept)
     with_ones = np.hstack([H, np.ones((len(H), 1))]) if intercept else H
     span = rank(with_ones / _column_lengths(with_ones)) if with_ones.shape[1] else 0
     independent = span == with_ones.shape[1]
@@ -169,6 +170,9 @@ def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
             f"The {len(A)} rows are linearly independent, so that every activation can be had: "
             f"{reachable} neurons suffice for these outputs."
         )
+    if kinks is not None and intercept and Z.shape[1] == 1:
+        sufficient = min(sufficient, kinks + 1)
+        reasons.append(f"For one output on a line {kinks + 1} suffice, one more than kinks.")
     spike_free = is_spike_free(A)
     if spike_free:
         reasons += _spike_free_reason(A, intercept, layers.C.shape[1])
@@ -196,14 +200,14 @@ def _column_lengths(M):
 
 
 def _lower_bound(A, X, Z, intercept):
-    """The best proven lower bound of the number of neurons, and why."""
+    """The best proven lower bound of the number of neurons, that of kinks on a line, and why."""
     bound = rank_bound(Z, intercept)
     if bound == 0:
-        return 0, ["The outputs are constant: no neuron is needed."]
+        return 0, None, ["The outputs are constant: no neuron is needed."]
     reason = f"The outputs have rank {rank(Z - Z.mean(axis=0) if intercept else Z)}"
     if not intercept and bound > rank(Z):
         reason += " and positively span their span (one output: it takes both signs)"
-    best, reasons = bound, [f"{reason}: at least {bound}."]
+    best, kinks, reasons = bound, None, [f"{reason}: at least {bound}."]
     if bound == 1 and not one_neuron_suffices(A, Z, intercept):
         best = 2
         reasons.append("No single neuron gives these outputs (linear programs): at least 2.")
@@ -212,9 +216,10 @@ def _lower_bound(A, X, Z, intercept):
         kinks = kink_bound(positions, Z)
         best = max(best, kinks)
         reasons.append(
-            f"The rows lie on a line, along which the outputs have kinks: at least {kinks}."
+            f"The rows lie on a line, along which the outputs have at least {kinks} kinks: as many "
+            "neurons."
         )
-    return best, reasons
+    return best, kinks, reasons
 
 
 def _independence_reason(independent, n_neurons, sufficient):
