@@ -12,7 +12,6 @@ squares.
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from sklearn.datasets import load_digits
 
 from sklearn_convexnn import ConvexReLUClassifier
@@ -29,7 +28,10 @@ print(f"{network.n_neurons_} neurons, accuracy {network.score(X, y):.3f}")
 # negative coefficients, the residual (0 at an optimum) and its dual constraint (1 at an optimum).
 
 encodings = neuron_encodings(network, X, y)
-print(pd.DataFrame(encodings.table()).round(3).head(10).to_string())
+table = encodings.table()
+print("".join(f"{name:>10}" for name in table))
+for j in range(8):
+    print("".join(f"{np.round(column[j], 3):>10}" for column in table.values()))
 
 # %%
 # The four largest neurons, and the four training images with the largest coefficients of either

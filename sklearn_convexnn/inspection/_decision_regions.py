@@ -56,7 +56,13 @@ class DecisionIntervals:
 
     @property
     def intervals(self):
-        """List of ``(label, low, high)``; the outer ones reach to infinity."""
+        """The intervals one after the other.
+
+        Returns
+        -------
+        list of tuples
+            ``(label, low, high)``; the outer ones reach to infinity.
+        """
         ends = [-np.inf, *self.breakpoints.tolist(), np.inf]
         return list(zip(self.labels.tolist(), ends[:-1], ends[1:], strict=True))
 

@@ -54,7 +54,13 @@ class NeuronEncodings:
 
     @property
     def supports(self):
-        """For each neuron the rows of its mixture, the largest coefficients first."""
+        """Numbers of the rows in the mixtures.
+
+        Returns
+        -------
+        list of ndarrays of shape (n_rows_in_mixture,)
+            One for each neuron, the rows with the largest coefficients first.
+        """
         found = []
         for j in range(len(self.residuals)):
             part = slice(*self.coefficients.indptr[j : j + 2])
