@@ -168,9 +168,11 @@ def neuron_encodings(estimator, X, y=None, *, sample_weight=None, bias="auto", k
     Examples
     --------
     >>> from sklearn.datasets import load_iris
+    >>> from sklearn.preprocessing import scale
     >>> from sklearn_convexnn import ConvexReLUClassifier
     >>> from sklearn_convexnn.inspection import neuron_encodings
     >>> X, y = load_iris(return_X_y=True)
+    >>> X = scale(X)
     >>> model = ConvexReLUClassifier(random_state=0).fit(X, y)
     >>> encodings = neuron_encodings(model, X)
     >>> bool(encodings.residuals.max() < 1e-6)  # every neuron is such a mixture ...

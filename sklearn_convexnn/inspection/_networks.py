@@ -35,6 +35,11 @@ def two_layer_network(estimator):
     """``W, bias, C, b0`` of a fitted two-layer ReLU network, in double precision."""
     check_is_fitted(estimator)
     name = type(estimator).__name__
+    if _is_pipeline(estimator):
+        raise ValueError(
+            "Pass the network and the rows that it saw: pipeline[-1] and "
+            "pipeline[:-1].transform(X)."
+        )
     if not hasattr(estimator, "coefs_") or not hasattr(estimator, "intercepts_"):
         raise ValueError(
             f"{name} has no coefs_ and intercepts_: pass a two-layer ReLU network, such as "
