@@ -208,6 +208,18 @@ def test_independent_activations_do_not_prove_minimality():
     assert certificate.status == "not decided"
 
 
+def test_rounding_proves_nothing():
+    """Two long neurons cancel but for their rounding, which looks like kinks everywhere."""
+    x = np.linspace(-1, 1, 30)[:, None]
+    U, C = [[1.0, 2.0], [1.1, 2.2], [1.0, 0.3]], [[1.1e12], [-1e12], [1.0]]
+    model = regressor(U, C, [0], fit_intercept=True)
+    Z = np.maximum(with_ones(x) @ np.transpose(U), 0) @ C
+    assert kink_bound(x[:, 0], Z) > 3  # of the outputs alone
+    certificate = l0_l1_certificate(model, x)
+    assert certificate.lower_bound <= 1
+    assert certificate.status == "not decided"
+
+
 def test_smallest_penalty_does_not_prove_minimality():
     """A network that solves the l1 problem for its outputs, but has more neurons than the bound."""
     x = np.sort(np.random.default_rng(0).uniform(-2, 2, 60))[:, None]

@@ -5,7 +5,8 @@ For rows ``a_i`` and outputs ``Z`` (n, K) let ``m*`` be the smallest number of n
     Z = sum_j (A u_j)_+ c_j^T + 1 b0^T
 
 where ``b0`` is free, or zero.  Finding it is combinatorial; each function here proves a bound.
-What counts as zero is always chosen such that rounding can only weaken a lower bound.
+Outputs are known up to ``noise``, and what counts as zero is always chosen such that rounding can
+only weaken a lower bound.
 """
 
 from __future__ import annotations
@@ -15,19 +16,24 @@ from scipy.optimize import linprog
 
 from sklearn_convexnn.core.encodings import nearest_in_cone
 
-# Outputs that agree to this fraction of their size are taken for equal.
+# What is below this fraction of the terms that add up to an output is taken for rounding.
 NOISE = 1e-9
 # The linear programs are solved to about this accuracy, relative to the outputs.
 _LP_NOISE = 1e-6
 
 
-def rank(M):
-    """Numerical rank: singular values below ``NOISE`` times the largest count as zero."""
-    sizes = np.linalg.svd(M, compute_uv=False)
-    return int(np.sum(sizes > NOISE * sizes.max(initial=0.0)))
+def rank(M, noise=None):
+    """The smallest rank of a matrix whose entries differ from those of ``M`` by at most ``noise``.
+
+    Without a noise level ``NOISE`` times the largest entry is taken.
+    """
+    if noise is None:
+        noise = NOISE * np.abs(M).max(initial=0.0)
+    # Singular values move by no more than the Frobenius norm of the change.
+    return int(np.sum(np.linalg.svd(M, compute_uv=False) > noise * np.sqrt(M.size)))
 
 
-def rank_bound(Z, intercept):
+def rank_bound(Z, intercept, noise=0.0):
     """A lower bound of ``m*`` for any rows, from the factorisation ``Z = H C`` with ``H >= 0``.
 
     ``m* >= rank(Z)``; with a free ``b0`` the rank of the centred outputs.  Without it, ``m* =
@@ -35,21 +41,19 @@ def rank_bound(Z, intercept):
     1`` for all j, so that ``Z s = H 1`` is positive wherever a row of ``Z`` is not zero: if the
     rows of ``Z`` positively span their span, there is no such ``s`` and ``m* >= r + 1``.
     """
+    noise = max(noise, NOISE * np.abs(Z).max())
     if intercept:
-        centred = Z - Z.mean(axis=0)
-        if np.abs(centred).max() <= NOISE * np.abs(Z).max():
-            return 0
-        return rank(centred)
-    if not Z.any():
-        return 0
-    r = rank(Z)
-    return r + int(_spans_positively(Z, r))
+        return rank(Z - Z.mean(axis=0), 2 * noise)
+    r = rank(Z, noise)
+    return r + int(r > 0 and _spans_positively(Z, r, noise))
 
 
-def _spans_positively(Z, r):
+def _spans_positively(Z, r, noise):
     """Whether every vector in the span of the rows of ``Z`` is a non-negative combination."""
-    lengths = np.linalg.norm(Z, axis=1)
-    Z = Z[lengths > NOISE * lengths.max()]
+    # Rows far from zero only: their directions are known.
+    Z = Z[np.linalg.norm(Z, axis=1) > 1e3 * noise]
+    if len(Z) <= r:
+        return False
     basis = np.linalg.svd(Z, full_matrices=False)[2][:r]
     rows = Z @ basis.T
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -61,7 +65,7 @@ def _spans_positively(Z, r):
     return True
 
 
-def sufficient_for_independent_rows(Z, intercept):
+def sufficient_for_independent_rows(Z, intercept, noise=0.0):
     """``m*`` where the rows, with their constant if there is one, are linearly independent.
 
     Every non-negative vector is then an activation.  With a free ``b0`` one has ``m* = rank`` of
@@ -69,16 +73,17 @@ def sufficient_for_independent_rows(Z, intercept):
     open half-space, where they can be enclosed in a cone of ``r`` rays.  Without it ``r`` or ``r +
     1``, and the larger one is returned where it is not clear that ``r`` will do.
     """
-    if intercept or not Z.any():
-        return rank_bound(Z, intercept)
-    r = rank(Z)
+    noise = max(noise, NOISE * np.abs(Z).max())
+    r = rank_bound(Z, True, noise) if intercept else rank(Z, noise)
+    if intercept or r == 0:
+        return r
     if r == 1:
-        s = Z @ Z[np.argmax(np.abs(Z).max(axis=1))]
-        return 1 if s.min() >= 0 else 2
+        s = Z @ np.linalg.svd(Z, full_matrices=False)[2][0]
+        return 1 if s.min() >= -noise or s.max() <= noise else 2
     return r + 1
 
 
-def one_neuron_suffices(A, Z, intercept):
+def one_neuron_suffices(A, Z, intercept, noise=0.0):
     """Whether one neuron may give outputs ``Z`` of rank one; False only if none can.
 
     ``Z = s v^T + 1 m^T``, and one of ``t = s`` and ``t = -s`` has to be ``b + (A u)_+``: either all
@@ -86,29 +91,30 @@ def one_neuron_suffices(A, Z, intercept):
     """
     base = Z.mean(axis=0) if intercept else np.zeros(Z.shape[1])
     s = (Z - base) @ np.linalg.svd(Z - base, full_matrices=False)[2][0]
-    scale = np.abs(s).max()
+    noise = max(noise * np.sqrt(Z.shape[1]), NOISE * np.abs(s).max())
+    limit = _LP_NOISE / NOISE * noise
     everywhere = np.ones(len(s), dtype=bool)
     constant = np.ones((len(s), 1))
-    if intercept and _least_violation(np.hstack([A, constant]), s, everywhere) <= _LP_NOISE * scale:
+    if intercept and _least_violation(np.hstack([A, constant]), s, everywhere, limit) <= limit:
         return True
     for t in (s, -s):
         low = t.min() if intercept else 0.0
-        if t.min() >= low - NOISE * scale:
-            active = t > low + NOISE * scale
-            if _least_violation(A, t - low, active) <= _LP_NOISE * scale:
+        if t.min() >= low - noise:
+            active = t > low + noise
+            if not active.any() or _least_violation(A, t - low, active, limit) <= limit:
                 return True
     return False
 
 
-def _least_violation(A, t, active):
+def _least_violation(A, t, active, limit):
     """Least ``e`` with ``|a_i^T u - t_i| <= e`` on active rows and ``a_i^T u <= e`` on the others.
 
-    A lower bound of it if that is above the accuracy of the linear program already.
+    A lower bound of it if that is above ``limit`` already.
     """
     solution = np.linalg.lstsq(A[active], t[active])[0]
     # The largest deviation is at least the root mean square one.
     violation = np.sqrt(np.mean((A[active] @ solution - t[active]) ** 2))
-    if violation > _LP_NOISE * np.abs(t).max():
+    if violation > limit:
         return violation
     n, p = A.shape
     upper, lower = np.hstack([A, -np.ones((n, 1))]), np.hstack([-A, -np.ones((n, 1))])[active]
@@ -121,7 +127,7 @@ def _least_violation(A, t, active):
     return result.fun if result.status == 0 else 0.0
 
 
-def kink_bound(positions, Z):
+def kink_bound(positions, Z, noise=0.0):
     """A lower bound of ``m*`` for rows on a line, where every neuron has at most one kink.
 
     If the output at ``t_i`` lies above (below) the chord of its neighbours there must be a downward
@@ -142,7 +148,8 @@ def kink_bound(positions, Z):
         return 0
     weight = ((t[1:-1] - t[:-2]) / (t[2:] - t[:-2]))[:, None]
     deviation = Z[1:-1] - (1 - weight) * Z[:-2] - weight * Z[2:]
-    signs = np.where(np.abs(deviation) > NOISE * np.abs(Z).max(), np.sign(deviation), 0.0)
+    noise = max(2 * noise, NOISE * np.abs(Z).max())
+    signs = np.where(np.abs(deviation) > noise, np.sign(deviation), 0.0)
     by_output = [_runs(column > 0) + _runs(column < 0) for column in signs.T]
     return max([_runs(signs.any(axis=1)), *by_output])
 

@@ -95,12 +95,12 @@ class NeuronEncodings:
 def neuron_encodings(estimator, X, y=None, *, sample_weight=None, bias="auto", kink_tol=1e-6):
     r"""Write each hidden neuron as a mixture of training rows.
 
-    An optimal neuron of a network with weight decay lies in the cone that the rows generate: it
-    encodes rows by what they have and other rows have not [1]_. Let :math:`a_i` be the rows, with
+    An optimal neuron of a network with weight decay is a mixture of training rows: it encodes rows
+    by what they have and other rows have not [1]_. Let :math:`a_i` be the rows, with
     the constant 1 appended when the bias is penalised, and :math:`u` a neuron of length one that is
     active on the rows :math:`S`.
 
-    Without ``y`` the mixture is the sparsest kind,
+    Without ``y`` it is the nearest mixture with few rows, of the form
 
     .. math::
 
@@ -112,8 +112,9 @@ def neuron_encodings(estimator, X, y=None, *, sample_weight=None, bias="auto", k
     do not suffice. For a neuron that isolates one row :math:`k` this is the theorem on "spikes":
     :math:`u \propto a_k - \sum_j \nu_j a_j`, the row minus its nearest point in the cone of the
     others (in their convex hull, when the bias is free). When rows are linearly dependent the
-    mixture is one of many, and that it exists (``residuals`` 0) says by itself nothing about
-    optimality.
+    mixture is one of many. That it exists (``residuals`` 0) says nothing about optimality, and a
+    residual says that the neuron needs active rows with negative coefficients, as neurons may that
+    are active on all rows; the dual form has them.
 
     With ``y`` it is the mixture that the dual problem singles out. With the dual variable
     :math:`r = R\, c / \|c\|`, :math:`R_i = -w_i \nabla \ell(y_i, z_i)`, for the neuron's output

@@ -8,6 +8,7 @@ import numpy as np
 
 from sklearn_convexnn._base import BaseConvexReLU
 from sklearn_convexnn.core.cardinality import (
+    NOISE,
     kink_bound,
     one_neuron_suffices,
     positions_on_line,
@@ -21,7 +22,7 @@ from sklearn_convexnn.core.pricing import PlanePricing, plane_basis
 from sklearn_convexnn.core.rows import RowPass
 from sklearn_convexnn.core.spike_free import is_spike_free
 from sklearn_convexnn.inspection._networks import two_layer_network
-from sklearn_convexnn.inspection._training import bias_of, check_rows, dual_variable, with_constant
+from sklearn_convexnn.inspection._training import check_rows, dual_variable, with_constant
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
 
     Notes
     -----
-    Outputs are those of the network in double precision. What is below 1e-9 of their size counts as
-    zero, which can only weaken a lower bound.
+    Outputs are those of the network in double precision. What is below 1e-9 of the terms that add
+    up to them counts as zero, which can only weaken a lower bound.
 
     References
     ----------
@@ -149,30 +150,16 @@ def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
     layers = two_layer_network(estimator)
     X = check_rows(X, len(layers.W))
     layers, _ = layers.without_idle_neurons()
-    # Scikit-learn's perceptrons always have a free intercept.
+    # Scikit-learn's perceptrons always have biases and a free intercept.
     intercept = getattr(estimator, "fit_intercept", True)
-    rows = X if bias_of(estimator, layers) == "none" and not intercept else with_constant(X)
-    A = dense(rows)
-    Z = layers.outputs(dense(X)) - (0.0 if intercept else layers.b0)
+    A = dense(with_constant(X) if intercept else X)
     H = np.maximum(A[:, : len(layers.W)] @ layers.W + layers.bias, 0)
+    Z = H @ layers.C + (layers.b0 if intercept else 0.0)
+    noise = NOISE * float((H @ np.abs(layers.C) + np.abs(layers.b0)).max())
 
-    lower, kinks, reasons = _lower_bound(A, dense(X), Z, intercept)
-    with_ones = np.hstack([H, np.ones((len(H), 1))]) if intercept else H
-    span = rank(with_ones / _column_lengths(with_ones)) if with_ones.shape[1] else 0
-    independent = span == with_ones.shape[1]
-    n_neurons = len(layers.bias)
-    sufficient = min(n_neurons, span - int(intercept))
-    reasons += _independence_reason(independent, n_neurons, sufficient)
-    if len(A) <= A.shape[1] and rank(A) == len(A):
-        reachable = sufficient_for_independent_rows(Z, intercept)
-        sufficient = min(sufficient, reachable)
-        reasons.append(
-            f"The {len(A)} rows are linearly independent, so that every activation can be had: "
-            f"{reachable} neurons suffice for these outputs."
-        )
-    if kinks is not None and intercept and Z.shape[1] == 1:
-        sufficient = min(sufficient, kinks + 1)
-        reasons.append(f"For one output on a line {kinks + 1} suffice, one more than kinks.")
+    lower, kinks, reasons = _lower_bound(A, dense(X), Z, intercept, noise)
+    sufficient, independent, more = _upper_bound(A, H, Z, intercept, noise, kinks)
+    reasons += more
     spike_free = is_spike_free(A)
     if spike_free:
         reasons += _spike_free_reason(A, intercept, layers.C.shape[1])
@@ -181,39 +168,35 @@ def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
         R = None if y is None else dual_variable(estimator, layers, X, y, sample_weight)
         ratio = _penalty_ratio(A, X, layers, H, Z, R, intercept, spike_free)
         reasons += _penalty_reason(ratio, tol)
-    proven = n_neurons == lower
+    n_neurons = len(layers.bias)
     return L0L1Certificate(
-        status="proven" if proven else "not decided",
+        status="proven" if n_neurons == lower else "not decided",
         n_neurons=n_neurons,
         lower_bound=lower,
         n_sufficient=max(sufficient, lower),
-        independent=bool(independent),
+        independent=independent,
         spike_free=spike_free,
         penalty_ratio=float(ratio),
         reasons=tuple(reasons),
     )
 
 
-def _column_lengths(M):
-    lengths = np.linalg.norm(M, axis=0)
-    return np.where(lengths > 0, lengths, 1.0)
-
-
-def _lower_bound(A, X, Z, intercept):
+def _lower_bound(A, X, Z, intercept, noise):
     """The best proven lower bound of the number of neurons, that of kinks on a line, and why."""
-    bound = rank_bound(Z, intercept)
+    bound = rank_bound(Z, intercept, noise)
     if bound == 0:
-        return 0, None, ["The outputs are constant: no neuron is needed."]
-    reason = f"The outputs have rank {rank(Z - Z.mean(axis=0) if intercept else Z)}"
-    if not intercept and bound > rank(Z):
+        return 0, None, ["The outputs are constant up to rounding."]
+    span = bound if intercept else rank(Z, noise)
+    reason = f"The outputs have rank {span}"
+    if bound > span:
         reason += " and positively span their span (one output: it takes both signs)"
     best, kinks, reasons = bound, None, [f"{reason}: at least {bound}."]
-    if bound == 1 and not one_neuron_suffices(A, Z, intercept):
+    if bound == 1 and not one_neuron_suffices(A, Z, intercept, noise):
         best = 2
         reasons.append("No single neuron gives these outputs (linear programs): at least 2.")
     positions = positions_on_line(X)
     if positions is not None:
-        kinks = kink_bound(positions, Z)
+        kinks = kink_bound(positions, Z, noise)
         best = max(best, kinks)
         reasons.append(
             f"The rows lie on a line, along which the outputs have at least {kinks} kinks: as many "
@@ -222,13 +205,31 @@ def _lower_bound(A, X, Z, intercept):
     return best, kinks, reasons
 
 
-def _independence_reason(independent, n_neurons, sufficient):
-    if independent:
-        return ["The activations are linearly independent: no neuron can simply be dropped."]
-    return [
-        f"The activations are linearly dependent: {sufficient} of the {n_neurons} neurons suffice "
-        "with other output weights."
+def _upper_bound(A, H, Z, intercept, noise, kinks):
+    """How many neurons are known to suffice, whether activations are independent, and why."""
+    n_neurons = H.shape[1]
+    activations = np.hstack([H, np.ones((len(H), 1))]) if intercept else H
+    lengths = np.linalg.norm(activations, axis=0)
+    span = rank(activations / np.where(lengths > 0, lengths, 1.0)) if len(lengths) else 0
+    independent = bool(span == len(lengths))
+    sufficient = n_neurons if independent else span - int(intercept)
+    reasons = [
+        "The activations are linearly independent: no neuron can simply be dropped."
+        if independent
+        else f"The activations are linearly dependent: {sufficient} of the {n_neurons} neurons "
+        "suffice with other output weights."
     ]
+    if len(A) <= A.shape[1] and rank(A) == len(A):
+        reachable = sufficient_for_independent_rows(Z, intercept, noise)
+        sufficient = min(sufficient, reachable)
+        reasons.append(
+            f"The {len(A)} rows are linearly independent, so that every activation can be had: "
+            f"{reachable} neurons suffice for these outputs."
+        )
+    if kinks is not None and intercept and Z.shape[1] == 1:
+        sufficient = min(sufficient, kinks + 1)
+        reasons.append(f"One output on a line: {kinks + 1} suffice, one more than kinks.")
+    return sufficient, independent, reasons
 
 
 def _spike_free_reason(A, intercept, n_outputs):

@@ -122,7 +122,7 @@ def _affine_map(name, scaler):
     if type(scaler) is MaxAbsScaler and not getattr(scaler, "clip", False):
         return _centred(0.0, scaler.scale_)
     if type(scaler) is MinMaxScaler and not scaler.clip:
-        return scaler.scale_, scaler.min_
+        return np.float64(scaler.scale_), np.float64(scaler.min_)
     raise ValueError(
         f"Step {name!r} of the pipeline is not one of StandardScaler, MinMaxScaler, MaxAbsScaler "
         "and RobustScaler (without clip). Draw the last step in the space that it sees: "
@@ -131,7 +131,8 @@ def _affine_map(name, scaler):
 
 
 def _centred(centre, length):
-    return 1.0 / np.asarray(length), -np.asarray(centre) / np.asarray(length)
+    centre, length = np.float64(centre), np.float64(length)
+    return 1.0 / length, -centre / length
 
 
 # -------------------------------------------------------------------------------- features and rows

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
@@ -14,13 +12,6 @@ from sklearn_convexnn.core.losses import get_loss
 
 # How the bias of a neuron enters the penalty.
 BIASES = ("decayed", "free", "none")
-
-
-class Neurons(NamedTuple):
-    """Neurons of a fitted network: directions in the rows' space and output weights."""
-
-    U: np.ndarray  # (m, p), p = d, or d + 1 with the bias last
-    C: np.ndarray  # (m, K)
 
 
 def bias_of(estimator, layers):
