@@ -393,6 +393,14 @@ def test_chosen_features_and_fixed_values():
     )
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_names_of_data_frames(library):
+    frame = pytest.importorskip(library).DataFrame({"a": [0.0, 1], "b": [2.0, 3], "c": [4.0, 5]})
+    found = decision_regions(random_network(0, 3), frame, features=["c", "a"])
+    assert found.names == ("c", "a")
+    assert found.extent == (3, 6, -1, 2)
+
+
 def test_along_the_line_of_rank_one_data():
     """Rows c_i a: what the network says along a, from the projection of the data."""
     rng = np.random.default_rng(0)

@@ -234,7 +234,7 @@ def decision_regions(
     True
     """
     layers, classes = classifier_scores(estimator)
-    names = feature_names(estimator, len(layers.W))
+    names = feature_names(estimator, len(layers.W), X)
     if X is not None:
         X = dense_rows(X, len(names))
     if line is not None:

@@ -138,12 +138,15 @@ def _centred(centre, length):
 # -------------------------------------------------------------------------------- features and rows
 
 
-def feature_names(estimator, n_features):
-    """Names seen in fit, or ``x0, x1, ...`` as in scikit-learn."""
+def feature_names(estimator, n_features, X=None):
+    """Names seen in fit, or those of a data frame, or ``x0, x1, ...`` as in scikit-learn."""
     steps = [step for _, step in estimator.steps] if _is_pipeline(estimator) else [estimator]
     # The first step may be "passthrough", without names of its own.
     named = [step.feature_names_in_ for step in steps if hasattr(step, "feature_names_in_")]
-    return list(named[0]) if named else [f"x{i}" for i in range(n_features)]
+    if named:
+        return list(named[0])
+    columns = [name for name in getattr(X, "columns", []) if isinstance(name, str)]
+    return columns if len(columns) == n_features else [f"x{i}" for i in range(n_features)]
 
 
 def feature_index(feature, names):
