@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.inspection._decision_regions import DecisionIntervals, decision_regions
+from sklearn_convexnn.inspection._decision_regions import decision_regions
 from sklearn_convexnn.inspection._plotting import class_colors, get_axes, label_axes
+from sklearn_convexnn.inspection._regions import DecisionIntervals
 
 
 class DecisionRegionDisplay:
