@@ -1,5 +1,22 @@
 """Looking into fitted networks: tables, certificates and pictures."""
 
-from sklearn_convexnn.inspection.path_display import PathDisplay
+from sklearn_convexnn.inspection._decision_region_display import DecisionRegionDisplay
+from sklearn_convexnn.inspection._decision_regions import decision_intervals, decision_regions
+from sklearn_convexnn.inspection._encodings import NeuronEncodings, neuron_encodings
+from sklearn_convexnn.inspection._l0_l1 import L0L1Certificate, l0_l1_certificate
+from sklearn_convexnn.inspection._path_display import PathDisplay
+from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
 
-__all__ = ["PathDisplay"]
+__all__ = [
+    "DecisionIntervals",
+    "DecisionRegionDisplay",
+    "DecisionRegions",
+    "L0L1Certificate",
+    "NeuronEncodings",
+    "PathDisplay",
+    "Region",
+    "decision_intervals",
+    "decision_regions",
+    "l0_l1_certificate",
+    "neuron_encodings",
+]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn.inspection._plotting import pyplot
+
 
 class PathDisplay:
     """Scores, numbers of neurons and duality gaps along a path of alphas.
@@ -47,7 +49,9 @@ class PathDisplay:
     >>> from sklearn_convexnn.inspection import PathDisplay
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = ConvexReLURegressorCV(alphas=5, eps=0.1, random_state=0).fit(X, y)
-    >>> PathDisplay.from_estimator(model)  # doctest: +SKIP
+    >>> display = PathDisplay.from_estimator(model)
+    >>> [ax.get_ylabel() for ax in display.axes_[:2]]
+    ['R2', 'neurons']
     """
 
     def __init__(
@@ -179,13 +183,7 @@ def _score_name(estimator):
 
 
 def _new_axes():
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need matplotlib: pip install 'sklearn_convexnn[plot]'."
-        ) from error
-    _, axes = plt.subplots(
+    _, axes = pyplot("PathDisplay").subplots(
         3, 1, sharex=True, figsize=(6, 6.5), height_ratios=(2, 1, 1), layout="constrained"
     )
     return axes
