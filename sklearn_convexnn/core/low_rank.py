@@ -16,9 +16,9 @@ from types import SimpleNamespace
 
 import numpy as np
 from scipy import optimize
-from scipy.sparse.linalg import LinearOperator, minres
 
 from sklearn_convexnn.core.certificates import certify, optimal_intercept
+from sklearn_convexnn.core.polish import newton_polish
 from sklearn_convexnn.core.spectral import factored_svd
 
 # Quasi-Newton steps of a round, Newton steps after them, and inner iterations of one.
@@ -85,6 +85,12 @@ class _Program:
         self.loss, self.alpha, self.intercept = loss, alpha, intercept
         self.r, self.K = len(self.s), rows.Y.shape[1]
         self.like = SimpleNamespace(loss=loss, Y=rows.Y, weights=rows.weights)
+        # Value and curvature of the loss at the best constant set the scale of everything else.
+        Z = np.zeros_like(rows.Y)
+        Z += optimal_intercept(self.like, Z) if intercept else 0.0
+        self.unit = float(rows.weights @ loss.value(rows.Y, Z))
+        hessian = loss.mean_hessian(rows.Y, Z, rows.weights)
+        self.curvature = max(float(np.linalg.norm(hessian, 2)), 1e-300)
 
     def outputs(self, U, V, b):
         return self.rows.product(self.left @ U @ V.T) + b
@@ -113,7 +119,7 @@ class _Program:
         """The network with the neurons whose dual constraint is violated, at a small size."""
         P, t, Qt = np.linalg.svd(point.G, full_matrices=False)
         new = t > self.alpha
-        curvature = self.loss.smoothness() * np.einsum("ij,i,ij->j", P, self.s, P)[new]
+        curvature = self.curvature * np.einsum("ij,i,ij->j", P, self.s, P)[new]
         root = np.sqrt((t[new] - self.alpha) / np.maximum(curvature, 1e-300))
         U, V = np.hstack([point.U, P[:, new] * root]), np.hstack([point.V, Qt[new].T * root])
         return U, V
@@ -124,14 +130,15 @@ class _Program:
             return U, V, point.b
         # Curvature of the loss along a row of U, for neurons of the present sizes.
         phi = np.maximum(np.linalg.norm(V, axis=0) ** 2, 1e-300)
-        scale = 1.0 / np.sqrt(0.5 * self.loss.smoothness() * self.s[:, None] * phi + self.alpha)
+        scale = 1.0 / np.sqrt(self.curvature * self.s[:, None] * phi + self.alpha)
         psi = np.sum(self.s[:, None] * U**2, axis=0)
-        scale_V = 1.0 / np.sqrt(0.5 * self.loss.smoothness() * psi + self.alpha)
+        scale_V = 1.0 / np.sqrt(self.curvature * psi + self.alpha)
+        scale_b = 1.0 / np.sqrt(self.curvature)
         cuts = np.cumsum([U.size, V.size])
 
         def unpack(x):
             u, v, b = np.split(x, cuts)
-            return u.reshape(U.shape) * scale, v.reshape(V.shape) * scale_V, b
+            return u.reshape(U.shape) * scale, v.reshape(V.shape) * scale_V, b * scale_b
 
         def value_and_gradient(x):
             u, v, b = unpack(x)
@@ -142,11 +149,11 @@ class _Program:
             parts = (
                 ((G @ v + self.alpha * u) * scale).ravel(),
                 ((G.T @ u + self.alpha * v) * scale_V).ravel(),
-                R.sum(axis=0) if self.intercept else np.zeros(self.K),
+                R.sum(axis=0) * scale_b if self.intercept else np.zeros(self.K),
             )
-            return float(value), np.concatenate(parts)
+            return float(value) / self.unit, np.concatenate(parts) / self.unit
 
-        start = np.concatenate([(U / scale).ravel(), (V / scale_V).ravel(), point.b])
+        start = np.concatenate([(U / scale).ravel(), (V / scale_V).ravel(), point.b / scale_b])
         result = optimize.minimize(
             value_and_gradient,
             start,
@@ -154,30 +161,8 @@ class _Program:
             method="L-BFGS-B",
             options={"maxiter": _DESCENT_STEPS, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-12},
         )
-        return unpack(_newton(lambda x: value_and_gradient(x)[1], result.x))
+        x = newton_polish(
+            lambda x: value_and_gradient(x)[1], result.x, steps=_NEWTON_STEPS, inner=_MINRES_STEPS
+        )
+        return unpack(x)
 
-
-def _newton(gradient_at, x):
-    """Newton's method on the gradient, with Hessian-vector products by central differences.
-
-    For the digits that a descent of the objective cannot resolve.  Rotations between the layers make
-    the system singular but consistent, which MINRES takes.
-    """
-    gradient = gradient_at(x)
-    for _ in range(_NEWTON_STEPS):
-        size = np.linalg.norm(gradient)
-
-        def product(direction, x=x):
-            length = np.linalg.norm(direction)
-            if length == 0.0:
-                return np.zeros_like(x)
-            h = 1e-5 * max(1.0, np.linalg.norm(x)) / length
-            return (gradient_at(x + h * direction) - gradient_at(x - h * direction)) / (2 * h)
-
-        operator = LinearOperator((x.size, x.size), matvec=product, dtype=float)
-        step = minres(operator, gradient, rtol=1e-3, maxiter=_MINRES_STEPS)[0]
-        trial = gradient_at(x - step)
-        if not np.linalg.norm(trial) < 0.5 * size:
-            break
-        x, gradient = x - step, trial
-    return x

@@ -19,12 +19,14 @@ bounds:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import optimize
 
 from sklearn_convexnn.core.envelope import Node, lower_bound, minimise_on_curve
 from sklearn_convexnn.core.nuclear import solve_nuclear
+from sklearn_convexnn.core.polish import newton_polish
 from sklearn_convexnn.core.spectral import factored_svd, power_penalty, shrink
 
 _EPS = np.finfo(float).eps
@@ -265,15 +267,26 @@ def _descend(quadratic, alpha, n_layers, sizes, Q):
     V = Q * sizes ** ((n_layers - 1.0) / n_layers)
     # The power is not differentiable at zero: round its corner, far below what is kept.
     corner = _CORNER * np.linalg.norm(V, 2) ** 2
-    result = optimize.minimize(
+    function = partial(
         _value_and_gradient,
+        quadratic=quadratic,
+        alpha=alpha,
+        n_layers=n_layers,
+        corner=corner,
+        shape=V.shape,
+    )
+    result = optimize.minimize(
+        function,
         V.ravel(),
-        args=(quadratic, alpha, n_layers, corner, V.shape),
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": 2000, "maxcor": 20, "ftol": 1e-16, "gtol": 1e-13, "maxls": 40},
     )
-    V = result.x.reshape(V.shape)
+    x = result.x
+    smallest = np.linalg.norm(x.reshape(V.shape), -2)
+    if smallest**2 > 1e4 * corner:  # else a neuron is on its way out
+        x = newton_polish(lambda x: function(x)[1], x, steps=3, inner=100)
+    V = x.reshape(V.shape)
     phi, turn = np.linalg.eigh(V.T @ V)
     V = V @ turn
     U = quadratic.M @ V / (quadratic.s[:, None] * np.maximum(phi, 0.0) + alpha)
