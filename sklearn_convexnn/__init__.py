@@ -1,6 +1,7 @@
 """Two-layer ReLU networks trained by convex optimisation, as scikit-learn estimators."""
 
 from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegressor
+from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 
 __all__ = [
@@ -8,6 +9,7 @@ __all__ = [
     "ConvexReLURegressor",
     "DeepLinearClassifier",
     "DeepLinearRegressor",
+    "DeepLinearRegressorCV",
     "alpha_max",
 ]
 

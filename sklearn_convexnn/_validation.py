@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
@@ -16,6 +17,8 @@ __all__ = [
     "Interval",
     "StrOptions",
     "_fit_context",
+    "_raise_for_params",
+    "_routing_enabled",
     "check_X",
     "check_weights",
     "class_weights",
