@@ -2,6 +2,7 @@
 
 from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegressor
 from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
+from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "DeepLinearClassifier",
     "DeepLinearRegressor",
     "DeepLinearRegressorCV",
+    "DeepReLUClassifier",
+    "DeepReLURegressor",
     "alpha_max",
 ]
 
