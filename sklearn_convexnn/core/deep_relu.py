@@ -38,8 +38,10 @@ from sklearn_convexnn.core.spectral import balanced_layers, power_penalty, shrin
 
 _EPS = np.finfo(float).eps
 _GRID = np.logspace(6, -8, 29)
-# Largest violation of a condition: relative to the rows, and in the outputs of the network.
+# Largest violations of the conditions: of orthogonality and rank, relative to the rows, and of
+# reaching the activations of batch normalisation, which have unit variance.
 _CONDITION = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
+_REACH = 1e-8
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def solve_deep_relu(
     tolerance = _CONDITION[dtype]
     if batch_norm:
         return _batch_normalised(
-            X, Y, weights, alpha, scale, n_layers, width=width, rng=rng, tolerance=tolerance
+            X, Y, weights, alpha, scale, n_layers, width=width, rng=rng
         )
     whitening = None
     if whiten:
@@ -395,7 +397,7 @@ def batch_normalise(Z, batch_norm):
     return batch_norm["gamma"] * ((Z - batch_norm["mean"]) / batch_norm["std"]) + batch_norm["shift"]
 
 
-def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng, tolerance):
+def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng):
     _check_disjoint(Y)
     # With activations anywhere on the sphere of ||.||_w the rows count as orthonormal: in the
     # coordinates sqrt(w) g the loss is 1/2 ||g - sqrt(w) y||^2.
@@ -418,7 +420,7 @@ def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng, tole
     std = np.sqrt(weights @ (H - mean) ** 2)
     varies = std > 8 * _EPS
     target = np.where(varies, (H - mean) / np.where(varies, std, 1.0), 0.0)
-    last = reach(A, target, weights, tolerance, n_layers)
+    last = reach(A, target, weights, n_layers)
     Z = A @ last
     batch_norm = {
         "mean": weights @ Z,
@@ -442,14 +444,15 @@ def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng, tole
 def _features(X, n_layers, width, rng):
     """Layers before the normalised one: none for two, else random ReLU features.
 
-    Random directions, with a kink at a random point between two rows, make the activations of
-    ``n`` distinct rows linearly independent with probability one.  Further layers pass them on: the
-    identity, because they are non-negative.
+    The first ``n`` neurons share a random direction, with one kink below each of the ``n`` rows:
+    sorted along it, their activations are a triangular matrix, hence of full row rank.  The others,
+    with random directions and kinks at random points between two rows, make it well conditioned.
+    Further layers pass the activations on: the identity, because they are non-negative.
     """
     if n_layers == 2:
         return [], [], X
     n, d = X.shape
-    width = n if width is None else width
+    width = 2 * n if width is None else width
     if width < n:
         raise ValueError(
             f"batch_norm=True needs a hidden layer at least as wide as the {n} distinct rows, but "
@@ -459,15 +462,19 @@ def _features(X, n_layers, width, rng):
     deviation = X.std(axis=0)
     scale = np.divide(1.0, deviation, out=np.zeros(d), where=deviation > 0) / np.sqrt(d)
     W = rng.standard_normal((d, width)) * scale[:, None]
-    share = rng.random(width)[:, None]
-    kinks = share * X[rng.integers(n, size=width)] + (1 - share) * X[rng.integers(n, size=width)]
-    bias = -np.einsum("ij,ji->i", kinks, W)
+    W[:, :n] = W[:, :1]
+    t = np.sort(X @ W[:, 0])
+    below = np.concatenate([[t[0] - 1.0], 0.5 * (t[1:] + t[:-1])])
+    first, second = rng.integers(n, size=(2, width - n))
+    share = rng.random(width - n)[:, None]
+    kinks = share * X[first] + (1 - share) * X[second]
+    bias = -np.concatenate([below, np.einsum("ij,ji->i", kinks, W[:, n:])])
     identity = [np.eye(width) for _ in range(n_layers - 3)]
     intercepts = [bias, *[np.zeros(width) for _ in identity]]
     return [W, *identity], intercepts, np.maximum(X @ W + bias, 0.0)
 
 
-def reach(A, target, weights, tolerance, n_layers):
+def reach(A, target, weights, n_layers):
     """Weights ``w`` with ``A w`` equal to ``target`` up to a constant in every column.
 
     The condition of the theorem, checked by what it is needed for: the distance from ``target``
@@ -480,12 +487,12 @@ def reach(A, target, weights, tolerance, n_layers):
         if np.abs(np.diag(R)).min(initial=np.inf) > _EPS * np.abs(np.diag(R)).max(initial=0.0):
             w = Q @ linalg.solve_triangular(R, target, trans="T")
             w += Q @ linalg.solve_triangular(R, target - A @ w, trans="T")
-            if _distance(A @ w, target, weights) <= tolerance:
+            if _distance(A @ w, target, weights) <= _REACH:
                 return w
     centred = A - weights @ A
     w = linalg.lstsq(centred, target, lapack_driver="gelsy", cond=n * _EPS)[0]
     violation = _distance(A @ w, target, weights)
-    if not violation <= tolerance:
+    if not violation <= _REACH:
         remedy = (
             "Use n_layers >= 3, whose first layer is made wide enough,"
             if n_layers == 2
@@ -494,7 +501,7 @@ def reach(A, target, weights, tolerance, n_layers):
         raise ValueError(
             "batch_norm=True needs a last hidden layer that can reach every centred vector of "
             f"activations, but these rows leave a distance of {violation:.1e} (tolerance "
-            f"{tolerance:.0e}). {remedy} or use ConvexReLURegressor or ConvexReLUClassifier."
+            f"{_REACH:.0e}). {remedy} or use ConvexReLURegressor or ConvexReLUClassifier."
         )
     return w
 
