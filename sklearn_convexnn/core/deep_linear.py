@@ -176,9 +176,7 @@ class DeepLinearProblem:
         unit = self.objective_unit
         sizes = point.sizes * self.coef_unit
         shift = self.rows.y_mean - ((self.rows.x_mean @ left) * sizes) @ right.T
-        certificate = Certificate(
-            primal * unit, dual * unit, kappa * unit / self.coef_unit, kind
-        )
+        certificate = Certificate(primal * unit, dual * unit, kappa * unit / self.coef_unit, kind)
         return LinearSolution(
             left, sizes, right, shift, certificate, status, alpha, point.n_iter, point
         )
@@ -186,7 +184,12 @@ class DeepLinearProblem:
     def _solve_low_rank(self, alpha, working, *, tol, max_iter):
         loss = get_loss(self.loss, self.rows.Y.shape[1])
         left, sizes, right, b, certificate, n_iter = solve_low_rank(
-            self.rows, self.reduction, loss, working, intercept=self.intercept, tol=tol,
+            self.rows,
+            self.reduction,
+            loss,
+            working,
+            intercept=self.intercept,
+            tol=tol,
             max_iter=max_iter,
         )
         if self.width is not None and len(sizes) > self.width:

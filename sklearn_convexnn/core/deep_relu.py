@@ -80,9 +80,7 @@ class Path:
         return self.s.max() <= self.s.min() * (1 + 1e-12)
 
 
-def solve_deep_relu(
-    X, Y, weights, *, alpha, scale, n_layers, batch_norm, whiten, width, rng
-):
+def solve_deep_relu(X, Y, weights, *, alpha, scale, n_layers, batch_norm, whiten, width, rng):
     """The network of (R) for rows that meet one of the conditions; ValueError for others.
 
     Parameters
@@ -110,9 +108,7 @@ def solve_deep_relu(
     weights = weights / weights.sum()
     tolerance = _CONDITION[dtype]
     if batch_norm:
-        return _batch_normalised(
-            X, Y, weights, alpha, scale, n_layers, width=width, rng=rng
-        )
+        return _batch_normalised(X, Y, weights, alpha, scale, n_layers, width=width, rng=rng)
     whitening = None
     if whiten:
         whitening = _whitening(X, tolerance)
@@ -394,7 +390,9 @@ def _line(X):
 
 def batch_normalise(Z, batch_norm):
     """``gamma (z - mean) / std + shift`` of every column."""
-    return batch_norm["gamma"] * ((Z - batch_norm["mean"]) / batch_norm["std"]) + batch_norm["shift"]
+    return (
+        batch_norm["gamma"] * ((Z - batch_norm["mean"]) / batch_norm["std"]) + batch_norm["shift"]
+    )
 
 
 def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng):

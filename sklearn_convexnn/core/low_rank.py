@@ -165,4 +165,3 @@ class _Program:
             lambda x: value_and_gradient(x)[1], result.x, steps=_NEWTON_STEPS, inner=_MINRES_STEPS
         )
         return unpack(x)
-

@@ -110,7 +110,11 @@ def evaluate(quadratic, alpha, P, sizes, Q, n_iter=1):
     penalty = alpha * float(sizes.sum())
     kappa = float(np.linalg.norm(G, 2)) if G.size else 0.0
     gap = duality_gap(
-        loss, penalty, float(np.vdot(G, B)), 2 * quadratic.energy - np.vdot(quadratic.M, B), alpha,
+        loss,
+        penalty,
+        float(np.vdot(G, B)),
+        2 * quadratic.energy - np.vdot(quadratic.M, B),
+        alpha,
         kappa,
     )
     primal = loss + penalty

@@ -152,7 +152,9 @@ def _root_mean_square(Y, mean, weights, what, name):
     D = Y - mean
     size = np.abs(D).max(initial=0.0)
     if size > 1e150:
-        raise ValueError(f"{what} up to {size:.1e} overflow when squared: scale {name} below 1e150.")
+        raise ValueError(
+            f"{what} up to {size:.1e} overflow when squared: scale {name} below 1e150."
+        )
     if size <= 8 * _EPS * np.abs(Y).max(initial=0.0):
         return 1.0
     return float(size * np.sqrt(weights @ np.sum((D / size) ** 2, axis=1)))

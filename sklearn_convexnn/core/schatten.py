@@ -73,9 +73,7 @@ def solve_spectral(quadratic, alpha, n_layers, *, tol, max_rank=None):
 
 def _zero(quadratic, dual):
     r, k = quadratic.M.shape
-    return SpectralPoint(
-        np.zeros((r, 0)), np.zeros(0), np.zeros((k, 0)), quadratic.energy, dual, 1
-    )
+    return SpectralPoint(np.zeros((r, 0)), np.zeros(0), np.zeros((k, 0)), quadratic.energy, dual, 1)
 
 
 def objective(quadratic, alpha, n_layers, B, sizes):
@@ -163,7 +161,12 @@ def _nuclear_nodes(quadratic, alpha, n_layers, tol):
         return Node(mu, r, point.primal - mu * r, point.dual, point.B)
 
     _, nodes, _ = minimise_on_curve(
-        node_at, [zero, last], largest * _NUCLEAR_GRID, alpha, n_layers, tol=max(tol, 1e-6),
+        node_at,
+        [zero, last],
+        largest * _NUCLEAR_GRID,
+        alpha,
+        n_layers,
+        tol=max(tol, 1e-6),
         max_nodes=40,
     )
     return nodes
@@ -247,7 +250,9 @@ def _improve(quadratic, alpha, n_layers, B, max_rank):
         value = objective(quadratic, alpha, n_layers, (P * sizes) @ Q.T, sizes)
         without = [
             objective(quadratic, alpha, n_layers, (P * part) @ Q.T, part)
-            for part in (np.where(np.arange(len(sizes)) == i, 0.0, sizes) for i in range(len(sizes)))
+            for part in (
+                np.where(np.arange(len(sizes)) == i, 0.0, sizes) for i in range(len(sizes))
+            )
         ]
         worst = int(np.argmin(without))
         if without[worst] > value * (1 + 1e-13):
@@ -300,9 +305,10 @@ def _value_and_gradient(x, quadratic, alpha, n_layers, corner, shape):
     rest = n_layers - 1
     MV = quadratic.M @ (V @ turn)
     U = MV / (quadratic.s[:, None] * phi + alpha)
-    value = quadratic.energy - 0.5 * np.vdot(MV, U) + alpha * power_penalty(np.sqrt(phi + corner), rest)
+    value = (
+        quadratic.energy - 0.5 * np.vdot(MV, U) + alpha * power_penalty(np.sqrt(phi + corner), rest)
+    )
     U = U @ turn.T
     gradient = V @ ((quadratic.s[:, None] * U).T @ U) - quadratic.M.T @ U
     gradient += alpha * ((V @ turn) * (phi + corner) ** (1.0 / rest - 1.0)) @ turn.T
     return float(value), gradient.ravel()
-
