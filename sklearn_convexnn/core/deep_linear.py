@@ -3,7 +3,8 @@ r"""Deep linear networks: from rows to certified layers.
     min  sum_i w_i loss(y_i, x_i^T W_1 ... W_L + b) + alpha * penalty(W_1, ..., W_L)
 
 with ``penalty = 1/2 sum_l ||W_l||_F^2`` (weight decay) or ``1/L sum_l ||W_l||_F^L`` summed over
-parallel branches of width one (layer norm).  In the product ``W`` of the layers the least penalty is
+parallel branches of width one (layer norm).  In the product ``W`` of the layers the least penalty
+is
 
     weight decay:  L/2 sum_i sigma_i(W)^(2/L)            layer norm:  sum_i sigma_i(W)
 
@@ -20,8 +21,8 @@ import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.column_generation import Status
-from sklearn_convexnn.core.low_rank import constant_gradient, solve_low_rank
 from sklearn_convexnn.core.losses import get_loss
+from sklearn_convexnn.core.low_rank import constant_gradient, solve_low_rank
 from sklearn_convexnn.core.nuclear import duality_gap, solve_nuclear
 from sklearn_convexnn.core.quadratic import LinearRows, Reduction, make_rows, reduce
 from sklearn_convexnn.core.schatten import SpectralPoint, solve_spectral
@@ -87,10 +88,11 @@ class DeepLinearProblem:
     def alpha_max(self):
         """From this alpha on the constant network is proven optimal.
 
-        The least such alpha for two layers.  For more, with ``m = ||M||_2`` and ``e = f(0) - min f``,
-        ``(2/L) m^(2/L) e^(1-2/L)``: at a point better than zero every singular value is at most ``T
-        = (2 e / (alpha L))^(L/2)``, where the penalty is at least ``alpha L/2 T^(2/L-1) ||W||_*``,
-        and the nuclear norm with that factor keeps the network at zero once it reaches ``m``.
+        The least such alpha for two layers.  For more, with ``m = ||M||_2`` and ``e = f(0) - min
+        f``, ``(2/L) m^(2/L) e^(1-2/L)``: at a point better than zero every singular value is at
+        most ``T = (2 e / (alpha L))^(L/2)``, where the penalty is at least
+        ``alpha L/2 T^(2/L-1) ||W||_*``, and the nuclear norm with that factor keeps the network at
+        zero once it reaches ``m``.
         """
         if self.loss == "log_loss":
             loss = get_loss(self.loss, self.rows.Y.shape[1])
@@ -194,8 +196,8 @@ class DeepLinearProblem:
         )
         if self.width is not None and len(sizes) > self.width:
             raise ValueError(
-                f"hidden_width={self.width} is less than the rank {len(sizes)} of the optimum: with "
-                "the log-loss give at least that width, or None, or a larger alpha."
+                f"hidden_width={self.width} is less than the rank {len(sizes)} of the optimum: "
+                "with the log-loss give at least that width, or None, or a larger alpha."
             )
         status = Status.GAP if certificate.relative_gap <= tol else Status.MAX_ITER
         sizes = sizes * self.coef_unit

@@ -14,12 +14,12 @@ column.  Where every row has at most one non-zero target, the paths have disjoin
 
 Every path is then a problem in one number.  For two layers (and for one path of any depth, and with
 batch normalisation) the sum over paths is the optimum, because ``max_u ||V^T (X u)_+||`` over the
-unit ball is the largest norm of a path of ``V``.  For ``L >= 3`` and several paths the proven bound
-is ``penalty >= L/2 (sum_k ||g_k||)^(2/L)``: for layers of given norms ``t_1, ..., t_{L-2}`` the last
-two cost at least ``sum_k ||g_k|| / prod t_l``, and the least over ``t`` is that.
+unit ball is the largest norm of a path of ``V``.  For ``L >= 3`` and several paths the proven
+bound is ``penalty >= L/2 (sum_k ||g_k||)^(2/L)``: for layers of given norms ``t_1, ..., t_{L-2}``
+the last two cost at least ``sum_k ||g_k|| / prod t_l``, and the least over ``t`` is that.
 
-On a line, ``x_i = c_i a``, homogeneity gives ``f(x_i) = c_i f(a)`` for ``c_i > 0``: with one sign the
-network is one path of any depth; with both there are two independent ones if ``L = 2``.
+On a line, ``x_i = c_i a``, homogeneity gives ``f(x_i) = c_i f(a)`` for ``c_i > 0``: with one sign
+the network is one path of any depth; with both there are two independent ones if ``L = 2``.
 """
 
 from __future__ import annotations
@@ -29,19 +29,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, optimize
 
+from sklearn_convexnn.core.batch_norm import batch_normalise, random_features, reach
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.column_generation import Status
-from sklearn_convexnn.core.envelope import Node, minimise_on_curve
+from sklearn_convexnn.core.envelope import (
+    Node,
+    minimise_on_curve,
+    minimise_ridge_curve,
+    ridge_node,
+)
 from sklearn_convexnn.core.problem import canonical_rows
-from sklearn_convexnn.core.schatten import curve_ends, ridge_node
 from sklearn_convexnn.core.spectral import balanced_layers, power_penalty, shrink
 
 _EPS = np.finfo(float).eps
-_GRID = np.logspace(6, -8, 29)
-# Largest violations of the conditions: of orthogonality and rank, relative to the rows, and of
-# reaching the activations of batch normalisation, which have unit variance.
+# Largest violation of orthogonality and of full row rank, relative to the rows.
 _CONDITION = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
-_REACH = 1e-8
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ def _whitening(X, tolerance):
     if n > d:
         raise ValueError(
             f"whiten=True needs at most as many distinct rows as features, so that the rows can "
-            f"have full row rank, but there are {n} rows and {d} features. Use batch_norm=True with "
-            "n_layers >= 3, or ConvexReLURegressor or ConvexReLUClassifier."
+            f"have full row rank, but there are {n} rows and {d} features. Use batch_norm=True "
+            "with n_layers >= 3, or ConvexReLURegressor or ConvexReLUClassifier."
         )
     inverse = linalg.pinv(X)
     violation = float(np.abs(X @ inverse - np.eye(n)).max())
@@ -162,8 +164,8 @@ def _check_orthogonal(X, lengths, tolerance):
         found = f"two of them have the cosine {violation:.1e} (tolerance {tolerance:.0e})"
         remedy = "whiten=True, batch_norm=True"
     raise ValueError(
-        f"The closed form needs orthogonal rows (a diagonal X X^T) or rows on one line, but {found}. "
-        f"Use {remedy}, or ConvexReLURegressor or ConvexReLUClassifier."
+        "The closed form needs orthogonal rows (a diagonal X X^T) or rows on one line, but "
+        f"{found}. Use {remedy}, or ConvexReLURegressor or ConvexReLUClassifier."
     )
 
 
@@ -202,16 +204,9 @@ def solve_path(path, alpha, n_layers):
         r = float(shrink(size, alpha / mean, n_layers))
         value = 0.5 * mean * (r - size) ** 2 + alpha * power_penalty([r], n_layers)
         return t * (r / size), value, value * (1 - 8 * _EPS)
-    best, _, bound = minimise_on_curve(
-        lambda shift: ridge_node(path.s, path.m, 0.0, shift),
-        curve_ends(path.s, path.m, 0.0, path.explained),
-        _GRID * path.s.max(),
-        alpha,
-        n_layers,
-        tol=1e-14,
-    )
+    best, bound = minimise_ridge_curve(path.s, path.m, 0.0, path.explained, alpha, n_layers)
     value = best.loss + alpha * power_penalty([best.r], n_layers)
-    return best.point, value, bound - 8 * _EPS * path.explained
+    return best.point, value, bound
 
 
 def paths_alpha_max(paths, n_layers):
@@ -388,13 +383,6 @@ def _line(X):
 # ----------------------------------------------------------------------------- batch normalisation
 
 
-def batch_normalise(Z, batch_norm):
-    """``gamma (z - mean) / std + shift`` of every column."""
-    return (
-        batch_norm["gamma"] * ((Z - batch_norm["mean"]) / batch_norm["std"]) + batch_norm["shift"]
-    )
-
-
 def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng):
     _check_disjoint(Y)
     # With activations anywhere on the sphere of ||.||_w the rows count as orthonormal: in the
@@ -413,7 +401,7 @@ def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng):
     for j, (path, g) in enumerate(alive):
         H[path.rows, j] = g / sizes[j] / root[path.rows]
         out[j, path.column] = path.sign * np.sqrt(sizes[j])
-    coefs, intercepts, A = _features(X, n_layers, width, rng)
+    coefs, intercepts, A = random_features(X, n_layers, width, rng)
     mean = weights @ H
     std = np.sqrt(weights @ (H - mean) ** 2)
     varies = std > 8 * _EPS
@@ -437,75 +425,6 @@ def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng):
         alpha_max,
         "batch_norm",
     )
-
-
-def _features(X, n_layers, width, rng):
-    """Layers before the normalised one: none for two, else random ReLU features.
-
-    The first ``n`` neurons share a random direction, with one kink below each of the ``n`` rows:
-    sorted along it, their activations are a triangular matrix, hence of full row rank.  The others,
-    with random directions and kinks at random points between two rows, make it well conditioned.
-    Further layers pass the activations on: the identity, because they are non-negative.
-    """
-    if n_layers == 2:
-        return [], [], X
-    n, d = X.shape
-    width = 2 * n if width is None else width
-    if width < n:
-        raise ValueError(
-            f"batch_norm=True needs a hidden layer at least as wide as the {n} distinct rows, but "
-            f"hidden_width={width}. Use hidden_width=None, or ConvexReLURegressor or "
-            "ConvexReLUClassifier."
-        )
-    deviation = X.std(axis=0)
-    scale = np.divide(1.0, deviation, out=np.zeros(d), where=deviation > 0) / np.sqrt(d)
-    W = rng.standard_normal((d, width)) * scale[:, None]
-    W[:, :n] = W[:, :1]
-    t = np.sort(X @ W[:, 0])
-    below = np.concatenate([[t[0] - 1.0], 0.5 * (t[1:] + t[:-1])])
-    first, second = rng.integers(n, size=(2, width - n))
-    share = rng.random(width - n)[:, None]
-    kinks = share * X[first] + (1 - share) * X[second]
-    bias = -np.concatenate([below, np.einsum("ij,ji->i", kinks, W[:, n:])])
-    identity = [np.eye(width) for _ in range(n_layers - 3)]
-    intercepts = [bias, *[np.zeros(width) for _ in identity]]
-    return [W, *identity], intercepts, np.maximum(X @ W + bias, 0.0)
-
-
-def reach(A, target, weights, n_layers):
-    """Weights ``w`` with ``A w`` equal to ``target`` up to a constant in every column.
-
-    The condition of the theorem, checked by what it is needed for: the distance from ``target``
-    after centring, which has unit variance.
-    """
-    n, p = A.shape
-    if p >= n:
-        # Full row rank: w = A^+ target from A^T = Q R, with one step of refinement.
-        Q, R = linalg.qr(A.T, mode="economic")
-        if np.abs(np.diag(R)).min(initial=np.inf) > _EPS * np.abs(np.diag(R)).max(initial=0.0):
-            w = Q @ linalg.solve_triangular(R, target, trans="T")
-            w += Q @ linalg.solve_triangular(R, target - A @ w, trans="T")
-            if _distance(A @ w, target, weights) <= _REACH:
-                return w
-    centred = A - weights @ A
-    w = linalg.lstsq(centred, target, lapack_driver="gelsy", cond=n * _EPS)[0]
-    violation = _distance(A @ w, target, weights)
-    if not violation <= _REACH:
-        remedy = (
-            "Use n_layers >= 3, whose first layer is made wide enough,"
-            if n_layers == 2
-            else "Merge equal rows with different targets, increase hidden_width,"
-        )
-        raise ValueError(
-            "batch_norm=True needs a last hidden layer that can reach every centred vector of "
-            f"activations, but these rows leave a distance of {violation:.1e} (tolerance "
-            f"{_REACH:.0e}). {remedy} or use ConvexReLURegressor or ConvexReLUClassifier."
-        )
-    return w
-
-
-def _distance(Z, target, weights):
-    return float(np.abs(Z - weights @ Z - target).max(initial=0.0))
 
 
 # ------------------------------------------------------------------------------------ forward pass

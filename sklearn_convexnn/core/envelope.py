@@ -3,9 +3,10 @@ r"""Minimising a convex curve plus a concave power of its argument, with a prove
     (E)  min_{r >= 0}  D(r) + alpha * L/2 * r^(2/L) ,      D(r) = min { loss : size <= r } ,
 
 ``D`` convex.  A solution of the convex program ``min loss + mu * size`` with value at least ``d``
-gives a line below the curve, ``D(r) >= d - mu r``.  Between two breakpoints of the largest of several
-lines, (line + concave power) is concave: the smallest value over the breakpoints is a lower bound of
-(E), however many local minima it has.  Adding lines at the smallest breakpoint closes the gap.
+gives a line below the curve, ``D(r) >= d - mu r``.  Between two breakpoints of the largest of
+several lines, (line + concave power) is concave: the smallest value over the breakpoints is a lower
+bound of (E), however many local minima it has.  Adding lines at the smallest breakpoint closes the
+gap.
 """
 
 from __future__ import annotations
@@ -14,8 +15,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy import optimize
 
 from sklearn_convexnn.core.spectral import power_penalty
+
+_EPS = np.finfo(float).eps
+# Shifts of the first ridge solutions, in units of the largest eigenvalue.
+_GRID = np.logspace(6, -8, 29)
+# Half-width of the bracket of the best shift's logarithm.
+_POLISH = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +35,54 @@ class Node:
     loss: float
     dual: float
     point: object = None
+
+
+def ridge_node(s, m, least, shift):
+    """The point ``w = (S + shift)^{-1} m`` of the curve ``D(r) = min {f(w): ||w|| <= r}``.
+
+    It minimises ``f + mu ||w||`` with ``mu = shift * ||w||``; ``least`` is ``min f``.
+    """
+    w = m / (s + shift)
+    r = float(np.linalg.norm(w))
+    # w - S^{-1} m = -shift S^{-1} w
+    loss = least + 0.5 * float(np.sum((shift * w) ** 2 / s))
+    return Node(shift * r, r, loss, (loss + shift * r * r) * (1 - 4 * _EPS), w)
+
+
+def curve_ends(s, m, least, energy):
+    """The nodes of no penalty and of no network."""
+    w = m / s
+    last = Node(0.0, float(np.linalg.norm(w)), least, least, w)
+    return [Node(float(np.linalg.norm(m)), 0.0, energy, energy, np.zeros_like(m)), last]
+
+
+def minimise_ridge_curve(s, m, least, energy, alpha, n_layers):
+    """Best node of (E) over the ridge solutions ``(S + shift)^{-1} m``, and a proven bound.
+
+    The bound closes where the value is flat; the last digits of the solution come from its
+    stationarity, ``mu = alpha r^(p-1)``.
+    """
+    best, _, bound = minimise_on_curve(
+        lambda shift: ridge_node(s, m, least, shift),
+        curve_ends(s, m, least, energy),
+        _GRID * s.max(),
+        alpha,
+        n_layers,
+        tol=1e-12,
+    )
+    if alpha > 0 and best.r > 0 and best.mu > 0:
+
+        def excess(log_shift):
+            node = ridge_node(s, m, least, np.exp(log_shift))
+            return node.mu / (alpha * node.r ** (2.0 / n_layers - 1.0)) - 1.0
+
+        middle = np.log(best.mu / best.r)
+        if excess(middle - _POLISH) * excess(middle + _POLISH) < 0:
+            root = optimize.brentq(excess, middle - _POLISH, middle + _POLISH, xtol=1e-15)
+            node = ridge_node(s, m, least, np.exp(root))
+            if _value(node, alpha, n_layers) <= _value(best, alpha, n_layers) * (1 + 4 * _EPS):
+                best = node
+    return best, bound - 8 * _EPS * energy
 
 
 def minimise_on_curve(node_at, start, grid, alpha, n_layers, *, tol, max_nodes=200):

@@ -122,11 +122,11 @@ def evaluate(quadratic, alpha, P, sizes, Q, n_iter=1):
 
 
 def duality_gap(loss, penalty, fit, inner, alpha, kappa):
-    """Objective less dual value at the best multiple ``s R``, ``s kappa <= alpha``, of the residual.
+    """Objective less dual value at the best multiple ``s R`` of the residual, ``s kappa <= alpha``.
 
-    ``loss = 1/2 ||R||^2``, ``penalty = alpha ||B||_*``, ``fit = <R, X B>``, ``inner = <R, Y>``.  The
-    dual value is ``s <R, Y> - s^2/2 ||R||^2``; in the difference the large terms are cancelled by
-    hand, ``<R, Y> = ||R||^2 + <R, X B>``, and an allowance for the rounding of the rest is added.
+    ``loss = 1/2 ||R||^2``, ``penalty = alpha ||B||_*``, ``fit = <R, X B>``, ``inner = <R, Y>``.
+    The dual value is ``s <R, Y> - s^2/2 ||R||^2``.  In the difference the large terms are cancelled
+    by hand, ``<R, Y> = ||R||^2 + <R, X B>``, and an allowance for rounding is added.
     """
     limit = alpha / kappa if kappa > 0 else np.inf
     s = float(np.clip(inner / (2 * loss), 0.0, limit)) if loss > 0 else min(1.0, limit)
@@ -210,14 +210,16 @@ def _newton(quadratic, alpha, V):
     """
     if V.shape[1] == 0:
         return V
-    size = None
+    _, gradient = _value_and_gradient(V.ravel(), quadratic, alpha, V.shape)
     for _ in range(_NEWTON_STEPS):
-        _, gradient = _value_and_gradient(V.ravel(), quadratic, alpha, V.shape)
-        norm = np.linalg.norm(gradient)
-        if size is not None and norm >= 0.5 * size:
-            return V if norm < size else previous
-        previous, size = V, norm
-        V = V - _newton_step(quadratic, alpha, V, gradient).reshape(V.shape)
+        size = np.linalg.norm(gradient)
+        trial = V - _newton_step(quadratic, alpha, V, gradient).reshape(V.shape)
+        _, trial_gradient = _value_and_gradient(trial.ravel(), quadratic, alpha, V.shape)
+        if not np.linalg.norm(trial_gradient) < size:
+            break
+        V, gradient = trial, trial_gradient
+        if np.linalg.norm(gradient) >= 0.5 * size:
+            break
     return V
 
 

@@ -9,8 +9,8 @@ bounds:
 
 * ``sum_i sigma_i^p >= ||B||_*^p``: the dual of the problem with fixed norms of all layers but two.
   Tight for solutions of rank one.
-* ``sum_i sigma_i^p >= T^(p-1) ||B||_*`` where ``sigma_1(B) <= T`` at every point as good as the best
-  one.  Tight where the singular values are equal.
+* ``sum_i sigma_i^p >= T^(p-1) ||B||_*`` where ``sigma_1(B) <= T`` at every point as good as the
+  best one.  Tight where the singular values are equal.
 * ``f(B) >= f(A) + <grad f(A), B - A> + mu/2 ||B - A||^2`` with the smallest eigenvalue ``mu`` of
   ``S``: then (S) separates over singular values.  Tight for whitened data, and wherever the
   curvature exceeds that of the penalty, in which case it proves a stationary point optimal.
@@ -24,14 +24,18 @@ from functools import partial
 import numpy as np
 from scipy import optimize
 
-from sklearn_convexnn.core.envelope import Node, lower_bound, minimise_on_curve
+from sklearn_convexnn.core.envelope import (
+    Node,
+    lower_bound,
+    minimise_on_curve,
+    minimise_ridge_curve,
+)
 from sklearn_convexnn.core.nuclear import solve_nuclear
 from sklearn_convexnn.core.polish import newton_polish
 from sklearn_convexnn.core.spectral import factored_svd, power_penalty, shrink
 
 _EPS = np.finfo(float).eps
-# Grids of multipliers, as fractions of the largest: the scalar curve is cheap to evaluate.
-_SCALAR_GRID = np.logspace(6, -8, 29)
+# Multipliers of the first nuclear norm problems, as fractions of the largest.
 _NUCLEAR_GRID = np.logspace(-0.2, -5, 13)
 # Ranks from which descent starts are all tried up to this number.
 _MOST_RANKS = 16
@@ -67,7 +71,7 @@ def solve_spectral(quadratic, alpha, n_layers, *, tol, max_rank=None):
     if k == 0:
         return _zero(quadratic, quadratic.energy)
     if k == 1:
-        return _solve_scalar(quadratic, alpha, n_layers, tol=tol)
+        return _solve_scalar(quadratic, alpha, n_layers)
     return _solve_matrix(quadratic, alpha, n_layers, max_rank or min(quadratic.M.shape), tol=tol)
 
 
@@ -83,41 +87,14 @@ def objective(quadratic, alpha, n_layers, B, sizes):
 # -------------------------------------------------------------------------------------- one output
 
 
-def ridge_node(s, m, least, shift):
-    """The point ``w = (S + shift)^{-1} m`` of the curve ``D(r) = min {f(w): ||w|| <= r}``.
-
-    It minimises ``f + mu ||w||`` with ``mu = shift * ||w||``; ``least`` is ``min f``.
-    """
-    w = m / (s + shift)
-    r = float(np.linalg.norm(w))
-    # w - S^{-1} m = -shift S^{-1} w
-    loss = least + 0.5 * float(np.sum((shift * w) ** 2 / s))
-    return Node(shift * r, r, loss, (loss + shift * r * r) * (1 - 4 * _EPS), w)
-
-
-def curve_ends(s, m, least, energy):
-    """The nodes of no penalty and of no network."""
-    w = m / s
-    last = Node(0.0, float(np.linalg.norm(w)), least, least, w)
-    return [Node(float(np.linalg.norm(m)), 0.0, energy, energy, np.zeros_like(m)), last]
-
-
-def _solve_scalar(quadratic, alpha, n_layers, *, tol):
+def _solve_scalar(quadratic, alpha, n_layers):
     s, m, least = quadratic.s, quadratic.M[:, 0], quadratic.smallest
-    best, nodes, bound = minimise_on_curve(
-        lambda shift: ridge_node(s, m, least, shift),
-        curve_ends(s, m, least, quadratic.energy),
-        _SCALAR_GRID * s.max(),
-        alpha,
-        n_layers,
-        tol=min(tol, 1e-12),
-    )
-    bound -= 8 * _EPS * quadratic.energy  # the rounding of `least`
+    best, bound = minimise_ridge_curve(s, m, least, quadratic.energy, alpha, n_layers)
     if best.r == 0.0:
         return _zero(quadratic, bound)
     w, r = best.point, best.r
     value = best.loss + alpha * power_penalty([r], n_layers)
-    return SpectralPoint((w / r)[:, None], np.array([r]), np.ones((1, 1)), value, bound, len(nodes))
+    return SpectralPoint((w / r)[:, None], np.array([r]), np.ones((1, 1)), value, bound, 1)
 
 
 # ---------------------------------------------------------------------------------- several outputs
