@@ -127,17 +127,17 @@ class DeepLinearProblem:
         if self.loss == "log_loss":
             return self._solve_low_rank(alpha, working, tol=tol, max_iter=max_iter)
         quadratic = self.reduction.quadratic
-        if quadratic.M.shape[1] == 0:
-            point, kind = self._zero(), "exact"
+        if working >= self.alpha_max() / self.alpha_unit:
+            point, convex = self._zero(), False
         elif self.n_layers == 2:
             begin = None if start is None else start.point
-            point, kind = self._nuclear(working, tol=tol, max_iter=max_iter, start=begin)
+            point, convex = self._nuclear(working, tol=tol, max_iter=max_iter, start=begin)
         else:
             point = solve_spectral(
                 quadratic, working, self.n_layers, tol=tol, max_rank=self._max_rank()
             )
-            kind = "exact" if point.relative_gap <= tol else "relaxation"
-        return self._finish(point, alpha, working, kind, tol=tol, max_iter=max_iter, rows=confirm)
+            convex = False
+        return self._finish(point, alpha, working, convex, tol=tol, rows=confirm)
 
     def _max_rank(self):
         r = min(self.reduction.quadratic.M.shape)
@@ -145,19 +145,19 @@ class DeepLinearProblem:
 
     def _zero(self):
         quadratic = self.reduction.quadratic
-        nothing = np.zeros((len(quadratic.s), 0)), np.zeros(0), np.zeros((0, 0))
+        nothing = np.zeros((len(quadratic.s), 0)), np.zeros(0), np.zeros((quadratic.M.shape[1], 0))
         return SpectralPoint(*nothing, quadratic.energy, quadratic.energy, 1)
 
     def _nuclear(self, alpha, *, tol, max_iter, start):
+        """A point of the convex program, or of that with fewer neurons than its rank; which."""
         quadratic = self.reduction.quadratic
         point = solve_nuclear(quadratic, alpha, tol=tol, max_iter=max_iter, start=start)
         if len(point.sizes) <= self._max_rank():
-            return point, "exact"
-        # Fewer neurons than the optimum has: not convex, but bounded.
+            return point, True
         point = solve_spectral(quadratic, alpha, 2, tol=tol, max_rank=self._max_rank())
-        return point, "exact" if point.relative_gap <= tol else "relaxation"
+        return point, False
 
-    def _finish(self, point, alpha, working, kind, *, tol, max_iter, rows):
+    def _finish(self, point, alpha, working, convex, *, tol, rows):
         left, right = self.reduction.left @ point.P, self.reduction.right @ point.Q
         primal, dual, kappa = point.primal, point.dual, getattr(point, "kappa", np.nan)
         if rows:
@@ -166,15 +166,15 @@ class DeepLinearProblem:
             kappa = float(np.linalg.norm(G, 2)) if G.size else 0.0
             penalty = working * power_penalty(point.sizes, self.n_layers)
             primal = loss + penalty
-            if kind == "exact" and self.n_layers == 2:
+            if convex:
                 gap = duality_gap(loss, penalty, float(np.vdot(G, W)), inner, working, kappa)
                 dual = primal - gap
         dual = min(dual, primal)
         # Targets that are fitted to rounding have no smaller relative gap to reach.
         floor = 256 * _EPS * self.reduction.quadratic.energy
-        status = Status.GAP if primal - dual <= max(tol * primal, floor) else Status.PROGRESS
-        if status is Status.PROGRESS and self.n_layers == 2 and kind == "exact":
-            status = Status.MAX_ITER
+        closed = primal - dual <= max(tol * primal, floor)
+        status = Status.GAP if closed else Status.MAX_ITER if convex else Status.PROGRESS
+        kind = "exact" if convex or closed else "relaxation"
         unit = self.objective_unit
         sizes = point.sizes * self.coef_unit
         shift = self.rows.y_mean - ((self.rows.x_mean @ left) * sizes) @ right.T

@@ -106,7 +106,9 @@ def solve_deep_relu(X, Y, weights, *, alpha, scale, n_layers, batch_norm, whiten
     dtype = X.dtype
     keep = weights > 0
     X, Y, weights = X[keep].astype(np.float64), np.asarray(Y, np.float64)[keep], weights[keep]
-    X, Y, weights = canonical_rows(X, Y, weights)
+    merged = canonical_rows(X, Y, weights)
+    if batch_norm or len(merged[0]) < len(X):  # else the order of the rows is kept
+        X, Y, weights = merged
     weights = weights / weights.sum()
     tolerance = _CONDITION[dtype]
     if batch_norm:

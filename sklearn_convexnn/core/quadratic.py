@@ -132,8 +132,10 @@ def make_rows(X, Y, weights, *, intercept):
     # Not `weights @ X`: in single precision its rounding would survive the centring.
     x_mean = _mean(X, weights) if intercept else np.zeros(d)
     y_mean = weights @ Y if intercept else np.zeros(K)
+    y_scale = _root_mean_square(Y, y_mean, weights)
+    if y_scale == 0.0:
+        Y, y_scale = np.broadcast_to(y_mean, Y.shape), 1.0
     rows = LinearRows(X, Y, weights, x_mean, y_mean, 1.0, 1.0)
-    y_scale = _root_mean_square(Y, y_mean, weights, "Targets", "y")
     x_scale = 1.0 / _x_size(rows)
     return replace(rows, x_scale=x_scale, y_scale=y_scale)
 
@@ -147,16 +149,16 @@ def _mean(X, weights):
     return mean
 
 
-def _root_mean_square(Y, mean, weights, what, name):
-    """Root of the weighted mean of ``||y - mean||^2``; 1 for targets constant up to rounding."""
+def _root_mean_square(Y, mean, weights):
+    """Root of the weighted mean of ``||y - mean||^2``; 0 for targets constant up to rounding."""
     D = Y - mean
     size = np.abs(D).max(initial=0.0)
     if size > 1e150:
         raise ValueError(
-            f"{what} up to {size:.1e} overflow when squared: scale {name} below 1e150."
+            f"Targets up to {size:.1e} overflow when squared: scale y to a size below 1e150."
         )
     if size <= 8 * _EPS * np.abs(Y).max(initial=0.0):
-        return 1.0
+        return 0.0
     return float(size * np.sqrt(weights @ np.sum((D / size) ** 2, axis=1)))
 
 
