@@ -5,7 +5,6 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -17,6 +16,13 @@ from sklearn_convexnn._validation import (
     _routing_enabled,
 )
 from sklearn_convexnn.core.linear_path import alpha_grid, fold_errors
+
+
+def _splitter(cv):
+    # On use: importing it with the package would bring half of scikit-learn.
+    from sklearn.model_selection import check_cv
+
+    return check_cv(cv)
 
 
 class DeepLinearRegressorCV(DeepLinearRegressor):
@@ -210,7 +216,7 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         return alphas
 
     def _split(self, X, y, sample_weight, params):
-        cv = check_cv(self.cv)
+        cv = _splitter(self.cv)
         if not _routing_enabled():
             return cv.split(X, y)
         if sample_weight is not None:
@@ -230,7 +236,7 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
             MetadataRouter(owner=self)
             .add_self_request(self)
             .add(
-                splitter=check_cv(self.cv),
+                splitter=_splitter(self.cv),
                 method_mapping=MethodMapping().add(caller="fit", callee="split"),
             )
         )

@@ -35,7 +35,7 @@ def test_sklearn_check(estimator, check):
     check(estimator)
 
 
-# --------------------------------------------------------------------------------- the fitted network
+# ------------------------------------------------------------------------------ the fitted network
 
 
 def objective(model, X, Y, weights, alpha):

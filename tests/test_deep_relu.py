@@ -1,5 +1,4 @@
-"""Deep ReLU networks in closed form: values, networks, conditions, and searches that find none
-better."""
+"""Deep ReLU networks in closed form: values, conditions, and searches that find none better."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,7 @@ class NeuralCollapse:
         Standard deviation of the norms of the centred class means, relative to their mean.
     nc2_angles : float
         Mean distance of their pairwise cosines from ``-1 / (n_classes - 1)``, the simplex
-        equiangular tight frame.
+        equiangular tight frame. NaN if a class mean is at the centre.
     nc3 : float or None
         Self-duality: distance between the centred output weights and the centred class means, both
         scaled to norm 1. None without ``W``.
