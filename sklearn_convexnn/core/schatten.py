@@ -221,9 +221,17 @@ def _improve(quadratic, alpha, n_layers, B, max_rank):
     P, sizes, Qt = np.linalg.svd(B, full_matrices=False)
     keep = (sizes > sizes.max(initial=0.0) * 1e-10) & (np.arange(len(sizes)) < max_rank)
     P, sizes, Q = P[:, keep], sizes[keep], Qt[keep].T
+    smallest = _smallest_singular_value(quadratic, alpha, n_layers)
     n_iter = 1
     while len(sizes):
-        P, sizes, Q = _descend(quadratic, alpha, n_layers, sizes, Q)
+        sizes = np.maximum(sizes, smallest)
+        P, sizes, Q = _descend(quadratic, alpha, n_layers, sizes, Q, smallest)
+        keep = sizes >= 0.99 * smallest
+        if not keep.all():
+            P, sizes, Q = P[:, keep], sizes[keep], Q[:, keep]
+            continue
+        if len(sizes) == 0:
+            break
         value = objective(quadratic, alpha, n_layers, (P * sizes) @ Q.T, sizes)
         without = [
             objective(quadratic, alpha, n_layers, (P * part) @ Q.T, part)
@@ -240,15 +248,24 @@ def _improve(quadratic, alpha, n_layers, B, max_rank):
     return _zero(quadratic, -np.inf)
 
 
-def _descend(quadratic, alpha, n_layers, sizes, Q):
+def _smallest_singular_value(quadratic, alpha, n_layers):
+    """No local minimum of (S) has a positive singular value below this one.
+
+    Along ``p_i q_i^T`` the second derivative is ``p_i^T S p_i - alpha (1-p) sigma_i^(p-2)``.
+    """
+    p = 2.0 / n_layers
+    return (alpha * (1.0 - p) / quadratic.s.max()) ** (1.0 / (2.0 - p))
+
+
+def _descend(quadratic, alpha, n_layers, sizes, Q, smallest):
     """Quasi-Newton descent at fixed rank in the product ``V`` of all layers but the first.
 
     ``L/2 sum sigma^(2/L)`` is the least of ``1/2 ||U||^2 + (L-1)/2 sum sigma(V)^(2/(L-1))`` over
     ``B = U V^T``, and the best ``U`` for given ``V`` is a ridge regression in closed form.
     """
     V = Q * sizes ** ((n_layers - 1.0) / n_layers)
-    # The power is not differentiable at zero: round its corner, far below what is kept.
-    corner = _CORNER * np.linalg.norm(V, 2) ** 2
+    # The power is not differentiable at zero: round its corner, far below what can be kept.
+    corner = _CORNER * smallest ** (2.0 * (n_layers - 1.0) / n_layers)
     function = partial(
         _value_and_gradient,
         quadratic=quadratic,
@@ -265,8 +282,9 @@ def _descend(quadratic, alpha, n_layers, sizes, Q):
         options={"maxiter": 2000, "maxcor": 20, "ftol": 1e-16, "gtol": 1e-13, "maxls": 40},
     )
     x = result.x
-    smallest = np.linalg.norm(x.reshape(V.shape), -2)
-    if smallest**2 > 1e4 * corner:  # else a neuron is on its way out
+    if (
+        np.linalg.norm(x.reshape(V.shape), -2) ** 2 > 1e4 * corner
+    ):  # else a neuron is on its way out
         x = newton_polish(lambda x: function(x)[1], x, steps=3, inner=100)
     V = x.reshape(V.shape)
     phi, turn = np.linalg.eigh(V.T @ V)
