@@ -191,7 +191,8 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
     Attributes
     ----------
     coefs_ : list of n_layers ndarrays
-        Weights of the layers, (n_features_in_, m), (m, m), ..., (m, n_outputs_).
+        Weights of the layers, of shapes ``(n_features_in_, m)``, ``(m, m)``, ..., ``(m,
+        n_outputs_)``.
     intercepts_ : list of n_layers ndarrays
         Zeros for the hidden layers, and the intercept of the outputs.
     effective_coef_ : ndarray of shape (n_features_in_, n_outputs_)
@@ -351,7 +352,8 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
     classes_ : ndarray of shape (n_classes,)
         Class labels with positive weight.
     coefs_ : list of n_layers ndarrays
-        Weights of the layers, (n_features_in_, m), (m, m), ..., (m, n_outputs_).
+        Weights of the layers, of shapes ``(n_features_in_, m)``, ``(m, m)``, ..., ``(m,
+        n_outputs_)``.
     intercepts_ : list of n_layers ndarrays
         Zeros for the hidden layers, and the intercept of the outputs.
     effective_coef_ : ndarray of shape (n_features_in_, n_outputs_)

@@ -64,7 +64,8 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
     mse_path_ : ndarray of shape (n_alphas, n_folds)
         Weighted mean squared errors on the rows left out.
     coefs_ : list of n_layers ndarrays
-        Weights of the layers, (n_features_in_, m), (m, m), ..., (m, n_outputs_).
+        Weights of the layers, of shapes ``(n_features_in_, m)``, ``(m, m)``, ..., ``(m,
+        n_outputs_)``.
     intercepts_ : list of n_layers ndarrays
         Zeros for the hidden layers, and the intercept of the outputs.
     effective_coef_ : ndarray of shape (n_features_in_, n_outputs_)

@@ -34,23 +34,6 @@ class BaseDeepReLU(BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        n_layers=3,
-        alpha="scale",
-        *,
-        batch_norm=False,
-        whiten=False,
-        hidden_width=None,
-        random_state=None,
-    ):
-        self.n_layers = n_layers
-        self.alpha = alpha
-        self.batch_norm = batch_norm
-        self.whiten = whiten
-        self.hidden_width = hidden_width
-        self.random_state = random_state
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Build the network.
@@ -257,6 +240,23 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
     True
     """
 
+    def __init__(
+        self,
+        n_layers=3,
+        alpha="scale",
+        *,
+        batch_norm=False,
+        whiten=False,
+        hidden_width=None,
+        random_state=None,
+    ):
+        self.n_layers = n_layers
+        self.alpha = alpha
+        self.batch_norm = batch_norm
+        self.whiten = whiten
+        self.hidden_width = hidden_width
+        self.random_state = random_state
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -389,15 +389,13 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
         class_weight=None,
         random_state=None,
     ):
-        super().__init__(
-            n_layers,
-            alpha,
-            batch_norm=batch_norm,
-            whiten=whiten,
-            hidden_width=hidden_width,
-            random_state=random_state,
-        )
+        self.n_layers = n_layers
+        self.alpha = alpha
+        self.batch_norm = batch_norm
+        self.whiten = whiten
+        self.hidden_width = hidden_width
         self.class_weight = class_weight
+        self.random_state = random_state
 
     def _target_checks(self):
         return {}
