@@ -22,8 +22,8 @@ from sklearn_convexnn.core.spectral import power_penalty
 _EPS = np.finfo(float).eps
 # Shifts of the first ridge solutions, in units of the largest eigenvalue.
 _GRID = np.logspace(6, -8, 29)
-# Half-width of the bracket of the best shift's logarithm.
-_POLISH = 1e-3
+# Half-widths of brackets of the best shift's logarithm, to try one after the other.
+_POLISH = (1e-4, 1e-2, 0.3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +71,25 @@ def minimise_ridge_curve(s, m, least, energy, alpha, n_layers):
         tol=1e-12,
     )
     if alpha > 0 and best.r > 0 and best.mu > 0:
-
-        def excess(log_shift):
-            node = ridge_node(s, m, least, np.exp(log_shift))
-            return node.mu / (alpha * node.r ** (2.0 / n_layers - 1.0)) - 1.0
-
-        middle = np.log(best.mu / best.r)
-        if excess(middle - _POLISH) * excess(middle + _POLISH) < 0:
-            root = optimize.brentq(excess, middle - _POLISH, middle + _POLISH, xtol=1e-15)
-            node = ridge_node(s, m, least, np.exp(root))
-            if _value(node, alpha, n_layers) <= _value(best, alpha, n_layers) * (1 + 4 * _EPS):
-                best = node
+        node = _stationary(s, m, least, best, alpha, n_layers)
+        if _value(node, alpha, n_layers) <= _value(best, alpha, n_layers) * (1 + 4 * _EPS):
+            best = node
     return best, bound - 8 * _EPS * energy
+
+
+def _stationary(s, m, least, best, alpha, n_layers):
+    """The stationary ridge solution next to ``best``, or ``best`` where there is none."""
+
+    def excess(log_shift):
+        node = ridge_node(s, m, least, np.exp(log_shift))
+        return node.mu / (alpha * node.r ** (2.0 / n_layers - 1.0)) - 1.0
+
+    middle = np.log(best.mu / best.r)
+    for width in _POLISH:
+        if excess(middle - width) * excess(middle + width) < 0:
+            root = optimize.brentq(excess, middle - width, middle + width, xtol=1e-15)
+            return ridge_node(s, m, least, np.exp(root))
+    return best
 
 
 def minimise_on_curve(node_at, start, grid, alpha, n_layers, *, tol, max_nodes=200):

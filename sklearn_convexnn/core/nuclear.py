@@ -24,11 +24,12 @@ import numpy as np
 from scipy import optimize
 from scipy.sparse.linalg import LinearOperator, minres
 
+from sklearn_convexnn.core.envelope import minimise_ridge_curve
 from sklearn_convexnn.core.spectral import factored_svd
 
 _EPS = np.finfo(float).eps
 # Neurons added at once at most where there are few, and Newton steps after a quasi-Newton descent.
-_NEW_NEURONS = 32
+_NEW_NEURONS = 512
 _NEWTON_STEPS = 12
 # Up to this many unknowns the Hessian is formed.
 _DENSE_NEWTON = 256
@@ -77,7 +78,7 @@ def solve_nuclear(quadratic, alpha, *, tol, max_iter, start=None):
     empty = np.zeros((len(quadratic.s), 0)), np.zeros(0), np.zeros((quadratic.M.shape[1], 0))
     P, sizes, Q = empty if start is None else (start.P, start.sizes, start.Q)
     best = evaluate(quadratic, alpha, P, sizes, Q, 0)
-    exact = _whitened(quadratic, alpha)
+    exact = _closed_form(quadratic, alpha)
     if exact is not None and exact.primal <= best.primal:
         best = exact
     lower = best.dual
@@ -87,7 +88,7 @@ def solve_nuclear(quadratic, alpha, *, tol, max_iter, start=None):
         V = _descend(quadratic, alpha, _extend(quadratic, alpha, best))
         point = _point(quadratic, alpha, V, n_iter)
         if point.relative_gap > tol:
-            polished = _point(quadratic, alpha, _newton(quadratic, alpha, V), n_iter)
+            polished = _point(quadratic, alpha, _newton(quadratic, alpha, V, tol), n_iter)
             point = polished if polished.relative_gap < point.relative_gap else point
         lower = max(lower, point.dual)
         progress = best.primal - point.primal
@@ -134,11 +135,20 @@ def duality_gap(loss, penalty, fit, inner, alpha, kappa):
     return max(float(gap), 0.0) + 8 * _EPS * (loss + penalty)
 
 
-def _whitened(quadratic, alpha):
-    """Closed form where all eigenvalues are equal: the singular values of ``M`` less ``alpha``."""
+def _closed_form(quadratic, alpha):
+    """The solution for one output, and where all eigenvalues of S are equal; else None."""
     s = quadratic.s
+    if quadratic.M.shape[1] == 1:
+        m, least = quadratic.M[:, 0], quadratic.smallest
+        best, _ = minimise_ridge_curve(s, m, least, quadratic.energy, alpha, 2)
+        if best.r == 0.0:
+            return None
+        return evaluate(
+            quadratic, alpha, best.point[:, None] / best.r, np.array([best.r]), np.ones((1, 1))
+        )
     if len(s) == 0 or s.max() > s.min() * (1 + 1e-10):
         return None
+    # The singular values of M less alpha.
     P, t, Qt = np.linalg.svd(quadratic.M, full_matrices=False)
     sizes = np.maximum(t - alpha, 0.0) / s.mean()
     keep = sizes > 0
@@ -202,7 +212,7 @@ def _descend(quadratic, alpha, V):
     return V[:, sizes > 0]
 
 
-def _newton(quadratic, alpha, V):
+def _newton(quadratic, alpha, V, tol):
     """Newton's method on the gradient of h: the digits that descent of h cannot resolve.
 
     h does not change under rotations of the columns of V; the minimum-norm solution of the singular
@@ -213,6 +223,9 @@ def _newton(quadratic, alpha, V):
     _, gradient = _value_and_gradient(V.ravel(), quadratic, alpha, V.shape)
     for _ in range(_NEWTON_STEPS):
         size = np.linalg.norm(gradient)
+        # The gap is of first order in the gradient, relative to that of the penalty.
+        if size <= 1e-3 * tol * alpha * np.linalg.norm(V):
+            break
         trial = V - _newton_step(quadratic, alpha, V, gradient).reshape(V.shape)
         _, trial_gradient = _value_and_gradient(trial.ravel(), quadratic, alpha, V.shape)
         if not np.linalg.norm(trial_gradient) < size:
@@ -228,7 +241,7 @@ def _newton_step(quadratic, alpha, V, gradient):
     n = V.size
     if n > _DENSE_NEWTON:
         operator = LinearOperator((n, n), matvec=hessian, dtype=float)
-        return minres(operator, gradient, rtol=1e-10, maxiter=300)[0]
+        return minres(operator, gradient, rtol=1e-4, maxiter=300)[0]
     H = np.column_stack([hessian(e) for e in np.eye(n)])
     return np.linalg.lstsq(0.5 * (H + H.T), gradient, rcond=1e-11)[0]
 

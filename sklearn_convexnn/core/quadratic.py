@@ -104,6 +104,11 @@ class LinearRows:
         residual to cancellation, and a certificate must not.
         """
         loss, inner, G = 0.0, 0.0, np.zeros(self.shape)
+        if sparse.issparse(self.X):
+            T = (self.Y - self.y_mean) / self.y_scale
+            R = T - self.product(W)
+            weighted = self.weights[:, None] * R
+            return 0.5 * float(np.vdot(weighted, R)), self.adjoint(weighted), np.vdot(weighted, T)
         for A, T in self.blocks():
             R = T - A @ W
             loss += 0.5 * np.vdot(R, R)
