@@ -166,6 +166,8 @@ class DeepLinearProblem:
             kappa = float(np.linalg.norm(G, 2)) if G.size else 0.0
             penalty = working * power_penalty(point.sizes, self.n_layers)
             primal = loss + penalty
+            # What rounding in S and M does to the bound, it does to the value of the same point.
+            dual -= abs(primal - point.primal)
             if convex:
                 gap = duality_gap(loss, penalty, float(np.vdot(G, W)), inner, working, kappa)
                 dual = primal - gap

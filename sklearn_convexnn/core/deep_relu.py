@@ -27,16 +27,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import linalg
 
 from sklearn_convexnn.core.batch_norm import batch_normalise, random_features, reach
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.column_generation import Status
 from sklearn_convexnn.core.envelope import (
     Node,
+    group_node,
     minimise_on_curve,
     minimise_ridge_curve,
-    ridge_node,
 )
 from sklearn_convexnn.core.problem import canonical_rows
 from sklearn_convexnn.core.spectral import balanced_layers, power_penalty, shrink
@@ -248,17 +248,7 @@ def _shrunk_path(path, mu):
         mean, size = float(path.s.mean()), float(np.linalg.norm(path.m / path.s))
         return size - mu / mean, 0.5 * mu**2 / mean
 
-    def excess(log_shift):
-        shift = np.exp(log_shift)
-        return shift * np.linalg.norm(path.m / (path.s + shift)) - mu
-
-    # excess rises from -mu to ||m|| - mu, and mu/||m/s|| <= shift.
-    low = np.log(mu / np.linalg.norm(path.m / path.s))
-    high = low + 1.0
-    while excess(high) < 0:
-        high += 2.0 * (high - low)
-    shift = np.exp(optimize.brentq(excess, low - 1e-9, high, xtol=1e-15, rtol=4 * _EPS))
-    node = ridge_node(path.s, path.m, 0.0, shift)
+    node = group_node(path.s, path.m, 0.0, mu)
     return node.r, node.loss
 
 

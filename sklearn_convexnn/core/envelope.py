@@ -24,6 +24,7 @@ _EPS = np.finfo(float).eps
 _GRID = np.logspace(6, -8, 29)
 # Half-widths of brackets of the best shift's logarithm, to try one after the other.
 _POLISH = (1e-4, 1e-2, 0.3)
+_LARGEST_LOG = 300.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,23 @@ def curve_ends(s, m, least, energy):
     w = m / s
     last = Node(0.0, float(np.linalg.norm(w)), least, least, w)
     return [Node(float(np.linalg.norm(m)), 0.0, energy, energy, np.zeros_like(m)), last]
+
+
+def group_node(s, m, least, mu):
+    """The minimum of ``f + mu ||w||`` for ``0 < mu < ||m||``: the root of ``mu = shift ||w||``."""
+
+    def excess(log_shift):
+        shift = np.exp(log_shift)
+        return shift * np.linalg.norm(m / (s + shift)) / mu - 1.0
+
+    # shift ||w(shift)|| rises from 0 to ||m||, below shift ||m/s||.
+    low = np.log(mu / np.linalg.norm(m / s))
+    high = low + 1.0
+    while excess(high) < 0 and high < _LARGEST_LOG:
+        high += 2.0 * (high - low)
+    if excess(high) < 0:  # mu is ||m|| up to rounding
+        return ridge_node(s, m, least, np.exp(high))
+    return ridge_node(s, m, least, np.exp(optimize.brentq(excess, low - 1e-9, high, xtol=1e-15)))
 
 
 def minimise_ridge_curve(s, m, least, energy, alpha, n_layers):

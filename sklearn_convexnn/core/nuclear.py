@@ -24,7 +24,7 @@ import numpy as np
 from scipy import optimize
 from scipy.sparse.linalg import LinearOperator, minres
 
-from sklearn_convexnn.core.envelope import minimise_ridge_curve
+from sklearn_convexnn.core.envelope import group_node
 from sklearn_convexnn.core.spectral import factored_svd
 
 _EPS = np.finfo(float).eps
@@ -140,9 +140,9 @@ def _closed_form(quadratic, alpha):
     s = quadratic.s
     if quadratic.M.shape[1] == 1:
         m, least = quadratic.M[:, 0], quadratic.smallest
-        best, _ = minimise_ridge_curve(s, m, least, quadratic.energy, alpha, 2)
-        if best.r == 0.0:
+        if np.linalg.norm(m) <= alpha:
             return None
+        best = group_node(s, m, least, alpha)
         return evaluate(
             quadratic, alpha, best.point[:, None] / best.r, np.array([best.r]), np.ones((1, 1))
         )
