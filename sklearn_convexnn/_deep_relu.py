@@ -160,7 +160,7 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
     batch_norm : bool, default=False
         Batch normalisation in the last hidden layer, with the decay on its scale and shift and on
         the output weights. For more than two layers the first one has random weights and, unless
-        ``hidden_width`` says more, one neuron for each row.
+        ``hidden_width`` says otherwise, two neurons for each distinct row.
     whiten : bool, default=False
         Replace the rows by their coordinates ``X @ pinv(X_train)``, which are orthonormal on the
         training rows. Needs linearly independent rows.
@@ -297,7 +297,7 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
     batch_norm : bool, default=False
         Batch normalisation in the last hidden layer, with the decay on its scale and shift and on
         the output weights. For more than two layers the first one has random weights and, unless
-        ``hidden_width`` says more, one neuron for each row.
+        ``hidden_width`` says otherwise, two neurons for each distinct row.
     whiten : bool, default=False
         Replace the rows by their coordinates ``X @ pinv(X_train)``, which are orthonormal on the
         training rows. Needs linearly independent rows.
