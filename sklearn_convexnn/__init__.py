@@ -1,6 +1,9 @@
-"""Two-layer ReLU networks trained by convex optimisation, as scikit-learn estimators."""
+"""Neural networks trained by convex optimisation, as scikit-learn estimators."""
 
 from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
+from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegressor
+from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
+from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
 from sklearn_convexnn._path import convexnn_path
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 
@@ -9,6 +12,11 @@ __all__ = [
     "ConvexReLUClassifierCV",
     "ConvexReLURegressor",
     "ConvexReLURegressorCV",
+    "DeepLinearClassifier",
+    "DeepLinearRegressor",
+    "DeepLinearRegressorCV",
+    "DeepReLUClassifier",
+    "DeepReLURegressor",
     "alpha_max",
     "convexnn_path",
 ]

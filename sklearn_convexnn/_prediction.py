@@ -52,10 +52,10 @@ class NetworkRegressor(RegressorMixin):
         return Z[:, 0] if self._target_ndim == 1 else Z
 
 
-class NetworkClassifier(ClassifierMixin):
-    """Predictions of an estimator whose ``_outputs(X)`` are log-odds, or one score per class.
+class ScoreClassifier(ClassifierMixin):
+    """Labels from an estimator whose ``_outputs(X)`` are scores.
 
-    One column for two classes; ``classes_`` are the labels.
+    One column for two classes, else one per class; ``classes_`` are the labels.
     """
 
     def _target_checks(self):
@@ -110,6 +110,10 @@ class NetworkClassifier(ClassifierMixin):
         return self.classes_[
             (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         ]
+
+
+class NetworkClassifier(ScoreClassifier):
+    """Labels and probabilities of an estimator whose ``_outputs(X)`` are log-odds or logits."""
 
     def predict_proba(self, X):
         """Class probabilities.

@@ -18,7 +18,15 @@ mpl.use("Agg")
 PUBLIC = {name: getattr(inspection, name) for name in inspection.__all__}
 FUNCTIONS = [name for name in PUBLIC if name[0].islower()]
 # Classes that functions return: users read their attributes and do not make them.
-RESULTS = ["DecisionIntervals", "DecisionRegions", "L0L1Certificate", "NeuronEncodings", "Region"]
+RESULTS = [
+    "DecisionIntervals",
+    "DecisionRegions",
+    "L0L1Certificate",
+    "LayerAlignment",
+    "NeuralCollapse",
+    "NeuronEncodings",
+    "Region",
+]
 
 
 def test_all_is_what_there_is():

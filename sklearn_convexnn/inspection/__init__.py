@@ -4,6 +4,12 @@ from sklearn_convexnn.inspection._decision_region_display import DecisionRegionD
 from sklearn_convexnn.inspection._decision_regions import decision_intervals, decision_regions
 from sklearn_convexnn.inspection._encodings import NeuronEncodings, neuron_encodings
 from sklearn_convexnn.inspection._l0_l1 import L0L1Certificate, l0_l1_certificate
+from sklearn_convexnn.inspection._layers import LayerAlignment, layer_alignment
+from sklearn_convexnn.inspection._neural_collapse import (
+    NeuralCollapse,
+    NeuralCollapseDisplay,
+    neural_collapse,
+)
 from sklearn_convexnn.inspection._path_display import PathDisplay
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
 
@@ -12,11 +18,16 @@ __all__ = [
     "DecisionRegionDisplay",
     "DecisionRegions",
     "L0L1Certificate",
+    "LayerAlignment",
+    "NeuralCollapse",
+    "NeuralCollapseDisplay",
     "NeuronEncodings",
     "PathDisplay",
     "Region",
     "decision_intervals",
     "decision_regions",
     "l0_l1_certificate",
+    "layer_alignment",
+    "neural_collapse",
     "neuron_encodings",
 ]

@@ -1,0 +1,504 @@
+"""The public estimators: deep linear networks for regression and classification."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_weights,
+    check_X,
+    encode_classes,
+)
+from sklearn_convexnn.core.column_generation import Status
+from sklearn_convexnn.core.deep_linear import make_deep_linear
+
+_SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
+
+
+class BaseDeepLinear(BaseEstimator):
+    """Parameters, validation and fit of the deep linear estimators.
+
+    A subclass says how targets become columns (``_encode_targets``), the loss and the name of the
+    output activation.
+    """
+
+    _parameter_constraints = {
+        "n_layers": [Interval(Integral, 2, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "penalty": [StrOptions({"weight_decay", "layer_norm"})],
+        "hidden_width": [Interval(Integral, 1, None, closed="left"), None],
+        "fit_intercept": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
+            CSR and is not made dense.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are normalised to sum 1; a weight of 2 is the row given
+            twice, a weight of 0 is the row left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X, y, targets, weights, classes = self._validate(X, y, sample_weight)
+        problem = self._make_problem(X, targets, weights)
+        alpha_max = problem.alpha_max()
+        alpha = _SCALE * alpha_max if self.alpha == "scale" else float(self.alpha)
+        self._remember_targets(y, classes)
+        self._store(problem, self._solve(problem, alpha), alpha, alpha_max, X.dtype)
+        return self
+
+    def _validate(self, X, y, sample_weight):
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], **self._target_checks()
+        )
+        self._check_parameters()
+        weights = check_weights(sample_weight, X)
+        targets, weights, classes = self._encode_targets(y, weights)
+        return check_X(X), y, targets, weights, classes
+
+    def _check_parameters(self):
+        alpha = getattr(self, "alpha", "scale")
+        if alpha == 0:
+            raise ValueError(
+                "alpha=0 is refused: without regularisation the layers are not determined. Use "
+                "LinearRegression or LogisticRegression, or a small fraction of alpha_max_."
+            )
+        if alpha != "scale" and not np.isfinite(alpha):
+            raise ValueError(f"alpha must be finite, got {alpha}.")
+
+    def _make_problem(self, X, targets, weights):
+        return make_deep_linear(
+            X,
+            targets,
+            weights,
+            n_layers=self.n_layers,
+            penalty=self.penalty,
+            loss=self._loss(),
+            intercept=self.fit_intercept,
+            width=self.hidden_width,
+        )
+
+    def _loss(self):
+        return "squared_error"
+
+    def _solve(self, problem, alpha):
+        # Targets without signal have alpha_max = 0: any positive alpha gives the constant network.
+        return problem.solve(alpha if alpha > 0 else 1.0, tol=self.tol, max_iter=self.max_iter)
+
+    def _store(self, problem, solution, alpha, alpha_max, dtype):
+        certificate = solution.certificate
+        layers = solution.layers(self.n_layers, self.hidden_width)
+        self.coefs_ = [np.ascontiguousarray(W, dtype=dtype) for W in layers]
+        self.intercepts_ = [np.zeros(W.shape[1], dtype=dtype) for W in layers[:-1]]
+        self.intercepts_.append(solution.intercept.astype(dtype))
+        self.effective_coef_ = solution.coef.astype(dtype)
+        self.singular_values_ = solution.sizes.astype(dtype)
+        self.rank_ = len(solution.sizes)
+        self.n_layers_ = self.n_layers + 1  # with the input, as scikit-learn's perceptrons count
+        self.n_outputs_ = len(solution.intercept)
+        self.out_activation_ = self._output_activation()
+        self.alpha_ = float(alpha)
+        self.alpha_max_ = float(alpha_max)
+        self.objective_ = float(certificate.primal)
+        self.dual_gap_abs_ = float(certificate.gap)
+        self.dual_gap_ = float(certificate.relative_gap)
+        self.certificate_ = certificate.kind
+        self.n_iter_ = solution.n_iter
+        if solution.status is Status.MAX_ITER:
+            warnings.warn(
+                f"{type(self).__name__} stopped at a relative duality gap of {self.dual_gap_:.2e}; "
+                f"the goal was tol={self.tol:g}. Increase max_iter, alpha or tol, or scale the "
+                "features.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    def _outputs(self, X):
+        """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        return np.asarray(X @ self.effective_coef_) + self.intercepts_[-1]
+
+
+class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
+    r"""Deep linear network for regression, solved in closed or convex form.
+
+    Minimises, over the weights :math:`W_1, \dots, W_L` of a network without activations and a free
+    intercept,
+
+    .. math::
+
+        \sum_i w_i \, \tfrac12 \| y_i - b - (W_1 \cdots W_L)^T x_i \|_2^2
+        + \tfrac{\alpha}{2} \sum_{l=1}^L \| W_l \|_F^2 , \qquad \sum_i w_i = 1 .
+
+    In the product :math:`W` of the layers the least penalty is :math:`\tfrac{\alpha L}{2} \sum_i
+    \sigma_i(W)^{2/L}` [1]_: the nuclear norm for two layers, a convex problem, solved to a proven
+    gap. For more layers it is not convex [2]_, but its global minimum is still found, with proof,
+    for one output and for whitened data, and often otherwise; ``dual_gap_`` and ``certificate_``
+    say so. Optimal layers share the singular values :math:`\sigma_i^{1/L}` and have aligned
+    singular vectors, and that is how they are returned.
+
+    Parameters
+    ----------
+    n_layers : int, default=2
+        Number of weight matrices, at least 2.
+    alpha : float or "scale", default="scale"
+        Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"scale"`` is
+        ``0.01 * alpha_max_``.
+    penalty : {"weight_decay", "layer_norm"}, default="weight_decay"
+        ``"layer_norm"`` is :math:`\tfrac{\alpha}{L} \sum_l \|W_l\|_F^L`, summed over parallel
+        branches of width one, which are the hidden neurons: then the least penalty is
+        :math:`\alpha \|W\|_*` and the problem convex at every depth.
+    hidden_width : int, default=None
+        Number of neurons of the hidden layers; neurons that are not needed are zero. None: as many
+        as the rank of the solution. A width below that rank makes the problem non-convex.
+    fit_intercept : bool, default=True
+        Whether the outputs have an intercept, which is not penalised.
+    max_iter : int, default=50
+        Largest number of rounds of the convex solver.
+    tol : float, default=1e-8
+        Relative duality gap at which the convex solver stops.
+
+    Attributes
+    ----------
+    coefs_ : list of n_layers ndarrays
+        Weights of the layers, of shapes ``(n_features_in_, m)``, ``(m, m)``, ..., ``(m,
+        n_outputs_)``.
+    intercepts_ : list of n_layers ndarrays
+        Zeros for the hidden layers, and the intercept of the outputs.
+    effective_coef_ : ndarray of shape (n_features_in_, n_outputs_)
+        Product of the layers.
+    singular_values_ : ndarray of shape (rank_,)
+        Singular values of ``effective_coef_``, in decreasing order.
+    rank_ : int
+        Rank of ``effective_coef_``.
+    n_layers_ : int
+        ``n_layers + 1``, counting the input as scikit-learn's perceptrons do.
+    n_outputs_ : int
+        Number of outputs of the network.
+    out_activation_ : str
+        "identity".
+    alpha_ : float
+        The ``alpha`` that was used.
+    alpha_max_ : float
+        From this ``alpha`` on the constant network is proven optimal. The least one where the
+        penalty is the nuclear norm.
+    objective_ : float
+        Value of the objective.
+    dual_gap_ : float
+        Relative gap between the objective and a proven lower bound, ``dual_gap_abs_ /
+        objective_``.
+    dual_gap_abs_ : float
+        The same in units of the objective.
+    certificate_ : {"exact", "relaxation"}
+        "exact": the objective is proven to be the global optimum up to ``dual_gap_``, which is at
+        the level of ``tol``. "relaxation": the best stationary point found, with a proven lower
+        bound that may be loose.
+    n_iter_ : int
+        Number of rounds, or of starting points of a non-convex problem.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    DeepLinearClassifier : The same network for classification.
+    DeepLinearRegressorCV : With ``alpha`` chosen by cross-validation.
+    sklearn_convexnn.inspection.layer_alignment : Rank and alignment of the layers of any network.
+
+    Notes
+    -----
+    After one pass over the rows, that for :math:`X^T X`, the work does not depend on their number;
+    a second pass confirms the certificate. The smaller of the numbers of rows and of features
+    should be at most some thousands.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Revealing the Structure of Deep Neural Networks via Convex
+       Duality", ICML 2021. arXiv:2002.09773 (Section 3).
+    .. [2] Y. Wang, T. Ergen and M. Pilanci, "Parallel Deep Neural Networks Have Zero Duality Gap",
+       ICLR 2023. arXiv:2110.06482 (Theorem 1).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.preprocessing import scale
+    >>> from sklearn_convexnn import DeepLinearRegressor
+    >>> X, Y = load_linnerud(return_X_y=True)
+    >>> model = DeepLinearRegressor(n_layers=3, alpha=0.05).fit(scale(X), scale(Y))
+    >>> model.rank_, [W.shape for W in model.coefs_]
+    (1, [(3, 1), (1, 1), (1, 3)])
+    >>> model.certificate_
+    'exact'
+    """
+
+    def __init__(
+        self,
+        n_layers=2,
+        alpha="scale",
+        *,
+        penalty="weight_decay",
+        hidden_width=None,
+        fit_intercept=True,
+        max_iter=50,
+        tol=1e-8,
+    ):
+        self.n_layers = n_layers
+        self.alpha = alpha
+        self.penalty = penalty
+        self.hidden_width = hidden_width
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _target_checks(self):
+        return {"multi_output": True, "y_numeric": True}
+
+    def _encode_targets(self, y, weights):
+        return y.reshape(len(y), -1), weights, None
+
+    def _remember_targets(self, y, classes):
+        self._target_ndim = y.ndim
+
+    def _output_activation(self):
+        return "identity"
+
+
+def _has_probabilities(model):
+    if model.loss != "log_loss":
+        raise AttributeError("Probabilities need loss='log_loss'; this model was given another.")
+    return True
+
+
+class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
+    r"""Deep linear network for classification, solved in closed or convex form.
+
+    Minimises, over the weights :math:`W_1, \dots, W_L` of a network without activations and a free
+    intercept,
+
+    .. math::
+
+        \sum_i w_i \, \ell(y_i, b + (W_1 \cdots W_L)^T x_i)
+        + \tfrac{\alpha}{2} \sum_{l=1}^L \| W_l \|_F^2 , \qquad \sum_i w_i = 1 .
+
+    The squared error is taken to indicator columns of the classes, which the intercept centres
+    (-1 and 1 in one column for two classes), and solves every depth as
+    :class:`DeepLinearRegressor` does [1]_. The log-loss is available where the penalty is the
+    nuclear norm of the product: for two layers, and for the layer norm.
+
+    Parameters
+    ----------
+    n_layers : int, default=2
+        Number of weight matrices, at least 2.
+    alpha : float or "scale", default="scale"
+        Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"scale"`` is
+        ``0.01 * alpha_max_``.
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        The loss, see above.
+    penalty : {"weight_decay", "layer_norm"}, default="weight_decay"
+        ``"layer_norm"`` is :math:`\tfrac{\alpha}{L} \sum_l \|W_l\|_F^L`, summed over parallel
+        branches of width one, which are the hidden neurons: then the least penalty is
+        :math:`\alpha \|W\|_*` and the problem convex at every depth.
+    hidden_width : int, default=None
+        Number of neurons of the hidden layers; neurons that are not needed are zero. None: as many
+        as the rank of the solution. A width below that rank makes the problem non-convex, which
+        the log-loss refuses.
+    fit_intercept : bool, default=True
+        Whether the outputs have an intercept, which is not penalised.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with ``sample_weight``.
+    max_iter : int, default=50
+        Largest number of rounds of the convex solver.
+    tol : float, default=1e-6
+        Relative duality gap at which the convex solver stops.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels with positive weight.
+    coefs_ : list of n_layers ndarrays
+        Weights of the layers, of shapes ``(n_features_in_, m)``, ``(m, m)``, ..., ``(m,
+        n_outputs_)``.
+    intercepts_ : list of n_layers ndarrays
+        Zeros for the hidden layers, and the intercept of the outputs.
+    effective_coef_ : ndarray of shape (n_features_in_, n_outputs_)
+        Product of the layers.
+    singular_values_ : ndarray of shape (rank_,)
+        Singular values of ``effective_coef_``, in decreasing order.
+    rank_ : int
+        Rank of ``effective_coef_``.
+    n_layers_ : int
+        ``n_layers + 1``, counting the input as scikit-learn's perceptrons do.
+    n_outputs_ : int
+        Number of outputs of the network: 1 for two classes, else the number of classes.
+    out_activation_ : str
+        "identity" for the squared error, else "logistic" or "softmax".
+    alpha_ : float
+        The ``alpha`` that was used.
+    alpha_max_ : float
+        From this ``alpha`` on the constant network is proven optimal. The least one where the
+        penalty is the nuclear norm.
+    objective_ : float
+        Value of the objective.
+    dual_gap_ : float
+        Relative gap between the objective and a proven lower bound, ``dual_gap_abs_ /
+        objective_``.
+    dual_gap_abs_ : float
+        The same in units of the objective.
+    certificate_ : {"exact", "relaxation"}
+        "exact": the objective is proven to be the global optimum up to ``dual_gap_``, which is at
+        the level of ``tol``. "relaxation": the best stationary point found, with a proven lower
+        bound that may be loose.
+    n_iter_ : int
+        Number of rounds, or of starting points of a non-convex problem.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    DeepLinearRegressor : The same network for regression.
+    ConvexReLUClassifier : Two layers with ReLU activations.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Revealing the Structure of Deep Neural Networks via Convex
+       Duality", ICML 2021. arXiv:2002.09773 (Section 3).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.preprocessing import scale
+    >>> from sklearn_convexnn import DeepLinearClassifier
+    >>> X, y = load_wine(return_X_y=True)
+    >>> model = DeepLinearClassifier(loss="log_loss").fit(scale(X), y)
+    >>> model.rank_, model.score(scale(X), y) > 0.98
+    (2, True)
+    """
+
+    _parameter_constraints = {
+        **BaseDeepLinear._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "log_loss"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        n_layers=2,
+        alpha="scale",
+        *,
+        loss="squared_error",
+        penalty="weight_decay",
+        hidden_width=None,
+        fit_intercept=True,
+        class_weight=None,
+        max_iter=50,
+        tol=1e-6,
+    ):
+        self.n_layers = n_layers
+        self.alpha = alpha
+        self.loss = loss
+        self.penalty = penalty
+        self.hidden_width = hidden_width
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if self.loss == "log_loss" and self.penalty == "weight_decay" and self.n_layers > 2:
+            raise ValueError(
+                "The log-loss with weight decay on more than two layers is not convex and has no "
+                "bound here. Use n_layers=2, penalty='layer_norm' or loss='squared_error'."
+            )
+
+    def _loss(self):
+        return self.loss
+
+    def _target_checks(self):
+        return {}
+
+    def _encode_targets(self, y, weights):
+        indicators, weights, classes = encode_classes(
+            type(self).__name__, y, weights, self.class_weight
+        )
+        if self.loss == "squared_error" and len(classes) == 2:
+            indicators = 2.0 * indicators - 1.0
+        return indicators, weights, classes
+
+    def _remember_targets(self, y, classes):
+        self.classes_ = classes
+
+    def _output_activation(self):
+        if self.loss == "squared_error":
+            return "identity"
+        return "logistic" if len(self.classes_) == 2 else "softmax"
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X):
+        """Class probabilities; for the log-loss only.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return super().predict_proba(X)
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X):
+        """Logarithms of the class probabilities; for the log-loss only.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return super().predict_log_proba(X)
