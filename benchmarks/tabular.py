@@ -5,6 +5,7 @@
     python benchmarks/tabular.py --data FOLDER --sets airfoil,sonar
     python benchmarks/tabular.py --data FOLDER --baselines baselines.csv
     python benchmarks/tabular.py --alpha 0.01                 # 0.01 * alpha_max, for tuning
+    python benchmarks/tabular.py --cv                         # the cross-validated estimators
 
 ``--data`` names a folder of .npz files with arrays X (n, d), y and task ("classification" or
 "regression"). Five shuffled folds (stratified for classification, seed 0), features standardised
@@ -74,10 +75,12 @@ def make_rival(name, task):
 
 
 def make_ours(task, X, y, args):
-    from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
+    import sklearn_convexnn
+    from sklearn_convexnn import alpha_max
 
     classify = task == "classification"
-    model = (ConvexReLUClassifier if classify else ConvexReLURegressor)(random_state=0)
+    name = f"ConvexReLU{'Classifier' if classify else 'Regressor'}{'CV' if args.cv else ''}"
+    model = getattr(sklearn_convexnn, name)(random_state=0)
     model.set_params(**json.loads(args.parameters))
     if args.alpha is not None:
         loss = {"loss": "log_loss"} if classify else {}
@@ -211,6 +214,7 @@ def main():
     parser.add_argument("--data", metavar="FOLDER", help="folder of .npz sets")
     parser.add_argument("--sets", help="comma-separated names (default: all)")
     parser.add_argument("--folds", type=int, default=5, help="run only the first FOLDS of 5 folds")
+    parser.add_argument("--cv", action="store_true", help="measure ours with alpha from inner CV")
     parser.add_argument("--alpha", type=float, help="fraction of alpha_max instead of the default")
     parser.add_argument(
         "--parameters", default="{}", help="our other parameters as JSON, e.g. '{\"tol\": 0.01}'"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_convexnn._base import BaseConvexReLU
+from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn.core.cardinality import (
     NOISE,
     kink_bound,
@@ -164,7 +164,7 @@ def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
     if spike_free:
         reasons += _spike_free_reason(A, intercept, layers.C.shape[1])
     ratio = np.nan
-    if isinstance(estimator, BaseConvexReLU):
+    if isinstance(estimator, BaseTwoLayer):
         R = None if y is None else dual_variable(estimator, layers, X, y, sample_weight)
         ratio = _penalty_ratio(A, X, layers, H, Z, R, intercept, spike_free)
         reasons += _penalty_reason(ratio, tol)

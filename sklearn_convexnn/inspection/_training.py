@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from sklearn_convexnn._base import BaseConvexReLU
+from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._validation import check_weights
 from sklearn_convexnn.core.losses import get_loss
 
@@ -16,7 +16,7 @@ BIASES = ("decayed", "free", "none")
 
 def bias_of(estimator, layers):
     """How the bias of the neurons of a fitted estimator was penalised."""
-    if isinstance(estimator, BaseConvexReLU):
+    if isinstance(estimator, BaseTwoLayer):
         return "decayed" if estimator.fit_intercept else "none"
     return "free" if layers.bias.any() else "none"
 
@@ -39,7 +39,7 @@ def with_constant(X, constant=1.0):
 
 def dual_variable(estimator, layers, X, y, sample_weight):
     """``R_i = -w_i * gradient of the loss`` at the outputs of a convex estimator, (n, K)."""
-    if not isinstance(estimator, BaseConvexReLU):
+    if not isinstance(estimator, BaseTwoLayer):
         raise ValueError(
             f"{type(estimator).__name__} was not trained on a program with this dual variable: "
             "y is used for the convex estimators of this package only."
@@ -47,7 +47,8 @@ def dual_variable(estimator, layers, X, y, sample_weight):
     y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=False)
     if len(y) != X.shape[0]:
         raise ValueError(f"X has {X.shape[0]} rows and y has {len(y)}.")
-    weights = check_weights(sample_weight, X)
+    y = estimator._check_targets(y)
+    weights = estimator._class_weighted(y, check_weights(sample_weight, X))
     targets, weights, classes = estimator._encode_targets(y, weights)
     if classes is not None and not np.array_equal(classes, estimator.classes_):
         raise ValueError("y has other classes than the data of the fit.")
