@@ -238,6 +238,27 @@ def test_max_neurons(loss, n_outputs, max_neurons):
     assert solution.certificate.primal < objective(rows, constant_network(rows))
 
 
+def test_few_neurons_are_chosen_well():
+    """A cut joins close neurons and slides what is left: three of many lose little."""
+    rows, alpha = make_rows(n=200), 0.1 * ALPHA
+    free, few = run(rows, alpha), run(rows, alpha, max_neurons=3)
+    constant = objective(rows, constant_network(rows), alpha)
+    assert free.network.n_neurons > 3
+    gained = constant - free.certificate.primal
+    assert constant - few.certificate.primal > 0.8 * gained
+
+
+def test_close_neurons_do_not_pile_up_on_badly_scaled_rows():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 4)) * np.array([1, 100, 1e4, 1e-2])
+    Y = (np.sin(X[:, 0]) + X[:, 1] / 100)[:, None]
+    rows = RowPass(
+        X, Y, np.full(20, 0.05), get_loss("squared_error", 1), intercept=True, scale=1e-4
+    )
+    solution = run(rows, 1e-4, gap_tol=1e-3, max_iter=30)
+    assert solution.network.n_neurons <= 20
+
+
 def test_max_neurons_of_a_larger_start():
     """A warm start with more neurons than allowed is cut down."""
     rows = make_rows()

@@ -21,7 +21,7 @@ ESTIMATORS = [ConvexReLURegressor, ConvexReLUClassifier]
 
 # -------------------------------------------------------------------------- scikit-learn's contract
 
-VARIANT = {"fit_intercept": False, "max_neurons": 20, "tol": 1e-3}
+VARIANT = {"fit_intercept": False, "max_neurons": 3, "tol": 1e-3}
 # One check asks for 1000 rounds on weights a factor of 10^7 apart, where alpha="scale" is tiny.
 WITH_GAP = [ConvexReLURegressor(gap_tol=0.1), ConvexReLUClassifier(alpha=0.01, gap_tol=0.1)]
 

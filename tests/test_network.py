@@ -150,3 +150,38 @@ def test_network_outputs_keep_single_precision(rng, layers):
 def test_network_outputs_without_neurons(rng):
     coefs, intercepts = [np.zeros((4, 0)), np.zeros((0, 2))], [np.zeros(0), np.array([1.0, 2.0])]
     np.testing.assert_array_equal(network_outputs(np.ones((3, 4)), coefs, intercepts)[0], [1, 2])
+
+
+# ------------------------------------------------------------------------------- close neurons join
+
+
+def test_condensed_joins_only_close_neurons():
+    rng = np.random.default_rng(0)
+    far = np.eye(4)
+    near = far + 0.01 * rng.standard_normal((4, 4))
+    U = np.concatenate([far, near])
+    C = np.abs(rng.standard_normal((8, 2)))
+    network = Network.from_factors(U, C, np.zeros(2))
+    condensed = network.condensed(0.1)
+    assert condensed.n_neurons == 4
+    np.testing.assert_allclose(np.linalg.norm(condensed.U, axis=1), 1.0)
+    # Outputs add up; a direction lies between those that it stands for.
+    np.testing.assert_allclose(condensed.C.sum(axis=0), network.C.sum(axis=0))
+    assert np.max(condensed.U @ far.T, axis=1).min() > np.cos(0.1)
+    assert condensed.penalty() <= network.penalty() * (1 + 1e-12)
+    assert network.condensed(1e-4) is network
+    assert network.condensed(0.0) is network
+
+
+def test_condensed_keeps_clusters_without_weight():
+    network = Network(np.eye(3), np.zeros((3, 1)), np.zeros(1))
+    twice = network.extended(network.U, network.C)
+    assert twice.condensed(0.1).n_neurons == 3
+
+
+def test_condensed_is_no_chain():
+    """Neurons join a larger one, not each other: a row of close ones does not become one."""
+    angles = np.linspace(0, 1, 21)
+    U = np.column_stack([np.cos(angles), np.sin(angles)])
+    network = Network(U, np.linspace(2, 1, 21)[:, None], np.zeros(1))
+    assert 4 <= network.condensed(0.11).n_neurons <= 10
