@@ -1,0 +1,83 @@
+"""The hinge loss on a line: proximal steps in the dual, each a smooth problem.
+
+``(1 - z)_+`` for the second class, ``(1 + z)_+`` for the first.  With it the training problem of
+:mod:`sklearn_convexnn.core.spline_solver` is a linear program.  Its solutions press whole stretches
+of points onto the margin, whose dual variables are then anything but unique: hard for a simplex
+method.  The method of multipliers adds a proximal term to the dual,
+
+    max_{0 <= p <= 1}  p m - width / 2 (p - c)^2      instead of    (m)_+ = max_{0 <= p <= 1} p m
+
+for the margin violation m of every point.  That is smooth in m: Newton's method applies; and the
+centres c, moved to the present p every few rounds, make the smoothing vanish in the limit.  The
+certificate is that of the hinge itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.losses import Loss
+
+
+class Hinge(Loss):
+    """``y (1 - z)_+ + (1 - y) (1 + z)_+`` for one output and ``y`` in [0, 1]."""
+
+    name = "hinge"
+
+    def value(self, Y, Z):
+        return (Y * np.maximum(1.0 - Z, 0.0) + (1.0 - Y) * np.maximum(1.0 + Z, 0.0)).sum(axis=1)
+
+    def dual(self, Y, rho):
+        # inf over z of the loss plus rho z is attained at a kink, z = 1 or z = -1.
+        inside = (rho <= Y + 1e-12) & (rho >= Y - 1.0 - 1e-12)
+        value = np.minimum(2.0 * Y - rho, 2.0 * (1.0 - Y) + rho)
+        return np.where(inside, value, -np.inf).sum(axis=1)
+
+    def constant(self, Y, weights):
+        return np.where(weights @ Y >= 0.5 * weights.sum(), 1.0, -1.0)
+
+
+class ProximalHinge(Hinge):
+    """The hinge with a proximal term in its dual; see above.  Holds the centres."""
+
+    name = "proximal hinge"
+    # Rounds between two moves of the centres.
+    rounds = 3
+
+    def __init__(self, width=0.1, floor=1e-2):
+        self.width, self.floor = width, floor
+        self.centres = (0.0, 0.0)
+        self.exact = Hinge()
+
+    def _multipliers(self, Z):
+        """Of the second and of the first class."""
+        return tuple(
+            np.clip(c + m / self.width, 0.0, 1.0)
+            for c, m in zip(self.centres, (1.0 - Z, 1.0 + Z), strict=True)
+        )
+
+    def value_and_gradient(self, Y, Z):
+        up, down = self._multipliers(Z)
+        value = Y * (up * (1.0 - Z) - 0.5 * self.width * (up - self.centres[0]) ** 2)
+        value += (1.0 - Y) * (down * (1.0 + Z) - 0.5 * self.width * (down - self.centres[1]) ** 2)
+        return value.sum(axis=1), (1.0 - Y) * down - Y * up
+
+    def value(self, Y, Z):
+        return self.value_and_gradient(Y, Z)[0]
+
+    def gradient(self, Y, Z):
+        return self.value_and_gradient(Y, Z)[1]
+
+    def hessian(self, Y, Z):
+        up, down = self._multipliers(Z)
+        bent = Y * ((up > 0) & (up < 1)) + (1.0 - Y) * ((down > 0) & (down < 1))
+        # Some curvature everywhere keeps Newton's steps short where the loss is linear.
+        return np.maximum(bent, self.floor)[:, :, None] / self.width
+
+    def adapt(self, step):
+        """More curvature after a step that had to be shortened, less after a full one."""
+        self.floor = min(max(self.floor * (0.3 if step == 1.0 else 4.0), 1e-5), 1.0)
+
+    def recentre(self, Z):
+        """Move the centres to the present multipliers."""
+        self.centres = self._multipliers(Z)
