@@ -23,7 +23,7 @@ from sklearn_convexnn._validation import (
 from sklearn_convexnn.core.column_generation import Status
 from sklearn_convexnn.core.spline import Penalty
 from sklearn_convexnn.core.spline_network import layers, line_network
-from sklearn_convexnn.core.spline_training import principal_axis, train_lines
+from sklearn_convexnn.core.spline_training import distinct_rows, principal_axis, train_lines
 
 # Rows may miss their line by this fraction of their spread: rounding, no more.
 _LINE_TOL = {np.dtype("float64"): 1e-9, np.dtype("float32"): 1e-5}
@@ -80,12 +80,12 @@ class BaseSplineReLU(BaseEstimator):
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], **self._target_checks())
         weights = check_weights(sample_weight, X)
         targets, weights, classes = self._encode_targets(y, weights)
-        self.direction_ = self._find_direction(X, weights).astype(X.dtype)
-        x = X.astype(np.float64) @ self.direction_.astype(np.float64)
+        used = weights > 0
+        x = self._project(X[used], weights[used])
         fit = train_lines(
             x,
-            targets.astype(np.float64),
-            weights,
+            targets[used].astype(np.float64),
+            weights[used],
             self.alpha,
             loss_name=self.loss,
             n_layers=self.n_layers,
@@ -108,16 +108,18 @@ class BaseSplineReLU(BaseEstimator):
                 "alpha=0 is interpolation, which needs loss='squared_error': use a small alpha."
             )
 
-    def _find_direction(self, X, weights):
-        tolerance, used = _LINE_TOL[X.dtype], weights > 0
-        direction, miss = principal_axis(X[used].astype(np.float64), weights[used])
-        if self.projection == "exact" and miss > tolerance:
+    def _project(self, X, weights):
+        """Find the line and return the positions of the rows on it."""
+        rows, weights, index = distinct_rows(X.astype(np.float64), weights)
+        direction, miss = principal_axis(rows, weights)
+        if self.projection == "exact" and miss > _LINE_TOL[X.dtype]:
             raise ValueError(
                 f"{type(self).__name__} needs one feature, or rows on a line, but these rows are "
                 "not: set projection='pca' to train on their first principal component, or use "
                 "ConvexReLURegressor or ConvexReLUClassifier."
             )
-        return direction
+        self.direction_ = direction.astype(X.dtype)
+        return (rows @ self.direction_.astype(np.float64))[index]
 
     def _set_attributes(self, problems, solutions, alpha, alpha_max, dtype):
         penalty = Penalty.of(self.n_layers, self.skip_connection)
@@ -483,6 +485,11 @@ class SplineReLUClassifier(NetworkClassifier, BaseSplineReLU):
             tol=tol,
         )
         self.class_weight = class_weight
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # as for the regressor
+        return tags
 
     def _target_checks(self):
         return {}

@@ -160,8 +160,12 @@ def make_line_problem(x, y, weights, *, standardise):
     """
     if np.any(weights == 0):
         x, y, weights = x[weights > 0], y[weights > 0], weights[weights > 0]
+    # A row with weight 2 and the same row given twice become the same arrays, bit by bit.
     order = np.lexsort((y, x))
-    x, y, weights = x[order], y[order], weights[order] / weights.sum()
+    x, y, weights = x[order], y[order], weights[order]
+    first = np.flatnonzero(np.concatenate([[True], (np.diff(x) != 0) | (np.diff(y) != 0)]))
+    weights = np.add.reduceat(weights, first)
+    x, y, weights = x[first], y[first], weights / weights.sum()
     # Halves first: the difference of two representable numbers may overflow.
     x_scale = 0.5 * x[-1] - 0.5 * x[0]
     x_shift = x[0] + x_scale

@@ -18,6 +18,9 @@ import numpy as np
 
 from sklearn_convexnn.core.losses import Loss
 
+# Rounds between two moves of the centres, at most.
+_LONGEST = 40
+
 
 class Hinge(Loss):
     """``y (1 - z)_+ + (1 - y) (1 + z)_+`` for one output and ``y`` in [0, 1]."""
@@ -41,12 +44,9 @@ class ProximalHinge(Hinge):
     """The hinge with a proximal term in its dual; see above.  Holds the centres."""
 
     name = "proximal hinge"
-    # Rounds between two moves of the centres.
-    rounds = 3
-
     def __init__(self, width=0.1, floor=1e-2):
         self.width, self.floor = width, floor
-        self.centres = (0.0, 0.0)
+        self.centres, self.accuracy, self.waited = (0.0, 0.0), np.inf, 0
         self.exact = Hinge()
 
     def _multipliers(self, Z):
@@ -74,9 +74,19 @@ class ProximalHinge(Hinge):
         # Some curvature everywhere keeps Newton's steps short where the loss is linear.
         return np.maximum(bent, self.floor)[:, :, None] / self.width
 
-    def adapt(self, step):
-        """More curvature after a step that had to be shortened, less after a full one."""
+    def settled(self, step, promised, gap):
+        """Whether the smooth problem is solved well enough to move the centres.
+
+        ``step`` and ``promised`` are the length of the last step and the decrease that its model
+        promised.  Ever more accurate solutions are asked for, or centres could go in circles.
+        """
+        # More curvature after a step that had to be shortened, less after a full one.
         self.floor = min(max(self.floor * (0.3 if step == 1.0 else 4.0), 1e-5), 1.0)
+        self.waited += 1
+        if promised > min(self.accuracy, 0.05 * gap) and self.waited < _LONGEST:
+            return False
+        self.accuracy, self.waited = 0.7 * min(self.accuracy, 0.05 * gap), 0
+        return True
 
     def recentre(self, Z):
         """Move the centres to the present multipliers."""

@@ -26,8 +26,6 @@ _LEAST_CURVATURE = 1e-14
 _ROUNDING = 64 * np.finfo(float).eps
 # Rounds without a better bound after which rounding is what is left of the gap.
 _PATIENCE = 12
-# Rounds between two moves of the centres of a proximal loss, at most.
-_LONGEST = 15
 
 
 def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fixed_knots=False):
@@ -57,7 +55,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fi
     """
     run = _Run(problem, alpha, loss, penalty, start, fixed_knots)
     best, bound, since = None, None, 0
-    proximal, moved = hasattr(loss, "recentre"), 0
+    proximal = hasattr(loss, "recentre")
     patience = _PATIENCE * (10 if proximal else 1)
     history = {"objective": [], "dual_gap": [], "n_knots": []}
     for n_iter in range(1, max_iter + 1):
@@ -78,11 +76,8 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fi
         if since >= patience or not (run.improve(g, tol) or proximal):
             status = Status.PROGRESS
             break
-        if proximal:
-            loss.adapt(run.step)
-        if proximal and (run.promised <= 0.05 * certificate.gap or n_iter - moved >= _LONGEST):
+        if proximal and loss.settled(run.step, run.promised, certificate.gap):
             run.recentre()
-            moved = n_iter
     else:
         status = Status.MAX_ITER
     return Solution(best[1], certificate, status, alpha, n_iter, history)
@@ -106,7 +101,8 @@ class _Run:
                 signs[[0, -1]] = 0
         # Among the forms: in the middle.
         self.face, self.mix = Face(signs, penalty.n_forms - 1), 0.0
-        self.careful = False
+        # Of the last step: its length, and the decrease that its model promised.
+        self.step, self.promised = 1.0, 0.0
         self._move_to(np.interp(problem.t, problem.t[self.knots], self.values))
 
     def _move_to(self, f):
@@ -216,6 +212,8 @@ class _Run:
         # taken on trust, and judged by the gap.
         if after > before + _ROUNDING * (1.0 + abs(before)):
             return None
+        if len(new) and not found[0].signs[np.searchsorted(knots, new)].any():
+            return None
         return knots, values, face, *found
 
     def _step(self, knots, values, before, face, optimum):
@@ -228,7 +226,7 @@ class _Run:
         promised += self.alpha * (self.penalty.value(u, optimum.values) - pen)
         self.promised = -promised
         rounding = _ROUNDING * (1.0 + present + self.alpha * pen)
-        step, signs = 1.0, face.signs
+        step, signs, place = 1.0, face.signs, face.place
         while True:
             trial = values + step * (optimum.values - values)
             self._move_to(f + step * direction)
@@ -244,12 +242,16 @@ class _Run:
                 self._move_to(f)
                 return False
         self.step = step
-        if step < 1.0:
-            signs = np.where(signs != 0, signs, before.signs)
+        if step < 1.0:  # the face in the middle of the way is neither that before nor the new one
+            moving = (signs != 0) | (before.signs != 0)
+            jumps = slope_jumps(u, trial)
+            signs = np.where(moving, np.sign(jumps), 0.0)
+            forms = [self.penalty.weights(signs, k) @ jumps for k in range(self.penalty.n_forms)]
+            place = 2 * int(np.argmax(forms))
         used = signs != 0
         used[[0, -1]] = True
         self.knots, self.values = knots[used], trial[used]
-        self.face, self.mix = Face(signs[used], face.place), optimum.mix
+        self.face, self.mix = Face(signs[used], place), optimum.mix
         self._move_to(np.interp(self.problem.t, self.problem.t[self.knots], self.values))
         return True
 

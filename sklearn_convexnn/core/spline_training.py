@@ -18,6 +18,17 @@ def line_loss(name):
     return ProximalHinge() if name == "hinge" else get_loss(name, 1)
 
 
+def distinct_rows(X, weights):
+    """The rows without repetition, their summed weights, and which of them each row is.
+
+    One column is left as it is.  For more, rounding must not depend on the order of the rows.
+    """
+    if X.shape[1] == 1:
+        return X, weights, slice(None)
+    rows, index = np.unique(X, axis=0, return_inverse=True)
+    return rows, np.bincount(index.ravel(), weights=weights), index.ravel()
+
+
 def principal_axis(X, weights):
     """The first principal direction, (d,), and the largest distance from it over the spread."""
     d = X.shape[1]
