@@ -99,10 +99,6 @@ class BaseSplineReLU(BaseEstimator):
         return self
 
     def _check_alpha(self):
-        if self.alpha == "scale":
-            return
-        if not np.isfinite(self.alpha):
-            raise ValueError(f"alpha must be finite, got {self.alpha}.")
         if self.alpha == 0 and self.loss != "squared_error":
             raise ValueError(
                 "alpha=0 is interpolation, which needs loss='squared_error': use a small alpha."

@@ -44,6 +44,7 @@ class ProximalHinge(Hinge):
     """The hinge with a proximal term in its dual; see above.  Holds the centres."""
 
     name = "proximal hinge"
+
     def __init__(self, width=0.1, floor=1e-2):
         self.width, self.floor = width, floor
         self.centres, self.accuracy, self.waited = (0.0, 0.0), np.inf, 0

@@ -19,13 +19,13 @@ _TINY = 1e-12
 class LineNetwork:
     """``f(t) = b0 + skip t + sum_j c_j h_j(t)``.
 
-    ``h_j(t) = (side_j (t - kink_j))_+`` for infinite ``reach_j``, else the falling ramp
-    ``(reach_j - (t - kink_j)_+)_+``, from ``reach_j`` left of ``kink_j`` to 0.
+    ``h_j(t) = (side_j (t - kink_j))_+`` for infinite ``end_j``, else the ramp that falls from
+    ``kink_j`` to ``end_j``, ``(end_j - kink_j - (t - kink_j)_+)_+``.
     """
 
     kink: np.ndarray
     side: np.ndarray
-    reach: np.ndarray
+    end: np.ndarray
     c: np.ndarray
     b0: float
     skip: float
@@ -39,15 +39,15 @@ class LineNetwork:
 
     def outer_slopes(self):
         """Slopes left and right of all kinks."""
-        hinge = np.isinf(self.reach)
+        hinge = np.isinf(self.end)
         left = self.skip - self.c[hinge & (self.side < 0)].sum()
         right = self.skip + self.c[hinge & (self.side > 0)].sum()
         return float(left), float(right)
 
     def pieces(self):
         """Knots in order, and the slopes of the pieces between and outside them."""
-        ramp = np.isfinite(self.reach)
-        at = np.concatenate([self.kink, self.kink[ramp] + self.reach[ramp]])
+        ramp = np.isfinite(self.end)
+        at = np.concatenate([self.kink, self.end[ramp]])
         change = np.concatenate([np.where(ramp, -self.c, self.c), self.c[ramp]])
         knots, which = np.unique(at, return_inverse=True)
         jumps = np.bincount(which, weights=change, minlength=len(knots))
@@ -60,8 +60,8 @@ class LineNetwork:
         skip = self.skip * per_x
         b0 = problem.y_shift + problem.y_scale * self.b0 - skip * problem.x_shift
         kink = problem.x_shift + problem.x_scale * self.kink
-        reach = problem.x_scale * self.reach
-        return LineNetwork(kink, self.side, reach, self.c * per_x, float(b0), float(skip))
+        end = problem.x_shift + problem.x_scale * self.end
+        return LineNetwork(kink, self.side, end, self.c * per_x, float(b0), float(skip))
 
 
 def line_network(spline, penalty):
@@ -98,8 +98,8 @@ def line_network(spline, penalty):
 
 
 def _network(neurons, b0, skip):
-    kink, side, reach, c = np.array(neurons, dtype=float).reshape(-1, 4).T
-    return LineNetwork(kink, side, reach, c, float(b0), float(skip))
+    kink, side, end, c = np.array(neurons, dtype=float).reshape(-1, 4).T
+    return LineNetwork(kink, side, end, c, float(b0), float(skip))
 
 
 def _ramps(u, values, slopes, size, penalty):
@@ -119,7 +119,7 @@ def _ramps(u, values, slopes, size, penalty):
                 neurons.append((b, -1, np.inf, -z))
                 b0 += z * (b - a)
             else:
-                neurons.append((a, 1, b - a, -z))
+                neurons.append((a, 1, b, -z))
                 b0 += z * (b - a)
     return _network(neurons, b0, skip)
 
@@ -159,19 +159,20 @@ def layers(networks, direction, n_layers):
     Every branch is balanced, ``|weight|`` being the same in all of its layers, and its biases are
     scaled along.
     """
-    kink, side, reach, c = (
+    kink, side, end, c = (
         np.concatenate([getattr(n, name) for n in networks])
-        for name in ("kink", "side", "reach", "c")
+        for name in ("kink", "side", "end", "c")
     )
     owner = np.repeat(np.arange(len(networks)), [n.n_neurons for n in networks])
     root = np.abs(c) ** (1.0 / n_layers)
     coefs = [np.outer(direction, side * root)]
     intercepts = [-side * root * kink]
-    ramp = np.isfinite(reach)
+    ramp = np.isfinite(end)
+    reach = np.where(ramp, end, kink) - kink
     for layer in range(1, n_layers - 1):
         folds = ramp & (layer == 1)
         coefs.append(sparse.diags_array(np.where(folds, -root, root), format="csr"))
-        intercepts.append(np.where(folds, np.where(ramp, reach, 0.0) * root ** (layer + 1), 0.0))
+        intercepts.append(np.where(folds, reach * root ** (layer + 1), 0.0))
     out = np.zeros((len(c), len(networks)))
     out[np.arange(len(c)), owner] = np.sign(c) * root
     coefs.append(out)

@@ -58,7 +58,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fi
     proximal = hasattr(loss, "recentre")
     patience = _PATIENCE * (10 if proximal else 1)
     history = {"objective": [], "dual_gap": [], "n_knots": []}
-    for n_iter in range(1, max_iter + 1):
+    for _ in range(max_iter):
         now, g = run.price()
         since += 1
         if bound is None or now.dual > bound.dual:
@@ -80,7 +80,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fi
             run.recentre()
     else:
         status = Status.MAX_ITER
-    return Solution(best[1], certificate, status, alpha, n_iter, history)
+    return Solution(best[1], certificate, status, alpha, len(history["objective"]), history)
 
 
 class _Run:
