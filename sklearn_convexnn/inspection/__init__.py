@@ -1,3 +1,6 @@
 """Looking into fitted networks: tables, certificates and pictures."""
 
-__all__ = []
+from sklearn_convexnn.inspection._kernels import min_l1_solution, ntk_kernel, relu_kernel
+from sklearn_convexnn.inspection._wedge import WedgeFeatures
+
+__all__ = ["WedgeFeatures", "min_l1_solution", "ntk_kernel", "relu_kernel"]
