@@ -120,11 +120,13 @@ class LineProblem:
     """Distinct sorted points in working units and the way back.
 
     ``t = (x - x_shift) / x_scale`` lies in [-1, 1]; a real target is ``(y - y_shift) / y_scale``.
+    ``x`` are the positions as they were given.
     Points with the same ``t`` are one point with their weighted mean target: for a loss that is,
     up to a constant, affine in the target this is exact, and ``within`` is that constant.
     """
 
     t: np.ndarray
+    x: np.ndarray
     y: np.ndarray
     weights: np.ndarray
     within: float
@@ -136,6 +138,10 @@ class LineProblem:
     @property
     def n_points(self):
         return len(self.t)
+
+    def positions(self, t):
+        """The given positions of some of the points."""
+        return self.x[np.searchsorted(self.t, t)]
 
     @property
     def alpha_unit(self):
@@ -178,7 +184,7 @@ def make_line_problem(x, y, weights, *, standardise):
     mean = np.add.reduceat(weights * y, first) / mass
     counts = np.diff(first, append=len(t))
     within = 0.5 * float(weights @ (y - np.repeat(mean, counts)) ** 2) if standardise else 0.0
-    return LineProblem(t[first], mean, mass, within, float(x_shift), x_scale, y_shift, y_scale)
+    return LineProblem(t[first], x[first], mean, mass, within, float(x_shift), x_scale, y_shift, y_scale)
 
 
 def _location_and_scale(y, weights):
@@ -219,7 +225,4 @@ class Spline:
 
     def in_units_of(self, problem):
         """The same function of ``x`` with values ``y``."""
-        return Spline(
-            problem.x_shift + problem.x_scale * self.u,
-            problem.y_shift + problem.y_scale * self.values,
-        )
+        return Spline(problem.positions(self.u), problem.y_shift + problem.y_scale * self.values)

@@ -59,8 +59,9 @@ class LineNetwork:
         per_x = problem.y_scale / problem.x_scale
         skip = self.skip * per_x
         b0 = problem.y_shift + problem.y_scale * self.b0 - skip * problem.x_shift
-        kink = problem.x_shift + problem.x_scale * self.kink
-        end = problem.x_shift + problem.x_scale * self.end
+        kink, end = problem.positions(self.kink), self.end.copy()
+        ramp = np.isfinite(end)
+        end[ramp] = problem.positions(end[ramp])
         return LineNetwork(kink, self.side, end, self.c * per_x, float(b0), float(skip))
 
 
