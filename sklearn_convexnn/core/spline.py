@@ -184,7 +184,9 @@ def make_line_problem(x, y, weights, *, standardise):
     mean = np.add.reduceat(weights * y, first) / mass
     counts = np.diff(first, append=len(t))
     within = 0.5 * float(weights @ (y - np.repeat(mean, counts)) ** 2) if standardise else 0.0
-    return LineProblem(t[first], x[first], mean, mass, within, float(x_shift), x_scale, y_shift, y_scale)
+    return LineProblem(
+        t[first], x[first], mean, mass, within, float(x_shift), x_scale, y_shift, y_scale
+    )
 
 
 def _location_and_scale(y, weights):

@@ -44,9 +44,11 @@ class ProximalHinge(Hinge):
     """The hinge with a proximal term in its dual; see above.  Holds the centres."""
 
     name = "proximal hinge"
+    # Some curvature everywhere keeps Newton's steps short where the loss is linear.
+    least_damping = 1e-5
 
-    def __init__(self, width=0.1, floor=1e-2):
-        self.width, self.floor = width, floor
+    def __init__(self, width=0.1):
+        self.width = width
         self.centres, self.accuracy, self.waited = (0.0, 0.0), np.inf, 0
         self.exact = Hinge()
 
@@ -72,17 +74,17 @@ class ProximalHinge(Hinge):
     def hessian(self, Y, Z):
         up, down = self._multipliers(Z)
         bent = Y * ((up > 0) & (up < 1)) + (1.0 - Y) * ((down > 0) & (down < 1))
-        # Some curvature everywhere keeps Newton's steps short where the loss is linear.
-        return np.maximum(bent, self.floor)[:, :, None] / self.width
+        return bent[:, :, None] / self.width
 
-    def settled(self, step, promised, gap):
+    def smoothness(self):
+        return 1.0 / self.width
+
+    def settled(self, promised, gap):
         """Whether the smooth problem is solved well enough to move the centres.
 
-        ``step`` and ``promised`` are the length of the last step and the decrease that its model
-        promised.  Ever more accurate solutions are asked for, or centres could go in circles.
+        ``promised`` is the decrease that the model of the last step promised.  Ever more accurate
+        solutions are asked for, or centres could go in circles.
         """
-        # More curvature after a step that had to be shortened, less after a full one.
-        self.floor = min(max(self.floor * (0.3 if step == 1.0 else 4.0), 1e-5), 1.0)
         self.waited += 1
         if promised > min(self.accuracy, 0.05 * gap) and self.waited < _LONGEST:
             return False

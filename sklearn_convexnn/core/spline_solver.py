@@ -21,8 +21,8 @@ from sklearn_convexnn.core.losses import SquaredError
 from sklearn_convexnn.core.spline import Spline, prices, slope_jumps
 from sklearn_convexnn.core.spline_qp import Face, Quadratic, descend, leap
 
-# The second derivative of a loss is not taken smaller than this: the model stays strictly convex.
-_LEAST_CURVATURE = 1e-14
+# Least value of the damping, which keeps the model strictly convex.
+_LEAST_DAMPING = 1e-14
 _ROUNDING = 64 * np.finfo(float).eps
 # Rounds without a better bound after which rounding is what is left of the gap.
 _PATIENCE = 12
@@ -76,7 +76,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fi
         if since >= patience or not (run.improve(g, tol) or proximal):
             status = Status.PROGRESS
             break
-        if proximal and loss.settled(run.step, run.promised, certificate.gap):
+        if proximal and loss.settled(run.promised, certificate.gap):
             run.recentre()
     else:
         status = Status.MAX_ITER
@@ -103,6 +103,9 @@ class _Run:
         self.face, self.mix = Face(signs, penalty.n_forms - 1), 0.0
         # Of the last step: its length, and the decrease that its model promised.
         self.step, self.promised = 1.0, 0.0
+        # The second derivative is not taken smaller than this part of its upper bound.
+        self.least_damping = getattr(loss, "least_damping", _LEAST_DAMPING)
+        self.damping = self.least_damping
         self._move_to(np.interp(problem.t, problem.t[self.knots], self.values))
 
     def _move_to(self, f):
@@ -184,7 +187,18 @@ class _Run:
         if found is None:
             some = self._most_urgent(signs, excess)
             found = self._minimise(new[some], signs[some], careful=True)
-        return self._step(*found)
+        stepped = self._step(*found)
+        self._adapt_damping()
+        return stepped or self.damping < 1.0
+
+    def _adapt_damping(self):
+        """More after a step that had to be shortened: at 1 the model is an upper bound."""
+        if self.step == 1.0:
+            self.damping = max(0.3 * self.damping, self.least_damping)
+        elif self.step > 0.1:
+            self.damping = min(4.0 * self.damping, 1.0)
+        else:
+            self.damping = min(max(10.0 * self.damping, 1e-4), 1.0)
 
     def _minimise(self, new, signs, *, careful):
         """Minimise the model over splines with more knots; None if a leap did not descend.
@@ -197,7 +211,8 @@ class _Run:
         all_signs[np.searchsorted(knots, self.knots)] = self.face.signs
         all_signs[np.searchsorted(knots, new)] = signs
         face, values, u = Face(all_signs, self.face.place), self.f[knots], problem.t[knots]
-        h = np.maximum(self._curvature(), _LEAST_CURVATURE * problem.weights)
+        least = self.damping * self.loss.smoothness() * problem.weights
+        h = np.maximum(self._curvature(), least)
         model = Quadratic.of_points(problem.t, h, h * self.f - problem.weights * self.slope, knots)
         if careful:
             return knots, values, face, *descend(model, values, face, self.penalty, self.alpha)
