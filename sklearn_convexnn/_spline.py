@@ -29,7 +29,7 @@ from sklearn_convexnn.core.spline_training import distinct_rows, principal_axis,
 _LINE_TOL = {np.dtype("float64"): 1e-9, np.dtype("float32"): 1e-5}
 
 
-class BaseSplineReLU(BaseEstimator):
+class _BaseSplineReLU(BaseEstimator):
     """Parameters, validation and fit of the two estimators.
 
     A subclass says how targets become columns (``_encode_targets``); every column is a problem of
@@ -171,7 +171,7 @@ class BaseSplineReLU(BaseEstimator):
         return np.stack(columns, axis=1).astype(np.result_type(X.dtype, self.direction_.dtype))
 
 
-class SplineReLURegressor(NetworkRegressor, BaseSplineReLU):
+class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
     r"""ReLU network of one feature for regression, at the exact global optimum.
 
     Minimises, over networks :math:`f(x) = b_0 + \sum_j c_j (u_j x + b_j)_+` of any width, with
@@ -297,7 +297,7 @@ class SplineReLURegressor(NetworkRegressor, BaseSplineReLU):
     """
 
     _parameter_constraints = {
-        **BaseSplineReLU._parameter_constraints,
+        **_BaseSplineReLU._parameter_constraints,
         "loss": [StrOptions({"squared_error"})],
     }
 
@@ -348,7 +348,7 @@ def _has_log_loss(estimator):
     raise AttributeError(f"Probabilities need loss='log_loss', but loss={estimator.loss!r}.")
 
 
-class SplineReLUClassifier(NetworkClassifier, BaseSplineReLU):
+class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
     r"""ReLU network of one feature for classification, at the exact global optimum.
 
     Minimises, over networks :math:`f(x) = b_0 + \sum_j c_j (u_j x + b_j)_+` of any width, with
@@ -454,7 +454,7 @@ class SplineReLUClassifier(NetworkClassifier, BaseSplineReLU):
     """
 
     _parameter_constraints = {
-        **BaseSplineReLU._parameter_constraints,
+        **_BaseSplineReLU._parameter_constraints,
         "loss": [StrOptions({"log_loss", "hinge"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }

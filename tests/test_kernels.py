@@ -1,5 +1,6 @@
 """Kernel matrices in closed form: hand-computed cases, published values, sampled directions."""
 
+import doctest
 from math import comb
 
 import cvxpy as cp
@@ -254,3 +255,15 @@ def test_ntk_by_hand():
     K = ntk_kernel(np.random.default_rng(0).normal(size=(20, 2)))
     assert_allclose(K, K.T)
     assert np.linalg.eigvalsh(K).min() > 0
+
+
+# ------------------------------------------------------------------------------------ documentation
+
+
+@pytest.mark.parametrize("public", [WedgeFeatures, min_l1_solution, ntk_kernel, relu_kernel])
+def test_examples_run(public):
+    runner = doctest.DocTestRunner(verbose=False)
+    finder = doctest.DocTestFinder(recurse=False)
+    results = [runner.run(test) for test in finder.find(public, public.__name__, globs={})]
+    assert sum(result.attempted for result in results) > 0
+    assert sum(result.failed for result in results) == 0

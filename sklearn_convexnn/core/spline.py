@@ -85,14 +85,6 @@ class Penalty:
             return float(max(high, -low))
         return float(max(high, -low, high - q, q - low))
 
-    def band(self, g, alpha):
-        """Limits that all prices keep if, and only if, they are feasible."""
-        if self.ramps:
-            centre = 0.5 * (g.max() + g.min())
-            return centre - 0.5 * alpha, centre + 0.5 * alpha
-        q = 0.0 if self.skip else g[0]
-        return max(-alpha, q - alpha), min(alpha, q + alpha)
-
 
 def slope_jumps(u, values):
     """Jumps of the slope at the knots, the slope outside being zero."""

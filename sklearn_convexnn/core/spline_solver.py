@@ -28,7 +28,7 @@ _ROUNDING = 64 * np.finfo(float).eps
 _PATIENCE = 12
 
 
-def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fixed_knots=False):
+def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=False):
     """Solve the training problem in working units for a loss with second derivatives.
 
     Parameters
@@ -43,8 +43,6 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fi
         Goal for the relative duality gap.
     max_iter : int
         Rounds at most.
-    start : Spline, optional
-        Where to start; the best constant otherwise.
     fixed_knots : bool
         Add no knots.
 
@@ -53,7 +51,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fi
     Solution
         Its network is a :class:`Spline`.
     """
-    run = _Run(problem, alpha, loss, penalty, start, fixed_knots)
+    run = _Run(problem, alpha, loss, penalty, fixed_knots)
     best, bound, since = None, None, 0
     proximal = hasattr(loss, "recentre")
     patience = _PATIENCE * (10 if proximal else 1)
@@ -86,19 +84,13 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, start=None, fi
 class _Run:
     """The state of a solve: knots (positions among the points), values there, the face."""
 
-    def __init__(self, problem, alpha, loss, penalty, start, fixed_knots):
+    def __init__(self, problem, alpha, loss, penalty, fixed_knots):
         self.problem, self.alpha, self.loss, self.penalty = problem, alpha, loss, penalty
         self.fixed_knots = fixed_knots
         self.Y = problem.y[:, None]
         self.knots = np.unique([0, problem.n_points - 1])
-        if start is None:
-            self.values = np.full(len(self.knots), loss.constant(self.Y, problem.weights)[0])
-            signs = np.zeros(len(self.knots))
-        else:
-            self.knots, self.values = np.searchsorted(problem.t, start.u), start.values
-            signs = np.sign(slope_jumps(start.u, start.values))
-            if not penalty.ends:
-                signs[[0, -1]] = 0
+        self.values = np.full(len(self.knots), loss.constant(self.Y, problem.weights)[0])
+        signs = np.zeros(len(self.knots))
         # Among the forms: in the middle.
         self.face, self.mix = Face(signs, penalty.n_forms - 1), 0.0
         # Of the last step: its length, and the decrease that its model promised.
