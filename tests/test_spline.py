@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_convexnn.core import spline_solver
+from sklearn_convexnn.core import spline_hinge, spline_solver
 from sklearn_convexnn.core.losses import get_loss
 from sklearn_convexnn.core.spline import Penalty, Spline, make_line_problem, prices, slope_jumps
 from sklearn_convexnn.core.spline_hinge import Hinge, ProximalHinge
@@ -312,6 +312,18 @@ def test_the_active_set_method_alone_finds_the_optimum(monkeypatch, loss, n_laye
 
 
 @pytest.mark.parametrize("n_layers, skip", DESIGNS)
+def test_the_linear_program_takes_over(monkeypatch, n_layers, skip):
+    x, y, w = data(12, 40, "hinge")
+    goals = {"loss": "hinge", "n_layers": n_layers, "skip": skip, "weights": w, "tol": 1e-7}
+    usual = value(*fit(x, y, 0.003, **goals))
+    monkeypatch.setattr(spline_hinge, "_FEW_ROUNDS", 3)
+    problem, solution = fit(x, y, 0.003, **goals)
+    assert solution.n_iter == 4
+    assert solution.certificate.relative_gap <= 1e-7
+    assert value(problem, solution) == pytest.approx(usual, rel=1e-6)
+
+
+@pytest.mark.parametrize("n_layers, skip", DESIGNS)
 def test_optimum_on_a_face_is_stationary(n_layers, skip):
     # The quadratic plus the penalty, along random directions that keep the face.
     rng = np.random.default_rng(3)
@@ -391,6 +403,18 @@ def test_one_point_and_two_points():
         )
         assert solution.certificate.relative_gap < 1e-12
     assert interpolate(problem).network.u.shape == (2,)
+
+
+@pytest.mark.parametrize("n_layers", [2, 3])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_perfect_fit_is_certified_as_such(n_layers, seed):
+    # The residual is rounding: scaled up it would be anything, even a bound above the objective.
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=2 + seed % 3)
+    y = 3 * x + 1
+    _, solution = fit(x, y, 0.001, n_layers=n_layers, skip=True, weights=rng.uniform(1, 2, len(x)))
+    assert solution.certificate.primal == 0
+    assert solution.certificate.gap == pytest.approx(0, abs=1e-28)
 
 
 @pytest.mark.parametrize("name", ["squared_error", "log_loss", "hinge"])

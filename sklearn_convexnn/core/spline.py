@@ -175,7 +175,9 @@ def make_line_problem(x, y, weights, *, standardise):
     y = (y - y_shift) / y_scale
     mean = np.add.reduceat(weights * y, first) / mass
     counts = np.diff(first, append=len(t))
-    within = 0.5 * float(weights @ (y - np.repeat(mean, counts)) ** 2) if standardise else 0.0
+    # Points that occur once miss their mean by rounding.
+    missed = np.where(np.repeat(counts, counts) > 1, y - np.repeat(mean, counts), 0.0)
+    within = 0.5 * float(weights @ missed**2) if standardise else 0.0
     return LineProblem(
         t[first], x[first], mean, mass, within, float(x_shift), x_scale, y_shift, y_scale
     )

@@ -24,6 +24,8 @@ from sklearn_convexnn.core.spline_qp import Face, Quadratic, descend, leap
 # Least value of the damping, which keeps the model strictly convex.
 _LEAST_DAMPING = 1e-14
 _ROUNDING = 64 * np.finfo(float).eps
+# An objective below that, in working units, is zero: squares of the rounding of the outputs.
+_PERFECT = 1e-28
 # Rounds without a better bound after which rounding is what is left of the gap.
 _PATIENCE = 12
 
@@ -308,15 +310,17 @@ def feasible_residual(t, r, slack, skip):
 def certify(problem, loss, penalty, alpha, spline, f, r, g):
     """The duality gap of a spline with outputs f, from a residual r and its prices g.
 
-    A residual that misses an equality of the dual by more than rounding bounds nothing.
+    A residual that misses an equality of the dual by more than rounding bounds nothing; zero, which
+    is always feasible, takes its place.  (A perfect fit leaves a residual of rounding alone.)
     """
     w, Y = problem.weights, problem.y[:, None]
     primal = float(w @ loss.value(Y, f[:, None])) + alpha * spline.penalty(penalty)
+    if primal < _PERFECT:
+        primal = 0.0
     kappa = penalty.kappa(g)
     missed = max(abs(r.sum()), abs(r @ problem.t) if penalty.skip else 0.0)
-    dual = -np.inf
-    if missed <= 1e-12 * np.abs(r).sum() or missed <= 1e-15:
-        rho = (r / w)[:, None]
+    rho, scale = (r / w)[:, None], 0.0
+    if missed <= 1e-12 * np.abs(r).sum():
         scale = loss.best_scale(Y, rho, w, alpha / kappa if kappa > 0 else np.inf)
-        dual = float(w @ loss.dual(Y, scale * rho))
+    dual = float(w @ loss.dual(Y, scale * rho))
     return Certificate(primal + problem.within, dual + problem.within, kappa, "exact")

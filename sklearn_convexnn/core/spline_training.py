@@ -8,7 +8,7 @@ from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.column_generation import Solution, Status
 from sklearn_convexnn.core.losses import get_loss
 from sklearn_convexnn.core.spline import Penalty, Spline, make_line_problem, prices
-from sklearn_convexnn.core.spline_hinge import Hinge, ProximalHinge
+from sklearn_convexnn.core.spline_hinge import Hinge, ProximalHinge, solve_hinge
 from sklearn_convexnn.core.spline_solver import feasible_residual, solve_spline
 from sklearn_convexnn.core.training import SCALE_FRACTION
 
@@ -137,17 +137,15 @@ def train_lines(x, Y, weights, alpha, *, loss_name, n_layers, skip, tol, max_ite
     if alpha == "scale":
         # With nothing to fit every alpha gives the same network.
         alpha = SCALE_FRACTION * largest / np.sqrt(problems[0].n_points) or 1.0
-    solutions = [
-        interpolate(problem)
-        if alpha == 0
-        else solve_spline(
-            problem,
-            alpha / problem.alpha_unit,
-            line_loss(loss_name),
-            penalty,
-            tol=tol,
-            max_iter=max_iter,
-        )
-        for problem in problems
-    ]
+    solutions = [_solve(p, alpha, loss_name, penalty, tol=tol, max_iter=max_iter) for p in problems]
     return problems, solutions, float(alpha), float(largest)
+
+
+def _solve(problem, alpha, loss_name, penalty, **goals):
+    """One output, with alpha in the units of the data."""
+    if alpha == 0:
+        return interpolate(problem)
+    alpha = alpha / problem.alpha_unit
+    if loss_name == "hinge":
+        return solve_hinge(problem, alpha, penalty, **goals)
+    return solve_spline(problem, alpha, line_loss(loss_name), penalty, **goals)
