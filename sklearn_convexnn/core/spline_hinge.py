@@ -94,8 +94,7 @@ class ProximalHinge(Hinge):
         solutions are asked for, or centres could go in circles.
         """
         self.waited += 1
-        wanted = max(min(self.accuracy, 0.05 * gap), 1e-3 * gap)
-        if promised > wanted and self.waited < _LONGEST:
+        if promised > min(self.accuracy, 0.05 * gap) and self.waited < _LONGEST:
             return False
         self.accuracy, self.waited = 0.7 * min(self.accuracy, 0.05 * gap), 0
         return True
