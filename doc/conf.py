@@ -26,8 +26,12 @@ exclude_patterns = ["_build"]
 SCIKIT_LEARN = "https://scikit-learn.org/stable/"
 SCIKIT_LEARN_LABELS = {
     "accuracy_score": "modules/model_evaluation.html#accuracy-score",
+    "df_output_transform": "auto_examples/miscellaneous/plot_set_output.html",
     "metadata_routing": "metadata_routing.html",
     "r2_score": "modules/model_evaluation.html#r2-score",
+    "sphx_glr_auto_examples_miscellaneous_plot_set_output.py": (
+        "auto_examples/miscellaneous/plot_set_output.html"
+    ),
 }
 
 

@@ -6,6 +6,7 @@ from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
 from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
 from sklearn_convexnn._path import convexnn_path
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
+from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 
 __all__ = [
     "ConvexReLUClassifier",
@@ -17,6 +18,8 @@ __all__ = [
     "DeepLinearRegressorCV",
     "DeepReLUClassifier",
     "DeepReLURegressor",
+    "SplineReLUClassifier",
+    "SplineReLURegressor",
     "alpha_max",
     "convexnn_path",
 ]

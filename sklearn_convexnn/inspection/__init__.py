@@ -3,6 +3,7 @@
 from sklearn_convexnn.inspection._decision_region_display import DecisionRegionDisplay
 from sklearn_convexnn.inspection._decision_regions import decision_intervals, decision_regions
 from sklearn_convexnn.inspection._encodings import NeuronEncodings, neuron_encodings
+from sklearn_convexnn.inspection._kernels import min_l1_solution, ntk_kernel, relu_kernel
 from sklearn_convexnn.inspection._l0_l1 import L0L1Certificate, l0_l1_certificate
 from sklearn_convexnn.inspection._layers import LayerAlignment, layer_alignment
 from sklearn_convexnn.inspection._neural_collapse import (
@@ -12,6 +13,7 @@ from sklearn_convexnn.inspection._neural_collapse import (
 )
 from sklearn_convexnn.inspection._path_display import PathDisplay
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
+from sklearn_convexnn.inspection._wedge import WedgeFeatures
 
 __all__ = [
     "DecisionIntervals",
@@ -24,10 +26,14 @@ __all__ = [
     "NeuronEncodings",
     "PathDisplay",
     "Region",
+    "WedgeFeatures",
     "decision_intervals",
     "decision_regions",
     "l0_l1_certificate",
     "layer_alignment",
+    "min_l1_solution",
     "neural_collapse",
     "neuron_encodings",
+    "ntk_kernel",
+    "relu_kernel",
 ]

@@ -1,0 +1,535 @@
+"""Estimators for one feature, or rows on a line: networks that are linear splines."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import log_expit, logsumexp
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_weights,
+    encode_classes,
+)
+from sklearn_convexnn.core.column_generation import Status
+from sklearn_convexnn.core.spline import Penalty
+from sklearn_convexnn.core.spline_network import layers, line_network
+from sklearn_convexnn.core.spline_training import distinct_rows, principal_axis, train_lines
+
+# Rows may miss their line by this fraction of their spread: rounding, no more.
+_LINE_TOL = {np.dtype("float64"): 1e-9, np.dtype("float32"): 1e-5}
+
+
+class _BaseSplineReLU(BaseEstimator):
+    """Parameters, validation and fit of the two estimators.
+
+    A subclass says how targets become columns (``_encode_targets``); every column is a problem of
+    its own.
+    """
+
+    _parameter_constraints = {
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "n_layers": [Interval(Integral, 2, 4, closed="both")],
+        "skip_connection": ["boolean"],
+        "projection": [StrOptions({"exact", "pca"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, *, alpha, loss, n_layers, skip_connection, projection, max_iter, tol):
+        self.alpha = alpha
+        self.loss = loss
+        self.n_layers = n_layers
+        self.skip_connection = skip_connection
+        self.projection = projection
+        self.max_iter = max_iter
+        self.tol = tol
+
+    # ------------------------------------------------------------------ fit
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, on a line: one feature, or several that are all affine functions of one
+            number. See ``projection``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are normalised to sum 1; a weight of 2 is the row given
+            twice, a weight of 0 is the row left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        self._check_alpha()
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], **self._target_checks())
+        weights = check_weights(sample_weight, X)
+        targets, weights, classes = self._encode_targets(y, weights)
+        used = weights > 0
+        x = self._project(X[used], weights[used])
+        fit = train_lines(
+            x,
+            targets[used].astype(np.float64),
+            weights[used],
+            self.alpha,
+            loss_name=self.loss,
+            n_layers=self.n_layers,
+            skip=self.skip_connection,
+            tol=self.tol,
+            max_iter=self.max_iter,
+        )
+        self._remember_targets(y, classes)
+        self._set_attributes(*fit, X.dtype)
+        self._report(fit[1])
+        return self
+
+    def _check_alpha(self):
+        if self.alpha == 0 and self.loss != "squared_error":
+            raise ValueError(
+                "alpha=0 is interpolation, which needs loss='squared_error': use a small alpha."
+            )
+
+    def _project(self, X, weights):
+        """Find the line and return the positions of the rows on it."""
+        rows, weights, index = distinct_rows(X.astype(np.float64), weights)
+        direction, miss = principal_axis(rows, weights)
+        if self.projection == "exact" and miss > _LINE_TOL[X.dtype]:
+            raise ValueError(
+                f"{type(self).__name__} needs one feature, or rows on a line, but these rows are "
+                "not: set projection='pca' to train on their first principal component, or use "
+                "ConvexReLURegressor or ConvexReLUClassifier."
+            )
+        self.direction_ = direction.astype(X.dtype)
+        return (rows @ self.direction_.astype(np.float64))[index]
+
+    def _set_attributes(self, problems, solutions, alpha, alpha_max, dtype):
+        penalty = Penalty.of(self.n_layers, self.skip_connection)
+        networks, self._splines = [], []
+        for problem, solution in zip(problems, solutions, strict=True):
+            network = line_network(solution.network, penalty).in_units_of(problem)
+            networks.append(network)
+            self._splines.append((solution.network.in_units_of(problem), *network.outer_slopes()))
+        coefs, intercepts = layers(networks, self.direction_, self.n_layers)
+        self.coefs_ = [weights.astype(dtype) for weights in coefs]
+        self.intercepts_ = [biases.astype(dtype) for biases in intercepts]
+        self.skip_coef_ = np.outer(self.direction_, [n.skip for n in networks]).astype(dtype)
+        pieces = [network.pieces() for network in networks]
+        self.knots_, self.slopes_ = (
+            pieces[0] if len(pieces) == 1 else map(list, zip(*pieces, strict=True))
+        )
+        self.n_neurons_ = sum(n.n_neurons for n in networks)
+        self.n_layers_ = self.n_layers + 1  # with the input, as scikit-learn's perceptrons count
+        self.n_outputs_ = len(networks)
+        self.out_activation_ = self._output_activation()
+        self.penalty_ = float(sum(n.penalty() for n in networks))
+        self.alpha_, self.alpha_max_ = alpha, alpha_max
+        units = [problem.objective_unit for problem in problems]
+        self.objective_ = float(np.dot(units, [s.certificate.primal for s in solutions]))
+        self.dual_gap_abs_ = float(np.dot(units, [s.certificate.gap for s in solutions]))
+        self.dual_gap_ = self.dual_gap_abs_ / self.objective_ if self.objective_ > 0 else 0.0
+        self.certificate_ = "exact"
+        self.n_iter_ = max(s.n_iter for s in solutions)
+
+    def _report(self, solutions):
+        """The one place that warns about the way a fit ended."""
+        if all(s.status is Status.GAP for s in solutions):
+            return
+        used_up = any(s.status is Status.MAX_ITER for s in solutions)
+        warnings.warn(
+            f"{type(self).__name__} stopped after {self.n_iter_} rounds at a relative duality gap "
+            f"of {self.dual_gap_:.2e}; the goal was tol={self.tol:g}. "
+            + (
+                "Increase max_iter or tol." if used_up else "Rounding allows no more: increase tol."
+            ),
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+    # ------------------------------------------------------------------ the fitted network
+
+    def _outputs(self, X):
+        """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        t = X.astype(np.float64) @ self.direction_.astype(np.float64)
+        columns = [spline.extended(t, left, right) for spline, left, right in self._splines]
+        return np.stack(columns, axis=1).astype(np.result_type(X.dtype, self.direction_.dtype))
+
+
+class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
+    r"""ReLU network of one feature for regression, at the exact global optimum.
+
+    Minimises, over networks :math:`f(x) = b_0 + \sum_j c_j (u_j x + b_j)_+` of any width, with
+    biases free of weight decay,
+
+    .. math::
+
+        \sum_i w_i \, \tfrac12 (y_i - f(x_i))^2 + \alpha \sum_j |u_j| \, |c_j| ,
+        \qquad \sum_i w_i = 1 .
+
+    The kinks may be taken at data points [1]_: a finite lasso on hinges, here solved without ever
+    forming its n x 2n matrix. The solution is a linear spline with few knots, and the penalty is
+    the total variation of its slope, or half of that plus the absolute mean of the first and the
+    last slope, whichever is larger.
+
+    Three and more layers of weights (narrow networks side by side, with the penalty
+    :math:`\tfrac1L \sum |\text{weight}|^L`) add ramps between data points [2]_. The penalty is then
+    half the total variation of the slope continued by zero: a step costs as much as a ramp that
+    goes on. Four layers give the same functions at the same cost as three.
+
+    Several outputs have networks of their own; the objective is the sum of theirs.
+
+    Parameters
+    ----------
+    alpha : float or "scale", default="scale"
+        Strength of the weight decay, non-negative, for weights of sum 1 (a mean over rows). At
+        ``alpha_max_`` and above there are no neurons. 0 is the limit: the network of least
+        weight decay through all points (their means, where several have the same x). ``"scale"``
+        is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct points.
+    loss : {"squared_error"}, default="squared_error"
+        ``1/2 * (y - f)^2``.
+    n_layers : {2, 3, 4}, default=2
+        Number of layers of weights.
+    skip_connection : bool, default=False
+        Whether to add a linear function of x that is free of weight decay.
+    projection : {"exact", "pca"}, default="exact"
+        What to do with several features. ``"exact"``: rows must be on a line, and the position on
+        it is used, which loses nothing. ``"pca"``: the position along the first principal
+        component.
+    max_iter : int, default=1000
+        Largest number of rounds.
+    tol : float, default=1e-8
+        Goal for the relative duality gap.
+
+    Attributes
+    ----------
+    direction_ : ndarray of shape (n_features_in_,)
+        Unit vector of the line; the position of a row x is ``x @ direction_``.
+    knots_ : ndarray of shape (n_knots,), or list of these
+        Positions where the slope changes, in order; a list for several outputs.
+    slopes_ : ndarray of shape (n_knots + 1,), or list of these
+        Slopes left of the first knot, between knots, and right of the last.
+    coefs_ : list of n_layers arrays
+        Weights of the layers, (n_features_in_, n_neurons_) first and (n_neurons_, n_outputs_) last.
+        Those between hidden layers are diagonal and sparse. Every neuron is balanced: its weights
+        have the same absolute value in all layers.
+    intercepts_ : list of n_layers ndarrays
+        Biases of the layers.
+    skip_coef_ : ndarray of shape (n_features_in_, n_outputs_)
+        The linear function; zero without ``skip_connection``.
+    n_neurons_ : int
+        Number of hinges and ramps.
+    n_layers_ : int
+        ``n_layers + 1``, counting the input as scikit-learn's perceptrons do.
+    n_outputs_ : int
+        Number of outputs of the network.
+    out_activation_ : str
+        "identity".
+    penalty_ : float
+        Sum of the products of each neuron's weights: what alpha is multiplied with.
+    alpha_ : float
+        The ``alpha`` that was used.
+    alpha_max_ : float
+        The smallest ``alpha`` for which no neuron is optimal.
+    objective_ : float
+        Value of the objective.
+    dual_gap_ : float
+        Relative duality gap, ``dual_gap_abs_ / objective_``: a proven bound.
+    dual_gap_abs_ : float
+        Duality gap in units of the objective.
+    certificate_ : str
+        "exact": all dual constraints are checked.
+    n_iter_ : int
+        Number of rounds; the largest for several outputs.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    ConvexReLURegressor : Any number of features; biases have weight decay.
+    SplineReLUClassifier : The same networks for classification.
+
+    Notes
+    -----
+    Optimal networks agree on the data (for the squared error) but need not agree elsewhere: beyond
+    the outermost knots and where neighbouring kinks have the same sign, other functions cost the
+    same. One with kinks at data points is returned; a straight line that must be paid for has its
+    kink at the first point.
+
+    A fit takes O(n log n) time for sorting and some passes over the data.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
+       Networks", JMLR 22(212), 2021. arXiv:2002.11219 (one-dimensional data).
+    .. [2] E. Zeger, Y. Wang, A. Mishkin, T. Ergen, E. Candes and M. Pilanci, "A Library of Mirrors:
+       Deep Neural Nets in Low Dimensions are Convex Lasso Models with Reflection Features", 2024.
+       arXiv:2403.01046.
+
+    Examples
+    --------
+    >>> from sklearn_convexnn import SplineReLURegressor
+    >>> X, y = [[-2], [-1], [0], [1], [2]], [1, -1, 1, 1, -1]
+    >>> model = SplineReLURegressor(alpha=0.1).fit(X, y)
+    >>> round(5 * model.objective_, 6)  # 25 / 12
+    2.083333
+    >>> model.dual_gap_ < 1e-8
+    True
+    >>> SplineReLURegressor(alpha=0).fit(X, y).penalty_
+    8.0
+    """
+
+    _parameter_constraints = {
+        **_BaseSplineReLU._parameter_constraints,
+        "loss": [StrOptions({"squared_error"})],
+    }
+
+    def __init__(
+        self,
+        alpha="scale",
+        *,
+        loss="squared_error",
+        n_layers=2,
+        skip_connection=False,
+        projection="exact",
+        max_iter=1000,
+        tol=1e-8,
+    ):
+        super().__init__(
+            alpha=alpha,
+            loss=loss,
+            n_layers=n_layers,
+            skip_connection=skip_connection,
+            projection=projection,
+            max_iter=max_iter,
+            tol=tol,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        # A function of one number: the checks score fits of targets that depend on ten.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    def _target_checks(self):
+        return {"multi_output": True, "y_numeric": True}
+
+    def _encode_targets(self, y, weights):
+        return y.reshape(len(y), -1), weights, None
+
+    def _remember_targets(self, y, classes):
+        self._target_ndim = y.ndim
+
+    def _output_activation(self):
+        return "identity"
+
+
+def _has_log_loss(estimator):
+    if estimator.loss == "log_loss":
+        return True
+    raise AttributeError(f"Probabilities need loss='log_loss', but loss={estimator.loss!r}.")
+
+
+class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
+    r"""ReLU network of one feature for classification, at the exact global optimum.
+
+    Minimises, over networks :math:`f(x) = b_0 + \sum_j c_j (u_j x + b_j)_+` of any width, with
+    biases free of weight decay,
+
+    .. math::
+
+        \sum_i w_i \, \ell(y_i, f(x_i)) + \alpha \sum_j |u_j| \, |c_j| , \qquad \sum_i w_i = 1 ,
+
+    with the log-loss :math:`\log(1 + e^{f}) - y f` or the hinge loss for :math:`y \in \{0, 1\}`.
+    Kinks may be taken at data points [1]_, and the decision boundaries are the zeros of a linear
+    spline. More than two classes are told apart one against the rest, each by a network of its own;
+    the objective is the sum of theirs.
+
+    Parameters
+    ----------
+    alpha : float or "scale", default="scale"
+        Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
+        ``alpha_max_`` and above there are no neurons. ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)``
+        for n distinct points.
+    loss : {"log_loss", "hinge"}, default="log_loss"
+        The loss. With ``"hinge"``, ``max(0, 1 - f)`` for the second class and ``max(0, 1 + f)`` for
+        the first, there are no probabilities.
+    n_layers : {2, 3, 4}, default=2
+        Number of layers of weights, see :class:`SplineReLURegressor`.
+    skip_connection : bool, default=False
+        Whether to add a linear function of x that is free of weight decay.
+    projection : {"exact", "pca"}, default="exact"
+        What to do with several features. ``"exact"``: rows must be on a line, and the position on
+        it is used, which loses nothing. ``"pca"``: the position along the first principal
+        component.
+    max_iter : int, default=1000
+        Largest number of rounds.
+    tol : float, default=1e-6
+        Goal for the relative duality gap.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with ``sample_weight``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels with positive weight.
+    direction_ : ndarray of shape (n_features_in_,)
+        Unit vector of the line; the position of a row x is ``x @ direction_``.
+    knots_ : ndarray of shape (n_knots,), or list of these
+        Positions where the slope changes, in order; a list for more than two classes.
+    slopes_ : ndarray of shape (n_knots + 1,), or list of these
+        Slopes left of the first knot, between knots, and right of the last.
+    coefs_ : list of n_layers arrays
+        Weights of the layers, (n_features_in_, n_neurons_) first and (n_neurons_, n_outputs_) last.
+        Those between hidden layers are diagonal and sparse. Every neuron is balanced: its weights
+        have the same absolute value in all layers.
+    intercepts_ : list of n_layers ndarrays
+        Biases of the layers.
+    skip_coef_ : ndarray of shape (n_features_in_, n_outputs_)
+        The linear function; zero without ``skip_connection``.
+    n_neurons_ : int
+        Number of hinges and ramps.
+    n_layers_ : int
+        ``n_layers + 1``, counting the input as scikit-learn's perceptrons do.
+    n_outputs_ : int
+        Number of outputs of the network: 1 for two classes, else the number of classes.
+    out_activation_ : str
+        "logistic", or "identity" for the hinge loss.
+    penalty_ : float
+        Sum of the products of each neuron's weights: what alpha is multiplied with.
+    alpha_ : float
+        The ``alpha`` that was used.
+    alpha_max_ : float
+        The smallest ``alpha`` for which no neuron is optimal; for the hinge loss an upper bound.
+    objective_ : float
+        Value of the objective.
+    dual_gap_ : float
+        Relative duality gap, ``dual_gap_abs_ / objective_``: a proven bound.
+    dual_gap_abs_ : float
+        Duality gap in units of the objective.
+    certificate_ : str
+        "exact": all dual constraints are checked.
+    n_iter_ : int
+        Number of rounds; the largest for several outputs.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    ConvexReLUClassifier : Any number of features; biases have weight decay.
+    SplineReLURegressor : The same networks for regression.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
+       Networks", JMLR 22(212), 2021. arXiv:2002.11219 (one-dimensional data).
+
+    Examples
+    --------
+    >>> from sklearn_convexnn import SplineReLUClassifier
+    >>> X, y = [[-2], [-1], [0], [1], [2]], [1, 0, 1, 1, 0]
+    >>> model = SplineReLUClassifier(alpha=0.1, loss="hinge").fit(X, y)
+    >>> round(5 * model.objective_, 6)
+    3.0
+    """
+
+    _parameter_constraints = {
+        **_BaseSplineReLU._parameter_constraints,
+        "loss": [StrOptions({"log_loss", "hinge"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        alpha="scale",
+        *,
+        loss="log_loss",
+        n_layers=2,
+        skip_connection=False,
+        projection="exact",
+        max_iter=1000,
+        tol=1e-6,
+        class_weight=None,
+    ):
+        super().__init__(
+            alpha=alpha,
+            loss=loss,
+            n_layers=n_layers,
+            skip_connection=skip_connection,
+            projection=projection,
+            max_iter=max_iter,
+            tol=tol,
+        )
+        self.class_weight = class_weight
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # as for the regressor
+        return tags
+
+    def _target_checks(self):
+        return {}
+
+    def _encode_targets(self, y, weights):
+        return encode_classes(type(self).__name__, y, weights, self.class_weight)
+
+    def _remember_targets(self, y, classes):
+        self.classes_ = classes
+
+    def _output_activation(self):
+        return "logistic" if self.loss == "log_loss" else "identity"
+
+    @available_if(_has_log_loss)
+    def predict_proba(self, X):
+        """Class probabilities; for more than two classes those of one against the rest, scaled.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    @available_if(_has_log_loss)
+    def predict_log_proba(self, X):
+        """Logarithms of the class probabilities, accurate where they are tiny.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        scores = self.decision_function(X)
+        if scores.ndim == 1:
+            return np.column_stack([log_expit(-scores), log_expit(scores)])
+        return log_expit(scores) - logsumexp(log_expit(scores), axis=1, keepdims=True)
