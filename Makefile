@@ -43,7 +43,7 @@ format: $(call INSTALLED,lint)  ## repair style and formatting
 	$(RUN) -m ruff format .
 
 doc: $(call INSTALLED,doc)  ## check the docstrings, build the documentation in doc/_build/html
-	$(RUN) -m numpydoc lint sklearn_convexnn/*.py
+	$(RUN) -m numpydoc lint sklearn_convexnn/*.py sklearn_convexnn/inspection/*.py
 	$(RUN) -m sphinx -W --keep-going -b html doc doc/_build/html
 
 bench: $(call INSTALLED,bench)  ## run every benchmark

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_convexnn._callbacks import Progress
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
-from sklearn_convexnn._validation import check_alphas, one_blas_thread
+from sklearn_convexnn._validation import check_grid, one_blas_thread
 from sklearn_convexnn.core.column_generation import Status
-from sklearn_convexnn.core.path import alpha_grid, solve_path
+from sklearn_convexnn.core.path import solve_path
 from sklearn_convexnn.core.training import choose_options, start_of_path
 
 
@@ -173,18 +172,6 @@ def convexnn_path(
         alpha_max=float(alpha_max),
         classes=classes,
     )
-
-
-def check_grid(alphas, eps, alpha_max):
-    """Descending alphas from their number or their values."""
-    if isinstance(alphas, Integral) and not isinstance(alphas, bool):
-        if alphas < 1 or not 0 < eps < 1:
-            raise ValueError(
-                f"A path needs alphas >= 1 and 0 < eps < 1, got alphas={alphas} and eps={eps}."
-            )
-        # With constant targets every alpha gives the same constant network.
-        return alpha_grid(alpha_max or 1.0, alphas, eps)
-    return check_alphas(alphas)
 
 
 def _report(solutions, alphas):

@@ -56,10 +56,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     Attributes
     ----------
     coefs_ : list of two ndarrays
-        Weights of the hidden layer, (n_features_in_, n_neurons_), and of the output layer,
-        (n_neurons_, n_outputs_). Every neuron is balanced: its column in the first, with its bias,
-        has the length of its row in the second.
-    intercepts_ : list of two ndarrays of shapes (n_neurons_,) and (n_outputs_,)
+        Weights of the hidden layer, ``(n_features_in_, n_neurons_)``, and of the output layer,
+        ``(n_neurons_, n_outputs_)``. Every neuron is balanced: its column in the first, with its
+        bias, has the length of its row in the second.
+    intercepts_ : list of two ndarrays of shapes ``(n_neurons_,)`` and ``(n_outputs_,)``
         Biases of the hidden neurons and of the outputs.
     n_neurons_ : int
         Number of neurons.
@@ -219,10 +219,10 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     classes_ : ndarray of shape (n_classes,)
         Class labels with positive weight.
     coefs_ : list of two ndarrays
-        Weights of the hidden layer, (n_features_in_, n_neurons_), and of the output layer,
-        (n_neurons_, n_outputs_). Every neuron is balanced: its column in the first, with its bias,
-        has the length of its row in the second.
-    intercepts_ : list of two ndarrays of shapes (n_neurons_,) and (n_outputs_,)
+        Weights of the hidden layer, ``(n_features_in_, n_neurons_)``, and of the output layer,
+        ``(n_neurons_, n_outputs_)``. Every neuron is balanced: its column in the first, with its
+        bias, has the length of its row in the second.
+    intercepts_ : list of two ndarrays of shapes ``(n_neurons_,)`` and ``(n_outputs_,)``
         Biases of the hidden neurons and of the outputs.
     n_neurons_ : int
         Number of neurons.

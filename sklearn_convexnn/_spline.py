@@ -225,9 +225,9 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
     slopes_ : ndarray of shape (n_knots + 1,), or list of these
         Slopes left of the first knot, between knots, and right of the last.
     coefs_ : list of n_layers arrays
-        Weights of the layers, (n_features_in_, n_neurons_) first and (n_neurons_, n_outputs_) last.
-        Those between hidden layers are diagonal and sparse. Every neuron is balanced: its weights
-        have the same absolute value in all layers.
+        Weights of the layers, ``(n_features_in_, n_neurons_)`` first and
+        ``(n_neurons_, n_outputs_)`` last. Those between hidden layers are diagonal and
+        sparse. Every neuron is balanced: its weights have the same absolute value in all layers.
     intercepts_ : list of n_layers ndarrays
         Biases of the layers.
     skip_coef_ : ndarray of shape (n_features_in_, n_outputs_)
@@ -398,9 +398,9 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
     slopes_ : ndarray of shape (n_knots + 1,), or list of these
         Slopes left of the first knot, between knots, and right of the last.
     coefs_ : list of n_layers arrays
-        Weights of the layers, (n_features_in_, n_neurons_) first and (n_neurons_, n_outputs_) last.
-        Those between hidden layers are diagonal and sparse. Every neuron is balanced: its weights
-        have the same absolute value in all layers.
+        Weights of the layers, ``(n_features_in_, n_neurons_)`` first and
+        ``(n_neurons_, n_outputs_)`` last. Those between hidden layers are diagonal and
+        sparse. Every neuron is balanced: its weights have the same absolute value in all layers.
     intercepts_ : list of n_layers ndarrays
         Biases of the layers.
     skip_coef_ : ndarray of shape (n_features_in_, n_outputs_)

@@ -5,6 +5,8 @@ The only file that uses scikit-learn's private helpers; other modules import tho
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
@@ -19,6 +21,8 @@ from sklearn.utils.validation import (
 )
 from threadpoolctl import threadpool_limits
 
+from sklearn_convexnn.core.path import alpha_grid
+
 # The solver works on blocks of rows that fit into the cache of one core: a second thread of the
 # BLAS has nothing to gain there, and waiting for each other made fits three to ten times slower.
 one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
@@ -31,7 +35,7 @@ __all__ = [
     "_raise_for_params",
     "_routing_enabled",
     "check_X",
-    "check_alphas",
+    "check_grid",
     "check_weights",
     "class_weights",
     "encode_classes",
@@ -87,7 +91,7 @@ def encode_classes(name, y, weights, class_weight):
     return indicators[:, 1:] if len(classes) == 2 else indicators, weights, classes
 
 
-def check_alphas(alphas):
+def _check_alphas(alphas):
     """Distinct positive finite numbers, descending."""
     alphas = check_array(
         alphas, ensure_2d=False, ensure_min_samples=0, dtype=np.float64, input_name="alphas"
@@ -95,3 +99,15 @@ def check_alphas(alphas):
     if alphas.ndim != 1 or not len(alphas) or np.any(alphas <= 0):
         raise ValueError("alphas must be positive numbers in one dimension, or how many to use.")
     return np.unique(alphas)[::-1]
+
+
+def check_grid(alphas, eps, alpha_max):
+    """Descending alphas from their number or their values."""
+    if isinstance(alphas, Integral) and not isinstance(alphas, bool):
+        if alphas < 1 or not 0 < eps < 1:
+            raise ValueError(
+                f"A path needs alphas >= 1 and 0 < eps < 1, got alphas={alphas} and eps={eps}."
+            )
+        # With constant targets every alpha gives the same constant network.
+        return alpha_grid(alpha_max or 1.0, alphas, eps)
+    return _check_alphas(alphas)

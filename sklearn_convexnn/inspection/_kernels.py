@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_convexnn.core.spline_training import principal_axis
-from sklearn_convexnn.core.wedge import MOST_SUBSETS, n_subsets, wedge_neurons
+from sklearn_convexnn.inspection._wedge_neurons import activations, neurons_through_rows
 
 
 def relu_kernel(
@@ -118,32 +118,6 @@ def _spline_kernel(X, Z, n_layers):
         first, second = np.nonzero(s[:, None] < s)
         parts.append(np.clip(gaps[:, first], 0.0, s[second] - s[first]))
     return np.hstack(parts)
-
-
-def neurons_through_rows(Z, *, norm, fit_intercept, max_subsets, random_state):
-    """Neurons of ``kind="wedge"``, with a limit to their number."""
-    if norm not in ("l1", "l2"):
-        raise ValueError(f"norm must be 'l1' or 'l2', got {norm!r}.")
-    count = n_subsets(*Z.shape, norm=norm, intercept=fit_intercept)
-    if max_subsets is None and count > MOST_SUBSETS:
-        raise ValueError(
-            f"{len(Z)} rows with {Z.shape[1]} features have {count:.3g} subsets: set max_subsets "
-            "to sample some of them."
-        )
-    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-    return wedge_neurons(
-        Z,
-        norm=norm,
-        intercept=fit_intercept,
-        max_subsets=max_subsets,
-        rng=np.random.default_rng(seed),
-    )
-
-
-def activations(X, U, b):
-    """``[(X U^T + b)_+, (-X U^T - b)_+]``."""
-    H = X @ U.T + b
-    return np.hstack([np.maximum(H, 0.0), np.maximum(-H, 0.0)])
 
 
 # ------------------------------------------------------------------------------- least l1 norm

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._validation import Interval, StrOptions, _fit_context
-from sklearn_convexnn.inspection._kernels import activations, neurons_through_rows
+from sklearn_convexnn.inspection._wedge_neurons import activations, neurons_through_rows
 
 
 class WedgeFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -1,0 +1,254 @@
+"""The fit that the cross-validated two-layer ReLU estimators share."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.utils import Bunch, _safe_indexing
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+
+from sklearn_convexnn._base import BaseTwoLayer
+from sklearn_convexnn._callbacks import Progress, with_callbacks
+from sklearn_convexnn._cross_validation import Fold, choose_alpha, follow_paths, scores_of
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    _check_method_params,
+    _fit_context,
+    _raise_for_params,
+    _routing_enabled,
+    check_grid,
+    one_blas_thread,
+)
+from sklearn_convexnn.core.column_generation import Start
+from sklearn_convexnn.core.path import mixture
+from sklearn_convexnn.core.training import choose_options, start_of_path, train
+
+# The paths of the folds choose an alpha: no finer than this, whatever the final fit is asked for.
+_LEAST_FOLD_TOL = 1e-2
+
+
+class BaseConvexReLUCV(BaseTwoLayer):
+    """Parameters and fit of the cross-validated estimators.
+
+    A subclass names the estimator for one alpha (``_single``) and the default score.
+    """
+
+    _parameter_constraints = {
+        **BaseTwoLayer._parameter_constraints,
+        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "eps": [Interval(Real, 0, 1, closed="neither")],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "selection": [StrOptions({"best", "one_standard_error"})],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        alphas,
+        eps,
+        cv,
+        scoring,
+        selection,
+        patience,
+        loss,
+        fit_intercept,
+        refinement,
+        max_neurons,
+        max_iter,
+        tol,
+        gap_tol,
+        n_jobs,
+        random_state,
+        verbose,
+    ):
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.patience = patience
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.refinement = refinement
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    @one_blas_thread
+    def fit(self, X, y, sample_weight=None, **params):
+        """Choose alpha by cross-validation, then train on all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
+            CSR.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, used in training and in the scores of the folds.
+        **params : dict
+            For the splitter and the scorer. Without metadata routing all of them go to the
+            scorer; with ``sklearn.set_config(enable_metadata_routing=True)`` to whom they were
+            requested for, ``sample_weight`` included.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        _raise_for_params(params, self, "fit")
+        routed = self._routed_params(sample_weight, params)
+        # The callbacks get X and y as they came.
+        given = X, y
+        X, y, weights = self._validated(X, y, sample_weight)
+        training_weights = self._class_weighted(y, weights)
+        problem, classes = self._problem(X, y, training_weights)
+        rng = self._rng()
+        alpha_max = start_of_path(problem, rng)[2]
+        alphas = check_grid(self.alphas, self.eps, alpha_max)
+        splits = self._splits(X, y, rng, routed.splitter.split)
+        folds = [
+            self._fold(X, y, training_weights, train, test, routed.scorer.score, child)
+            for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
+        ]
+        paths = follow_paths(
+            folds,
+            alphas,
+            options=choose_options(
+                problem.rows,
+                tol=max(self.tol, _LEAST_FOLD_TOL),
+                gap_tol=None,
+                max_iter=self.max_iter,
+                max_neurons=self.max_neurons,
+            ),
+            scorer=self._scorer(),
+            patience=self.patience,
+            n_jobs=self.n_jobs,
+            report=self._report_alpha,
+        )
+        chosen = self._remember_paths(alphas, paths)
+        progress = Progress(self, *given, objective_unit=problem.objective_unit)
+        solution, _ = train(
+            problem,
+            self.alphas_[chosen],
+            rng=rng,
+            start=_start_from_folds(problem, [points[chosen] for points in paths]),
+            progress=progress,
+            tol=self.tol,
+            gap_tol=self.gap_tol,
+            max_iter=self.max_iter,
+            max_neurons=self.max_neurons,
+        )
+        self._remember_targets(y, classes)
+        self._set_attributes(problem, solution, alpha_max)
+        progress.close()
+        self._report(solution)
+        return self
+
+    # ------------------------------------------------------------------ alphas, folds, scores
+
+    def _splits(self, X, y, rng, params):
+        cv = self.cv
+        if cv is None:
+            kind = StratifiedKFold if is_classifier(self) else KFold
+            cv = kind(5, shuffle=True, random_state=int(rng.integers(2**31)))
+        cv = check_cv(cv, y, classifier=is_classifier(self))
+        return list(cv.split(X, y, **params))
+
+    def _fold(self, X, y, weights, train, test, score_params, rng):
+        problem, classes = self._problem(X[train], y[train], weights[train])
+        estimator = self._single(loss=self.loss, fit_intercept=self.fit_intercept)
+        estimator.n_features_in_ = X.shape[1]
+        estimator._remember_targets(y[train], classes)
+        params = _check_method_params(X, score_params, indices=test)
+        if params.get("sample_weight") is not None and not np.any(params["sample_weight"]):
+            raise ValueError(
+                "A fold holds out rows whose sample_weight is all zero: leave these rows out, or "
+                "choose other folds with cv."
+            )
+        return Fold(problem, estimator, _safe_indexing(X, test), y[test], params, rng)
+
+    def _scorer(self):
+        if self.scoring is None:
+            return self._default_score
+        return check_scoring(self, scoring=self.scoring)
+
+    def _routed_params(self, sample_weight, params):
+        if _routing_enabled():
+            return process_routing(self, "fit", sample_weight=sample_weight, **params)
+        score = dict(params)
+        if sample_weight is not None:
+            score["sample_weight"] = sample_weight
+        return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score))
+
+    def get_metadata_routing(self):
+        """Metadata routing of this object.
+
+        Returns
+        -------
+        MetadataRouter
+            ``fit`` passes metadata on to the splitter and to the scorer.
+        """
+        if self.scoring is None:
+            # The default scores take weights; this stands for them in the routing.
+            scorer = get_scorer("r2").set_score_request(sample_weight=True)
+        else:
+            scorer = check_scoring(self, scoring=self.scoring)
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(
+                splitter=check_cv(self.cv),
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+            .add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
+        )
+
+    # ------------------------------------------------------------------ what was found
+
+    def _report_alpha(self, alpha, scores):
+        if self.verbose:
+            print(
+                f"[{type(self).__name__}] alpha {alpha:.3g}: mean score {np.mean(scores):.5g} "
+                f"over {len(scores)} folds"
+            )
+
+    def _remember_paths(self, alphas, paths):
+        """Set the attributes of the path; returns the index of the chosen alpha."""
+        self.score_path_ = scores_of(paths)
+        self.n_neurons_path_ = np.array([[p.n_neurons for p in points] for points in paths]).T
+        self.dual_gap_path_ = np.array([[p.dual_gap for p in points] for points in paths]).T
+        self.alphas_ = alphas[: len(self.score_path_)]
+        chosen = choose_alpha(self.score_path_, self.selection)
+        self.best_score_ = float(self.score_path_[chosen].mean())
+        return chosen
+
+
+def _start_from_folds(problem, points):
+    """The mean of the networks of the folds, on all rows."""
+    shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
+    networks = [
+        problem.network(point.coefs, point.intercepts)
+        for point in points
+        if (point.coefs[0].shape[0], point.coefs[1].shape[1]) == shape  # all classes present
+    ]
+    return Start(mixture(networks), width=0.0) if networks else None
