@@ -30,7 +30,7 @@ from sklearn_convexnn._validation import (
 )
 from sklearn_convexnn.core.column_generation import Start
 from sklearn_convexnn.core.path import mixture
-from sklearn_convexnn.core.training import choose_options, start_of_path, train
+from sklearn_convexnn.core.training import choose_options, scale_alpha, start_of_path, train
 
 # The paths of the folds choose an alpha: no finer than this, whatever the final fit is asked for.
 _LEAST_FOLD_TOL = 1e-2
@@ -48,7 +48,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
         "eps": [Interval(Real, 0, 1, closed="neither")],
         "cv": ["cv_object"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "selection": [StrOptions({"best", "one_standard_error"})],
+        "selection": [StrOptions({"scale", "best", "one_standard_error"})],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "n_jobs": [Integral, None],
     }
@@ -145,7 +145,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
-        chosen = self._remember_paths(alphas, paths)
+        chosen = self._remember_paths(alphas, paths, scale_alpha(problem.rows, alpha_max))
         progress = Progress(self, *given, objective_unit=problem.objective_unit)
         solution, _ = train(
             problem,
@@ -232,13 +232,13 @@ class BaseConvexReLUCV(BaseTwoLayer):
                 f"over {len(scores)} folds"
             )
 
-    def _remember_paths(self, alphas, paths):
+    def _remember_paths(self, alphas, paths, scale):
         """Set the attributes of the path; returns the index of the chosen alpha."""
         self.score_path_ = scores_of(paths)
         self.n_neurons_path_ = np.array([[p.n_neurons for p in points] for points in paths]).T
         self.dual_gap_path_ = np.array([[p.dual_gap for p in points] for points in paths]).T
         self.alphas_ = alphas[: len(self.score_path_)]
-        chosen = choose_alpha(self.score_path_, self.selection)
+        chosen = choose_alpha(self.score_path_, self.alphas_, self.selection, scale)
         self.best_score_ = float(self.score_path_[chosen].mean())
         return chosen
 

@@ -174,20 +174,20 @@ def end_of_path(scores, patience):
     """The number of alphas after which the path ends because its score has turned, or None.
 
     ``scores`` are (n_alphas, n_folds).  The score has turned when the last ``patience`` alphas are
-    all worse than the best before them by more than one standard error of the difference, taken
-    over the folds.
+    all worse than the best one before them by more than its standard error over the folds.
     """
     if patience is None:
         return None
     for end in range(patience + 1, len(scores) + 1):
-        best = best_alpha(scores[:end])
-        after = scores[end - patience : end]
-        if best >= end - patience:
-            continue
-        lost = scores[best] - after
-        if np.all(lost.mean(axis=1) > _standard_error(lost)):
+        if not np.any(near_best(scores[:end])[end - patience :]):
             return end
     return None
+
+
+def near_best(scores):
+    """Which alphas have a mean score within one standard error of the best."""
+    best = best_alpha(scores)
+    return scores.mean(axis=1) >= scores[best].mean() - _standard_error(scores[best])
 
 
 def best_alpha(scores):
@@ -201,16 +201,20 @@ def best_alpha(scores):
     return int(np.nanargmax(means))
 
 
-def choose_alpha(scores, selection):
-    """The index of the chosen alpha: ``"best"`` or by the ``"one_standard_error"`` rule."""
-    best = best_alpha(scores)
+def choose_alpha(scores, alphas, selection, scale):
+    """The index of the chosen alpha.
+
+    ``"best"``: the best mean score.  ``"one_standard_error"``: the largest alpha within a standard
+    error of it.  ``"scale"``: of the same alphas the closest to ``scale``, in ratio.
+    """
     if selection == "best":
-        return best
-    least = scores[best].mean() - _standard_error(scores[best])
-    return int(np.flatnonzero(scores.mean(axis=1) >= least)[0])
+        return best_alpha(scores)
+    near = np.flatnonzero(near_best(scores))
+    if selection == "one_standard_error" or scale == 0:
+        return int(near[0])
+    return int(near[np.argmin(np.abs(np.log(alphas[near] / scale)))])
 
 
 def _standard_error(values):
-    """Of the mean over folds, the last axis; zero for a single fold."""
-    n_folds = values.shape[-1]
-    return values.std(axis=-1, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0 * values.sum(-1)
+    """Of the mean over folds; zero for a single fold."""
+    return values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0

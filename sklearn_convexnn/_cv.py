@@ -20,7 +20,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         \qquad \sum_i w_i = 1 ,
 
     for descending values of alpha in every fold, takes the alpha whose networks predict the
-    held-out rows best, and trains on all rows with it. For every alpha the problem is convex in
+    held-out rows well, and trains on all rows with it. For every alpha the problem is convex in
     the measure of neurons [1]_.
 
     Parameters
@@ -36,13 +36,15 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         of unshuffled rows, as everywhere in scikit-learn.
     scoring : str, callable or None, default=None
         What is maximised. None: R2, weighted by ``sample_weight``.
-    selection : {"best", "one_standard_error"}, default="best"
-        The alpha of the best mean score; or the largest one whose mean score is within a standard
-        error of it, taken over the folds: a smaller network of nearly the same score.
+    selection : {"scale", "best", "one_standard_error"}, default="scale"
+        "best": the alpha of the best mean score. The other two hold all alphas for equal whose mean
+        score is within a standard error of it, taken over the folds. "scale" chooses the closest of
+        them to ``alpha="scale"`` of :class:`ConvexReLURegressor`, "one_standard_error" the largest,
+        with the smallest network.
     patience : int or None, default=2
         The descent ends when the score has turned: so many alphas in a row are worse than the best
-        one before them, each by more than a standard error of the difference over the folds.
-        None: never, all alphas are solved.
+        one before them by more than its standard error over the folds. None: never, all alphas are
+        solved.
     loss : {"squared_error"}, default="squared_error"
         ``1/2 * ||y - z||^2``, summed over outputs.
     fit_intercept : bool, default=True
@@ -149,7 +151,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         eps=1e-4,
         cv=None,
         scoring=None,
-        selection="best",
+        selection="scale",
         patience=2,
         loss="squared_error",
         fit_intercept=True,
@@ -198,7 +200,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         \qquad \sum_i w_i = 1 ,
 
     for descending values of alpha in every fold, takes the alpha whose networks predict the
-    held-out rows best, and trains on all rows with it. For every alpha the problem is convex in
+    held-out rows well, and trains on all rows with it. For every alpha the problem is convex in
     the measure of neurons [1]_.
 
     Parameters
@@ -214,13 +216,15 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         of unshuffled rows, as everywhere in scikit-learn.
     scoring : str, callable or None, default=None
         What is maximised. None: the negative log-loss, weighted by ``sample_weight``.
-    selection : {"best", "one_standard_error"}, default="best"
-        The alpha of the best mean score; or the largest one whose mean score is within a standard
-        error of it, taken over the folds: a smaller network of nearly the same score.
+    selection : {"scale", "best", "one_standard_error"}, default="scale"
+        "best": the alpha of the best mean score. The other two hold all alphas for equal whose mean
+        score is within a standard error of it, taken over the folds. "scale" chooses the closest of
+        them to ``alpha="scale"`` of :class:`ConvexReLUClassifier`, "one_standard_error" the
+        largest, with the smallest network.
     patience : int or None, default=2
         The descent ends when the score has turned: so many alphas in a row are worse than the best
-        one before them, each by more than a standard error of the difference over the folds.
-        None: never, all alphas are solved.
+        one before them by more than its standard error over the folds. None: never, all alphas are
+        solved.
     loss : {"log_loss"}, default="log_loss"
         Logistic loss for two classes, cross-entropy of the softmax for more.
     fit_intercept : bool, default=True
@@ -333,7 +337,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         eps=1e-4,
         cv=None,
         scoring=None,
-        selection="best",
+        selection="scale",
         patience=2,
         loss="log_loss",
         fit_intercept=True,

@@ -39,15 +39,8 @@ def scores(means, spread=0.0, n_folds=4):
 )
 def test_end_of_path(means, patience, end):
     assert end_of_path(scores(means), patience) == end
-    # What the folds have in common does not hide the turn.
-    assert end_of_path(scores(means, spread=10.0), patience) == end
-
-
-def test_noise_between_folds_is_not_a_turn():
-    """The second alpha is worse in the mean, but not in every fold."""
-    noisy = np.array([[1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 2.0, -2.5], [2.0, -2.5, 2.0, 2.0]])
-    assert best_alpha(noisy) == 0
-    assert end_of_path(noisy, 2) is None
+    # Not where the folds differ by more than the alphas.
+    assert end_of_path(scores(means, spread=10.0), patience) is None
 
 
 # ------------------------------------------------------------------------------------------- choice
@@ -63,18 +56,35 @@ def test_nan_scores_are_passed_over_but_not_all():
         best_alpha(scores([np.nan, np.nan]))
 
 
-def test_one_standard_error_rule():
-    """Offsets -1, -1/3, 1/3, 1: the standard error of the mean is 0.43 times the spread."""
-    means = [0.0, 0.5, 0.7, 1.0, 0.9]
-    assert choose_alpha(scores(means, spread=1.0), "best") == 3
-    assert choose_alpha(scores(means, spread=1.0), "one_standard_error") == 2
-    assert choose_alpha(scores(means, spread=2.0), "one_standard_error") == 1
-    assert choose_alpha(scores(means), "one_standard_error") == 3
+ALPHAS = np.array([1.0, 0.5, 0.25, 0.125, 0.0625])
+MEANS = [0.0, 0.5, 0.7, 1.0, 0.9]
+
+
+@pytest.mark.parametrize(
+    "selection, scale, spread, chosen",
+    [
+        ("best", 0.5, 1.0, 3),
+        # Offsets -1, -1/3, 1/3, 1: the standard error of the mean is 0.43 times the spread.
+        ("one_standard_error", 0.1, 1.0, 2),
+        ("one_standard_error", 0.1, 2.0, 1),
+        ("one_standard_error", 0.1, 0.0, 3),
+        ("scale", 0.2, 1.0, 2),  # closer to 0.25 than to 0.125 in ratio
+        ("scale", 0.15, 1.0, 3),
+        ("scale", 1e-6, 1.0, 4),
+        ("scale", 0.5, 1.0, 2),  # 0.5 itself is too far below the best score
+        ("scale", 0.5, 2.0, 1),
+        ("scale", 1e-6, 0.0, 3),  # without noise the best
+        ("scale", 0.0, 1.0, 2),  # of constant targets
+    ],
+)
+def test_choice(selection, scale, spread, chosen):
+    assert choose_alpha(scores(MEANS, spread), ALPHAS, selection, scale) == chosen
 
 
 def test_a_single_fold_has_no_standard_error():
     one = scores([0.0, 1.0, 0.5], n_folds=1)
-    assert choose_alpha(one, "one_standard_error") == 1
+    for selection in ("best", "scale", "one_standard_error"):
+        assert choose_alpha(one, ALPHAS[:3], selection, 1.0) == 1
     assert end_of_path(one, 1) == 3
 
 

@@ -62,8 +62,7 @@ def test_attributes(case):
     assert np.all(np.diff(model.alphas_) < 0)
     assert model.alphas_[0] == model.alpha_max_
     assert np.all(model.dual_gap_path_ >= 0)
-    chosen = int(np.argmax(model.score_path_.mean(axis=1)))
-    assert model.alpha_ == model.alphas_[chosen]
+    chosen = int(np.flatnonzero(model.alphas_ == model.alpha_)[0])
     assert model.best_score_ == model.score_path_[chosen].mean()
 
 
@@ -127,14 +126,28 @@ def test_patience_ends_the_path(regression):
     assert stopped.alpha_ == whole.alpha_
 
 
-def test_one_standard_error_takes_a_larger_alpha():
+def test_selection():
+    """All rules see the same scores; within a standard error they prefer different alphas."""
     X, y = load_diabetes(return_X_y=True)
     X = StandardScaler().fit_transform(X)
-    best = ConvexReLURegressorCV(alphas=8, eps=1e-2, random_state=0).fit(X, y)
-    smaller = clone(best).set_params(selection="one_standard_error").fit(X, y)
-    np.testing.assert_array_equal(best.score_path_, smaller.score_path_)
+    models = {
+        selection: ConvexReLURegressorCV(
+            alphas=8, eps=1e-2, selection=selection, random_state=0
+        ).fit(X, y)
+        for selection in ("best", "one_standard_error", "scale")
+    }
+    best, smaller, scale = models.values()
+    means = best.score_path_.mean(axis=1)
+    assert best.best_score_ == means.max()
+    for other in (smaller, scale):
+        np.testing.assert_array_equal(best.score_path_, other.score_path_)
     assert smaller.alpha_ > best.alpha_
     assert smaller.n_neurons_ <= best.n_neurons_
+    target = ConvexReLURegressor(random_state=0).fit(X, y).alpha_
+    distance = np.abs(np.log(best.alphas_ / target))
+    assert np.abs(np.log(scale.alpha_ / target)) <= distance[means.argmax()]
+    error = best.score_path_[means.argmax()].std(ddof=1) / np.sqrt(5)
+    assert scale.best_score_ >= means.max() - error
 
 
 @pytest.mark.parametrize(
