@@ -365,3 +365,13 @@ def test_a_small_violation_is_measured():
     X = orthogonal_rows(4, 5)
     X[0] += 1e-13 * X[1]
     DeepReLURegressor().fit(X, np.arange(4.0))
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+@pytest.mark.parametrize("name", ["X", "y"])
+@pytest.mark.parametrize("settings", [{}, {"whiten": True}, {"batch_norm": True}])
+def test_sizes_whose_squares_are_no_numbers_are_refused(size, name, settings):
+    data = {"X": np.eye(3), "y": np.array([1.0, 2.0, -3.0])}
+    data[name] = size * data[name]
+    with pytest.raises(ValueError, match=f"scale {name} to a size"):
+        DeepReLURegressor(**settings).fit(**data)
