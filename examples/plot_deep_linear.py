@@ -42,7 +42,7 @@ for n_layers in (2, 3, 4):
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, layout="constrained")
 for ax, (n_layers, values) in zip(axes, paths.items(), strict=True):
     ax.semilogx(fractions, np.where(values > 0, values, np.nan), color="#2563a8", marker=".", ms=4)
-    ax.set(title=f"{n_layers} layers", xlabel=r"$\alpha / \alpha_\mathrm{max}$")
+    ax.set(title=f"{n_layers} layers", xlabel=r"$\alpha / \alpha_\mathrm{max}$", ylim=(0, None))
     ax.invert_xaxis()
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("singular values of the product")

@@ -203,8 +203,9 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
         The same in units of the objective.
     certificate_ : {"exact", "relaxation"}
         "exact": the closed form is proven to be optimal: two layers, one path, rows on a line,
-        ``batch_norm=True``. "relaxation": three layers or more and several paths, where the form is
-        the best that searches have found and the proven lower bound is not tight.
+        ``batch_norm=True``. "relaxation": three layers or more and several paths. The form is then
+        the best network of independent chains; networks whose paths share neurons can be better
+        (with two outputs of both signs by a tenth), by at most the gap.
     n_iter_ : int
         1.
     n_features_in_ : int
@@ -344,8 +345,9 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
         The same in units of the objective.
     certificate_ : {"exact", "relaxation"}
         "exact": the closed form is proven to be optimal: two layers, rows on a line,
-        ``batch_norm=True``. "relaxation": three layers or more, where the form is the best that
-        searches have found and the proven lower bound is not tight.
+        ``batch_norm=True``. "relaxation": three layers or more. The form is then the best network
+        of independent chains; from about five layers on networks whose classes share neurons can be
+        better, by at most the gap.
     n_iter_ : int
         1.
     n_features_in_ : int

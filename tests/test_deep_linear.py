@@ -371,3 +371,23 @@ def test_a_fold_without_weight_is_refused():
     X, Y = linear_data()
     with pytest.raises(ValueError, match="fold"):
         DeepLinearRegressorCV(alphas=3, cv=3).fit(X, Y, sample_weight=np.arange(30) < 10)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+@pytest.mark.parametrize("n_layers", [2, 3])
+def test_targets_whose_squares_are_no_numbers_are_refused(size, n_layers):
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    with pytest.raises(ValueError, match="scale y to a size"):
+        DeepLinearRegressor(n_layers).fit(X, size * X)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e8])
+@pytest.mark.parametrize("as_input", [np.asarray, sparse.csr_array])
+def test_equal_rows_have_no_signal(value, as_input):
+    """What rounding leaves of them made a problem of size 1e-32 that nothing could solve."""
+    X, y = as_input(np.full((40, 3), value)), np.random.default_rng(0).standard_normal(40)
+    for n_layers in (2, 3):
+        model = DeepLinearRegressor(n_layers).fit(X, y)
+        assert model.alpha_max_ == 0
+        assert model.dual_gap_ <= 1e-12
+        np.testing.assert_allclose(model.predict(X), y.mean(), rtol=1e-12)

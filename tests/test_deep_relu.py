@@ -198,6 +198,40 @@ def test_no_search_finds_a_better_network(n_layers, kind):
     assert relu_objective(model, X, Y, weights) == pytest.approx(model.objective_, rel=1e-11)
 
 
+def through_a_simplex():
+    """Four targets, the two unit vectors and their opposites, from three neurons."""
+    corners = np.array([[1.0, 0.0], [-0.5, np.sqrt(0.75)], [-0.5, -np.sqrt(0.75)]])
+    a, b = 2 / np.sqrt(3), 1 / np.sqrt(3)
+    mixtures = np.array([[1, 0, 0], [0, 1, 1], [b, a, 0], [b, 0, a]])
+    return [mixtures, np.eye(3), corners]
+
+
+def through_a_circle(n_classes=6, n_layers=12):
+    """Classes as points of a cone in three dimensions, told apart by the last but one layer."""
+    angles = 2 * np.pi * np.arange(n_classes) / n_classes
+    circle, edge = np.column_stack([np.cos(angles), np.sin(angles)]), np.cos(angles[1])
+    points = np.column_stack([1 + circle, np.ones(n_classes)])
+    detectors = np.column_stack([circle, -edge - circle.sum(axis=1)]).T / (1 - edge)
+    return [points, *[np.eye(3)] * (n_layers - 3), detectors, np.eye(n_classes)]
+
+
+@pytest.mark.parametrize("layers", [through_a_simplex(), through_a_circle()], ids=len)
+def test_shared_neurons_may_beat_independent_chains_but_not_the_bound(layers):
+    """Where the certificate is a relaxation the closed form need not be the optimum."""
+    n_layers, Y = len(layers), np.eye(len(layers[0]))
+    for W in layers[:-1]:
+        Y = np.maximum(Y @ W, 0.0)
+    Y = (Y @ layers[-1]).round(12)
+    sizes = [np.linalg.norm(W) for W in layers]
+    alpha = 1e-3 * DeepReLURegressor(n_layers).fit(np.eye(len(Y)), Y).alpha_max_
+    model = DeepReLURegressor(n_layers, alpha).fit(np.eye(len(Y)), Y)
+    # These layers fit perfectly; balanced, they have the same length.
+    shared = alpha * n_layers / 2 * np.prod(sizes) ** (2 / n_layers)
+    assert model.certificate_ == "relaxation"
+    assert shared <= 0.97 * model.objective_
+    assert shared >= model.objective_ - model.dual_gap_abs_
+
+
 @pytest.mark.parametrize("n_layers", [2, 3])
 def test_no_search_finds_a_better_network_with_batch_normalisation(n_layers):
     """Scale, shift and output weights of neurons whose activations lie anywhere on the sphere."""
@@ -331,3 +365,13 @@ def test_a_small_violation_is_measured():
     X = orthogonal_rows(4, 5)
     X[0] += 1e-13 * X[1]
     DeepReLURegressor().fit(X, np.arange(4.0))
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+@pytest.mark.parametrize("name", ["X", "y"])
+@pytest.mark.parametrize("settings", [{}, {"whiten": True}, {"batch_norm": True}])
+def test_sizes_whose_squares_are_no_numbers_are_refused(size, name, settings):
+    data = {"X": np.eye(3), "y": np.array([1.0, 2.0, -3.0])}
+    data[name] = size * data[name]
+    with pytest.raises(ValueError, match=f"scale {name} to a size"):
+        DeepReLURegressor(**settings).fit(**data)

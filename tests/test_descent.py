@@ -233,6 +233,17 @@ def test_refit_to_nothing_under_a_large_penalty(loss, n_outputs):
     np.testing.assert_allclose(rows.weights @ gradient, 0, atol=1e-4)
 
 
+def test_refit_leaves_what_is_constant_to_the_intercept():
+    """The variance of such a neuron is lost to rounding: no division by it."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((40, 2)) + 1e9, rng.standard_normal((40, 1))
+    rows = RowPass(X, Y, np.full(40, 1 / 40), get_loss("squared_error", 1), intercept=True)
+    network = Network(np.array([[0.0, 0.0, 1.0]]), np.array([[0.3]]), np.zeros(1))
+    refitted = refit(rows, network, 1e-5, max_iter=100)
+    assert refitted.n_neurons == 0
+    np.testing.assert_allclose(refitted.b0, Y.mean(axis=0), rtol=1e-12)
+
+
 def test_refit_of_no_neurons_is_the_same_network():
     rows = make_rows("squared_error", 1, True)
     network = Network.constant([0.5], rows.n_columns)

@@ -12,6 +12,7 @@ from sklearn_convexnn.core.pricing import (
     SearchPricing,
     joined,
     local_ascent,
+    plane_basis,
     random_starts,
     select_diverse,
     sharpen,
@@ -71,6 +72,23 @@ plane_rows = {
     "on the axes": lambda rng, n: rng.standard_normal((n, 1)) * np.eye(2)[rng.integers(0, 2, n)],
     "a single row": lambda rng, n: rng.standard_normal((1, 2)),
 }
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-7, 1e-12, 1e-200, 1e200])
+@pytest.mark.parametrize("mean", [0.0, 1e8])
+def test_a_plane_is_one_up_to_the_rounding_of_every_column(unit, mean):
+    """Neither a small unit nor a large mean makes a feature disappear from an exact price."""
+    rng = np.random.default_rng(0)
+    t, noise = rng.standard_normal((40, 2)), rng.standard_normal(40)
+    for intercept in (False, True):
+        # Columns 0 and 1 are on a line if the constant spans the plane, else in a plane.
+        flat = np.column_stack([t[:, 0], 1.0 - 2 * t[:, 0] if intercept else t[:, 1], t[:, 0]])
+        basis = plane_basis(make_rows(flat * [1.0, 1.0, unit], 1, intercept))
+        assert basis is not None
+        assert basis.shape == (3 + intercept, 2)
+        np.testing.assert_allclose(basis.T @ basis, np.eye(2), atol=1e-14)
+        full = np.column_stack([t, noise]) + mean
+        assert plane_basis(make_rows(full * [1.0, 1.0, unit], 1, intercept)) is None
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])

@@ -245,3 +245,8 @@ def test_layers_keep_the_precision_of_the_data():
     problem = make_problem(X.astype(np.float32), Y, weights, loss="squared_error", intercept=True)
     coefs, intercepts = problem.layers(_network(rng, problem))
     assert {part.dtype for part in (*coefs, *intercepts)} == {np.dtype(np.float32)}
+
+
+def test_no_positive_weight():
+    with pytest.raises(ValueError, match="No training row has a positive weight"):
+        make_problem(np.eye(3), np.eye(3), np.zeros(3), loss="squared_error", intercept=True)

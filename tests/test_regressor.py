@@ -181,3 +181,15 @@ def test_noise_is_not_memorised():
     X_new = make_rows(500, seed=5)
     model = ConvexReLURegressor(random_state=0).fit(X, y)
     assert r2(make_signal(X_new), model.predict(X_new)) > 0.5
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-7, 1e-8])
+def test_no_certificate_is_exact_because_a_unit_is_small(unit):
+    """The constant is then nearly all of the Gram matrix of the rows."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    y = X[:, 0] + np.abs(X[:, 1])
+    model = ConvexReLURegressor(alpha=0.024 * unit, random_state=0).fit(unit * X, y)
+    assert model.certificate_ == "estimated"
+    assert 1.2 * unit < model.alpha_max_ < 1.6 * unit
+    assert model.objective_ < 0.6

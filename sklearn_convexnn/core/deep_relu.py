@@ -106,6 +106,8 @@ def solve_deep_relu(X, Y, weights, *, alpha, scale, n_layers, batch_norm, whiten
     dtype = X.dtype
     keep = weights > 0
     X, Y, weights = X[keep].astype(np.float64), np.asarray(Y, np.float64)[keep], weights[keep]
+    _check_size("X", X)
+    _check_size("y", Y)
     merged = canonical_rows(X, Y, weights)
     if batch_norm or len(merged[0]) < len(X):  # else the order of the rows is kept
         X, Y, weights = merged
@@ -123,6 +125,15 @@ def solve_deep_relu(X, Y, weights, *, alpha, scale, n_layers, batch_norm, whiten
 
 
 # -------------------------------------------------------------------------------------- conditions
+
+
+def _check_size(name, values):
+    size = float(np.abs(values).max(initial=0.0))
+    if size > 1e150 or 0.0 < size < 1e-150:
+        raise ValueError(
+            f"{name} has values up to {size:.1e}, whose squares leave the range of numbers: scale "
+            f"{name} to a size between 1e-150 and 1e150."
+        )
 
 
 def _whitening(X, tolerance):

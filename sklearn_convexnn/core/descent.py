@@ -71,6 +71,13 @@ def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 <
         return network
     mean, gram, cross = rows.moments(network.U)
     if rows.loss.name == "squared_error":
+        if rows.intercept:
+            # What a neuron adds that is constant on these rows, up to rounding, is the intercept's.
+            varying = np.diag(gram) - mean**2 > 4 * np.finfo(float).eps * np.diag(gram)
+            network, mean, cross = network.keep(varying), mean[varying], cross[varying]
+            gram = gram[np.ix_(varying, varying)]
+            if not varying.any():
+                return network.with_outputs(network.C, rows.weights @ rows.Y)
         model = _MomentModel(rows, network, mean, gram, cross)
     else:
         model = _RowModel(rows, network, mean, gram, memory)

@@ -199,18 +199,27 @@ def plane_basis(rows):
     if p <= 2:
         return np.eye(p)
     # A few rows settle it for nearly all data.
-    if p > MAX_CURVATURE_COLUMNS or _rank(rows.dense(slice(0, 16)))[0] > 2:
+    if p > MAX_CURVATURE_COLUMNS or _span(rows.dense(slice(0, 16))).shape[1] > 2:
         return None
-    rank, basis = _rank(rows.dense())
-    return basis[:, : max(rank, 1)] if rank <= 2 else None
+    basis = _span(rows.dense())
+    return basis if basis.shape[1] <= 2 else None
 
 
-def _rank(X):
-    """Numerical rank and right singular vectors (p, p)."""
-    _, lengths, basis = np.linalg.svd(X.T @ X)
-    # Squares of singular values: the rounding of the products is the limit.
-    limit = 16 * len(lengths) * np.finfo(float).eps * max(lengths[0], np.finfo(float).tiny)
-    return int(np.sum(lengths > limit)), basis.T
+def _span(X):
+    """An orthonormal basis of the span of the rows, up to the rounding of each column.
+
+    Columns are scaled to length one first, which keeps the span's dimension: an "exact" price must
+    not leave out a feature because its unit is small or its mean is large.
+    """
+    X = X.astype(np.float64)
+    largest = np.abs(X).max(axis=0)
+    X = X / np.where(largest > 0, largest, 1.0)
+    lengths = np.linalg.norm(X, axis=0)
+    triangle = np.linalg.qr(X / np.where(lengths > 0, lengths, 1.0), mode="r")
+    _, sigma, Vt = np.linalg.svd(triangle, full_matrices=False)
+    rank = max(1, int(np.sum(sigma > 16 * X.shape[1] * np.finfo(float).eps * sigma[0])))
+    scale = largest * lengths
+    return np.linalg.qr(scale[:, None] * Vt[:rank].T)[0]
 
 
 class PlanePricing:

@@ -101,6 +101,11 @@ def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
     weights = np.asarray(weights, dtype=np.float64)
     if np.any(weights == 0):
         X, Y, weights = X[weights > 0], Y[weights > 0], weights[weights > 0]
+        if not len(weights):
+            raise ValueError(
+                "No training row has a positive weight: leave out the rows of weight zero, and for "
+                "cross-validation use folds that train on some of the others."
+            )
     X = dense_if_small(X)
     if _stored_bytes(X) <= memory:
         X, Y, weights = canonical_rows(X, Y, weights)

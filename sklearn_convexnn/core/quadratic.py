@@ -141,8 +141,10 @@ def make_rows(X, Y, weights, *, intercept):
     if y_scale == 0.0:
         Y, y_scale = np.broadcast_to(y_mean, Y.shape), 1.0
     rows = LinearRows(X, Y, weights, x_mean, y_mean, 1.0, 1.0)
-    x_scale = 1.0 / _x_size(rows)
-    return replace(rows, x_scale=x_scale, y_scale=y_scale)
+    x_size = _x_size(rows)
+    if x_size == 0.0:  # what rounding leaves of equal rows is no signal
+        return replace(rows, X=0 * X, x_mean=np.zeros(d), y_scale=y_scale)
+    return replace(rows, x_scale=1.0 / x_size, y_scale=y_scale)
 
 
 def _mean(X, weights):
@@ -164,25 +166,32 @@ def _root_mean_square(Y, mean, weights):
         )
     if size <= 8 * _EPS * np.abs(Y).max(initial=0.0):
         return 0.0
+    if size < 1e-150:
+        raise ValueError(
+            f"Targets that differ by {size:.1e} underflow when squared: scale y to a size above "
+            "1e-150."
+        )
     return float(size * np.sqrt(weights @ np.sum((D / size) ** 2, axis=1)))
 
 
 def _x_size(rows):
-    """Root mean square norm of the centred rows; 1 if they are all equal up to rounding."""
+    """Root mean square norm of the centred rows; 0 if they are all equal up to rounding."""
     X, values = rows.X, rows.X.data if sparse.issparse(rows.X) else rows.X
     largest = float(max(abs(values.max(initial=0)), abs(values.min(initial=0))))
     if largest == 0.0:
-        return 1.0
+        return 0.0
     if sparse.issparse(X):
         # sum_i w_i ||x_i||^2 - ||mean||^2 cancels only where all rows are nearly equal.
         scaled = X.astype(np.float64) / largest
         squares = float(rows.weights @ np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())
         total = squares - np.sum((rows.x_mean / largest) ** 2)
+        if total <= 8 * _EPS * squares:
+            return 0.0
     else:
         shrunk = replace(rows, x_scale=1.0 / largest)
         total = sum(float(np.vdot(A, A)) for A, _ in shrunk.blocks())
     if total <= (8 * _EPS) ** 2:
-        return 1.0
+        return 0.0
     return float(largest * np.sqrt(total))
 
 

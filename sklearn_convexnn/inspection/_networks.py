@@ -47,8 +47,8 @@ def two_layer_network(estimator):
         )
     if len(estimator.coefs_) != 2:
         raise ValueError(
-            f"{name} has {len(estimator.coefs_) - 1} hidden layers; regions are known in closed "
-            "form for one: set hidden_layer_sizes to a single number."
+            f"{name} has {len(estimator.coefs_) - 1} hidden layers, but this needs one: "
+            "pass a two-layer network (for a perceptron, hidden_layer_sizes of one number)."
         )
     if getattr(estimator, "activation", "relu") != "relu":
         raise ValueError(
