@@ -82,14 +82,15 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ after the solve
 
-    def _set_attributes(self, problem, solution, alpha_max):
+    def _set_attributes(self, problem, solution, alpha_max, alpha=None):
         certificate, unit = solution.certificate, problem.objective_unit
         self.coefs_, self.intercepts_ = problem.layers(solution.network)
         self.n_layers_ = 3  # input, hidden and output, as scikit-learn's perceptrons count
         self.n_outputs_ = problem.rows.n_outputs
         self.out_activation_ = self._output_activation()
         self.n_neurons_ = solution.network.n_neurons
-        self.alpha_ = float(solution.alpha * problem.alpha_unit)
+        # The value that was asked for, without the rounding of working units.
+        self.alpha_ = float(solution.alpha * problem.alpha_unit if alpha is None else alpha)
         self.alpha_max_ = float(alpha_max)
         self.objective_ = float(certificate.primal * unit)
         self.dual_gap_ = float(certificate.relative_gap)
@@ -219,7 +220,8 @@ class BaseConvexReLU(BaseTwoLayer):
             max_neurons=self.max_neurons,
         )
         self._remember_targets(y, classes)
-        self._set_attributes(problem, solution, alpha_max)
+        given = None if self.alpha == "scale" else self.alpha
+        self._set_attributes(problem, solution, alpha_max, given)
         progress.close()
         self._report(solution)
         return self

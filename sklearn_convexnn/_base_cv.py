@@ -159,7 +159,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
             max_neurons=self.max_neurons,
         )
         self._remember_targets(y, classes)
-        self._set_attributes(problem, solution, alpha_max)
+        self._set_attributes(problem, solution, alpha_max, self.alphas_[chosen])
         progress.close()
         self._report(solution)
         return self

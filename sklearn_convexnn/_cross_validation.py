@@ -195,8 +195,8 @@ def best_alpha(scores):
     means = scores.mean(axis=1)
     if np.isnan(means).all():
         raise ValueError(
-            "Every cross-validated score is NaN: check `scoring` and that each fold holds out "
-            "rows with positive weight."
+            "Every cross-validated score is NaN: check `scoring`, and that each fold holds out "
+            "rows enough for it (two for R2)."
         )
     return int(np.nanargmax(means))
 

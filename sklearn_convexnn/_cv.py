@@ -32,8 +32,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         Smallest alpha over largest, where alphas are not given.
     cv : int, splitter, iterable of (train, test) or None, default=None
         The folds. None: five, of shuffled rows, drawn with ``random_state``. An int: so
-        many
-        of unshuffled rows, as everywhere in scikit-learn.
+        many of unshuffled rows, as everywhere in scikit-learn.
     scoring : str, callable or None, default=None
         What is maximised. None: R2, weighted by ``sample_weight``.
     selection : {"scale", "best", "one_standard_error"}, default="scale"
@@ -212,8 +211,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         Smallest alpha over largest, where alphas are not given.
     cv : int, splitter, iterable of (train, test) or None, default=None
         The folds. None: five, stratified, of shuffled rows, drawn with ``random_state``. An int: so
-        many
-        of unshuffled rows, as everywhere in scikit-learn.
+        many of unshuffled rows, as everywhere in scikit-learn.
     scoring : str, callable or None, default=None
         What is maximised. None: the negative log-loss, weighted by ``sample_weight``.
     selection : {"scale", "best", "one_standard_error"}, default="scale"

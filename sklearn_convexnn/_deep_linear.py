@@ -286,18 +286,6 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         tags.target_tags.multi_output = True
         return tags
 
-    def _target_checks(self):
-        return {"multi_output": True, "y_numeric": True}
-
-    def _encode_targets(self, y, weights):
-        return y.reshape(len(y), -1), weights, None
-
-    def _remember_targets(self, y, classes):
-        self._target_ndim = y.ndim
-
-    def _output_activation(self):
-        return "identity"
-
 
 def _has_probabilities(model):
     if model.loss != "log_loss":
@@ -452,9 +440,6 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
     def _loss(self):
         return self.loss
 
-    def _target_checks(self):
-        return {}
-
     def _encode_targets(self, y, weights):
         indicators, weights, classes = encode_classes(
             type(self).__name__, y, weights, self.class_weight
@@ -462,9 +447,6 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         if self.loss == "squared_error" and len(classes) == 2:
             indicators = 2.0 * indicators - 1.0
         return indicators, weights, classes
-
-    def _remember_targets(self, y, classes):
-        self.classes_ = classes
 
     def _output_activation(self):
         if self.loss == "squared_error":

@@ -263,9 +263,6 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
         tags.target_tags.multi_output = True
         return tags
 
-    def _target_checks(self):
-        return {"multi_output": True, "y_numeric": True}
-
     def _encode_targets(self, y, weights):
         self._target_ndim = y.ndim
         return y.reshape(len(y), -1), weights
@@ -398,9 +395,6 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
         self.hidden_width = hidden_width
         self.class_weight = class_weight
         self.random_state = random_state
-
-    def _target_checks(self):
-        return {}
 
     def _encode_targets(self, y, weights):
         indicators, weights, self.classes_ = encode_classes(

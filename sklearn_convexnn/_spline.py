@@ -329,18 +329,6 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
         tags.regressor_tags.poor_score = True
         return tags
 
-    def _target_checks(self):
-        return {"multi_output": True, "y_numeric": True}
-
-    def _encode_targets(self, y, weights):
-        return y.reshape(len(y), -1), weights, None
-
-    def _remember_targets(self, y, classes):
-        self._target_ndim = y.ndim
-
-    def _output_activation(self):
-        return "identity"
-
 
 def _has_log_loss(estimator):
     if estimator.loss == "log_loss":
@@ -487,14 +475,8 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
         tags.classifier_tags.poor_score = True  # as for the regressor
         return tags
 
-    def _target_checks(self):
-        return {}
-
     def _encode_targets(self, y, weights):
         return encode_classes(type(self).__name__, y, weights, self.class_weight)
-
-    def _remember_targets(self, y, classes):
-        self.classes_ = classes
 
     def _output_activation(self):
         return "logistic" if self.loss == "log_loss" else "identity"

@@ -66,6 +66,22 @@ def test_attributes(case):
     assert model.best_score_ == model.score_path_[chosen].mean()
 
 
+def test_alpha_is_one_of_the_given():
+    X, y = load_diabetes(return_X_y=True)
+    alphas = [0.3, 0.1, 0.07, 0.03]
+    model = ConvexReLURegressorCV(alphas=alphas, cv=3, random_state=0).fit(X, y)
+    assert model.alpha_ in alphas
+    assert ConvexReLURegressor(alpha=0.07, random_state=0).fit(X, y).alpha_ == 0.07
+
+
+def test_constant_targets():
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    model = ConvexReLURegressorCV(alphas=3, cv=3, random_state=0).fit(X, np.full(30, 3.7))
+    assert model.n_neurons_ == 0
+    assert model.dual_gap_ == 0
+    np.testing.assert_allclose(model.predict(X), 3.7)
+
+
 def test_final_fit_solves_the_problem_of_the_single_estimator(case):
     model = cv_estimator(case, eps=0.1, gap_tol=3e-3).fit(case.X, case.y)
     single = case.Estimator(alpha=model.alpha_, gap_tol=3e-3, random_state=1).fit(case.X, case.y)

@@ -35,8 +35,8 @@ class Certificate:
 
     @property
     def relative_gap(self):
-        """``gap / primal``; 0 for an objective that is zero."""
-        return self.gap / self.primal if self.primal > 0 else 0.0
+        """``gap / primal``; 0 for an objective that is zero up to the square of rounding."""
+        return self.gap / self.primal if self.primal > np.finfo(float).eps ** 2 else 0.0
 
 
 def certify(rows, Z, penalty, alpha, kappa, kind):
