@@ -163,19 +163,19 @@ def _cell_directions(A):
     if rank == 1:
         return np.array([[1.0], [-1.0]])
     if rank == 2:
-        return arc_middles(A)
-    halves = [inside_both_sides(A[:k], A[k], _cells_within(A[:k], A[k])) for k in range(n)]
-    return np.concatenate(halves)
+        return _arc_middles(A)
+    return np.concatenate([halves_of_cells(A[:k], A[k]) for k in range(n)])
 
 
-def _cells_within(earlier, normal):
-    """Directions inside all cells of the earlier rows restricted to one hyperplane."""
+def halves_of_cells(earlier, normal):
+    """Directions inside the halves of all cells of the earlier rows that one hyperplane cuts."""
     tangent = complement(normal)
     reduced, basis = reduce_rank(distinct_lines(earlier @ tangent))
-    return _cell_directions(reduced) @ basis.T @ tangent.T
+    within = _cell_directions(reduced) @ basis.T @ tangent.T
+    return _off_both_sides(earlier, normal, within)
 
 
-def inside_both_sides(earlier, normal, directions):
+def _off_both_sides(earlier, normal, directions):
     """Step off a hyperplane to both sides, half of the way to the nearest of the earlier ones."""
     distances = np.abs(directions @ earlier.T)
     slopes = np.abs(earlier @ normal)
@@ -185,7 +185,7 @@ def inside_both_sides(earlier, normal, directions):
     return normalise(np.concatenate([directions + step, directions - step]))
 
 
-def arc_middles(A):
+def _arc_middles(A):
     """The middle of every arc into which rows (n, 2) cut the circle."""
     angle = np.mod(np.arctan2(A[:, 1], A[:, 0]) + 0.5 * np.pi, np.pi)
     borders = np.sort(np.concatenate([angle, angle + np.pi]))
