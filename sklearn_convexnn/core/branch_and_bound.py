@@ -2,7 +2,8 @@
 
 For one output split the price by the sign of the residual into two convex functions,
 
-    r^T (A u)_+ = f(u) - g(u),   f(u) = sum_i (r_i)_+ (a_i^T u)_+,   g(u) = sum_i (-r_i)_+ (a_i^T u)_+.
+    r^T (A u)_+ = f(u) - g(u),
+    f(u) = sum_i (r_i)_+ (a_i^T u)_+,    g(u) = sum_i (-r_i)_+ (a_i^T u)_+.
 
 A node is a simplicial cone ``u = sum_j mu_j v_j``, ``mu >= 0``, of p unit vectors.  On it f is at
 most its interpolation ``sum_j mu_j f(v_j)`` and g at least every mixture of its tangents at the
@@ -140,7 +141,7 @@ class _Search:
         return max(goal, self.lower * (1 + _TOLERANCE), self.linear)
 
     def _split(self, nodes, level):
-        """Halve the cones whose bounds are above the level: those still above it, and the others."""
+        """Halve the cones with bounds above the level: those still above it, and the others."""
         over = nodes.bound > level
         shut = [nodes.where(~over)]
         if not over.any():
@@ -264,11 +265,12 @@ def _cone_bounds(V, value, tangents, level):
         bounds[open_] = np.minimum(bounds[open_], found)
         kept = bounds[open_] > level
         open_, mu = open_[kept], mu[kept]
-        if turn + 1 == _MIXTURES or not len(open_):
-            return bounds, maximisers
+        if not len(open_):
+            break
         best = np.argmax(np.einsum("bj,bjk->bk", mu, tangents[open_]), axis=1)
         mixture[open_] *= 1 - 1 / (turn + 2)
         mixture[open_, best] += 1 / (turn + 2)
+    return bounds, maximisers
 
 
 def _largest_in_cone(w, V, gram, inverse, narrowest):

@@ -2,8 +2,8 @@
 
 On the closed cone of one pattern ``D`` the price is ``||G u||``, ``G = R^T D A``.  Its maximum over
 the unit ball lies in the relative interior of some face of that cone, and there it is a local
-maximum of ``||G u||`` over the unit sphere of the face's span.  A quadratic form has no local maxima
-on a sphere but global ones, so that the maximum is at the top right singular vector of ``G``
+maximum of ``||G u||`` over the unit sphere of the face's span.  A quadratic form on a sphere has no
+local maxima but global ones, so that the maximum is at the top right singular vector of ``G``
 restricted to that span (if several are tied, a smaller face has one, too).  Hence
 
     kappa(R) = max of ||R^T (A u)_+|| over the top singular vectors u of all faces,            (1)

@@ -12,17 +12,18 @@ so that the price is at most half of ``c + max_{||u|| <= 1} u^T Q u + h^T u`` wi
 
     c = sum_+ r_i / (2 a_i),   Q = sum_+ r_i a_i x_i x_i^T / 2,   h = A^T r + sum_- r_i s_i x_i,
 
-and for every ``m > lambda_max(Q)`` the maximum is at most ``m + h^T (m I - Q)^{-1} h / 4``.      (1)
+and for every ``m > lambda_max(Q)`` the maximum is at most ``m + h^T (m I - Q)^{-1} h / 4``.     (1)
 
-Any ``a``, ``s`` and ``m`` prove a bound; the best ones solve a semidefinite program, the dual of the
-relaxation that replaces ``u u^T`` by a positive semidefinite matrix of trace one.  Its solution by
-an interior-point method serves as a proposal: :func:`lagrangian_bound` evaluates it afresh, so that
-the tolerances of the solver can make the bound loose but never wrong.
+Any ``a``, ``s`` and ``m`` prove a bound; the best ones solve a semidefinite program, the dual of
+the relaxation that replaces ``u u^T`` by a positive semidefinite matrix of trace one.  Its solution
+by an interior-point method serves as a proposal: :func:`lagrangian_bound` evaluates it afresh, so
+that the tolerances of the solver can make the bound loose but never wrong.
 """
 
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 
 import numpy as np
 
@@ -137,10 +138,8 @@ def _solve_semidefinite(A, r, solver):
     with warnings.catch_warnings():
         # An inaccurate solution is as good a proposal as any.
         warnings.simplefilter("ignore", UserWarning)
-        try:
+        with suppress(cp.SolverError):
             program.solve(solver=solver)
-        except cp.SolverError:
-            pass
     if a.value is not None:
         curvatures[plus] = a.value / unit
     else:

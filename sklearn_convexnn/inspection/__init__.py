@@ -10,6 +10,7 @@ from sklearn_convexnn.inspection._neural_collapse import (
     NeuralCollapseDisplay,
     neural_collapse,
 )
+from sklearn_convexnn.inspection._optimality_report import OptimalityReport, optimality_report
 from sklearn_convexnn.inspection._path_display import PathDisplay
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
 
@@ -22,6 +23,7 @@ __all__ = [
     "NeuralCollapse",
     "NeuralCollapseDisplay",
     "NeuronEncodings",
+    "OptimalityReport",
     "PathDisplay",
     "Region",
     "decision_intervals",
@@ -30,4 +32,5 @@ __all__ = [
     "layer_alignment",
     "neural_collapse",
     "neuron_encodings",
+    "optimality_report",
 ]
