@@ -230,24 +230,10 @@ def optimality_report(
         return gap / objective if objective > 0 else 0.0
 
     found = _search(rows, R, layers, check_random_state(random_state))
-    price, kind, reason = found, "estimated", "local searches from many directions"
-    if method != "estimated":
-        proven = None
-        A = _dense(with_constant(rows.X) if rows.intercept else rows.X)
-        if method != "relaxation":
-            proven = exact_price(
-                A, R, max_patterns if method == "exact" else min(_QUICK_PATTERNS, max_patterns)
-            )
-        if proven is None and method == "exact":
-            raise ValueError(
-                f"The rows may have more than max_patterns={max_patterns} activation patterns: "
-                'use method="relaxation", or raise max_patterns.'
-            )
-        if proven is None:
-            limits = Limits(max_patterns, max_nodes, time_limit)
-            goal = _price_for_gap(relative_gap, found, tol)
-            proven = relaxed_price(A, R, goal, limits, found)
-        price, kind, reason = proven.upper, proven.kind, proven.reason
+    limits = Limits(max_patterns, max_nodes, time_limit)
+    price, kind, reason = _price(
+        rows, R, method, limits, found, lambda: _price_for_gap(relative_gap, found, tol)
+    )
     bound = dual_value(price, kind)
     gap = max(objective - bound, 0.0)
     return OptimalityReport(
@@ -265,6 +251,25 @@ def optimality_report(
         n_outputs=R.shape[1],
         reason=reason,
     )
+
+
+def _price(rows, R, method, limits, found, goal):
+    """A value for ``kappa(R)``, its kind and how it was obtained."""
+    if method == "estimated":
+        return found, "estimated", "local searches from many directions"
+    A = _dense(with_constant(rows.X) if rows.intercept else rows.X)
+    proven = None
+    if method != "relaxation":
+        most = limits.max_patterns
+        proven = exact_price(A, R, most if method == "exact" else min(_QUICK_PATTERNS, most))
+    if proven is None and method == "exact":
+        raise ValueError(
+            f"The rows may have more than max_patterns={limits.max_patterns} activation patterns: "
+            'use method="relaxation", or raise max_patterns.'
+        )
+    if proven is None:
+        proven = relaxed_price(A, R, goal(), limits, found)
+    return proven.upper, proven.kind, proven.reason
 
 
 def _positive_weights(rows):
