@@ -108,7 +108,7 @@ def optimality_report(
     sample_weight=None,
     tol=1e-3,
     max_patterns=500_000,
-    max_nodes=20_000_000,
+    max_nodes=10_000_000,
     time_limit=60.0,
     random_state=0,
 ):
@@ -158,7 +158,7 @@ def optimality_report(
         Relative gap at which branch and bound stops.
     max_patterns : int, default=500000
         Refuse enumeration of more activation patterns.
-    max_nodes : int, default=20000000
+    max_nodes : int, default=10000000
         Cones of directions in branch and bound.
     time_limit : float, default=60.0
         Seconds for branch and bound. Where it stops the search, the result depends on the machine;
