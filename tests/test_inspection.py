@@ -25,6 +25,7 @@ RESULTS = [
     "LayerAlignment",
     "NeuralCollapse",
     "NeuronEncodings",
+    "OptimalityReport",
     "Region",
 ]
 

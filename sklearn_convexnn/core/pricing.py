@@ -241,7 +241,7 @@ class PlanePricing:
         if basis.shape[1] == 1:
             U = np.array([[1.0], [-1.0]])
         else:
-            U = _best_on_arcs(rows.dense() @ basis, R, self.n_kept)
+            U = best_on_arcs(rows.dense() @ basis, R, self.n_kept)
         U = U @ basis.T
         V = rows.prices(U, R)
         return joined(Prices(U, V, np.linalg.norm(V, axis=1)))
@@ -251,7 +251,7 @@ class PlanePricing:
         return select_diverse(self(rows, R, None, effort=0), count, max_cosine=0.9)
 
 
-def _best_on_arcs(X, R, count):
+def best_on_arcs(X, R, count):
     """The ``count`` best of: the top of every arc that has one inside, and all ends of arcs."""
     angle = np.arctan2(X[:, 1], X[:, 0])
     # Row i is active for directions less than a quarter turn from its own.

@@ -11,6 +11,7 @@ from sklearn_convexnn.inspection._neural_collapse import (
     NeuralCollapseDisplay,
     neural_collapse,
 )
+from sklearn_convexnn.inspection._optimality_report import OptimalityReport, optimality_report
 from sklearn_convexnn.inspection._path_display import PathDisplay
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
 from sklearn_convexnn.inspection._wedge import WedgeFeatures
@@ -24,6 +25,7 @@ __all__ = [
     "NeuralCollapse",
     "NeuralCollapseDisplay",
     "NeuronEncodings",
+    "OptimalityReport",
     "PathDisplay",
     "Region",
     "WedgeFeatures",
@@ -35,5 +37,6 @@ __all__ = [
     "neural_collapse",
     "neuron_encodings",
     "ntk_kernel",
+    "optimality_report",
     "relu_kernel",
 ]

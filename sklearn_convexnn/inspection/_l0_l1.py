@@ -16,7 +16,8 @@ from sklearn_convexnn.core.cardinality import (
     rank_bound,
     sufficient_for_independent_rows,
 )
-from sklearn_convexnn.core.encodings import best_in_cell, dense
+from sklearn_convexnn.core.encodings import dense
+from sklearn_convexnn.core.exact_pricing import price_of_spike_free
 from sklearn_convexnn.core.losses import get_loss
 from sklearn_convexnn.core.pricing import PlanePricing, plane_basis
 from sklearn_convexnn.core.rows import RowPass
@@ -282,9 +283,7 @@ def _largest_price(A, X, V, intercept, spike_free):
     if basis is not None:
         return PlanePricing(basis)(rows, V, None, effort=0).largest
     if spike_free and n_outputs == 1:
-        # (A u)_+ = A w with A w >= 0: the cell in which all rows are active has the maximum.
-        prices = [best_in_cell(A, sign * V[:, 0], np.ones(n))[1] for sign in (1, -1)]
-        return max(np.linalg.norm(price) for price in prices)
+        return price_of_spike_free(A, V[:, 0])
     return None
 
 

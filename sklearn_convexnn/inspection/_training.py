@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._validation import check_weights
 from sklearn_convexnn.core.losses import get_loss
+from sklearn_convexnn.core.rows import RowPass
 
 # How the bias of a neuron enters the penalty.
 BIASES = ("decayed", "free", "none")
@@ -37,8 +38,8 @@ def with_constant(X, constant=1.0):
     return np.hstack([X, column])
 
 
-def dual_variable(estimator, layers, X, y, sample_weight):
-    """``R_i = -w_i * gradient of the loss`` at the outputs of a convex estimator, (n, K)."""
+def training_rows(estimator, layers, X, y, sample_weight):
+    """Rows, targets, weights and loss of the training problem of a convex estimator."""
     if not isinstance(estimator, BaseTwoLayer):
         raise ValueError(
             f"{type(estimator).__name__} was not trained on a program with this dual variable: "
@@ -56,6 +57,16 @@ def dual_variable(estimator, layers, X, y, sample_weight):
         raise ValueError(
             f"y has {targets.shape[1]} columns; the network has {len(layers.b0)} outputs."
         )
-    weights = weights / weights.sum()
-    loss = get_loss(estimator.loss, targets.shape[1])
-    return -weights[:, None] * loss.gradient(np.asarray(targets, dtype=float), layers.outputs(X))
+    return RowPass(
+        X,
+        np.asarray(targets, dtype=float),
+        weights / weights.sum(),
+        get_loss(estimator.loss, targets.shape[1]),
+        intercept=estimator.fit_intercept,
+    )
+
+
+def dual_variable(estimator, layers, X, y, sample_weight):
+    """``R_i = -w_i * gradient of the loss`` at the outputs of a convex estimator, (n, K)."""
+    rows = training_rows(estimator, layers, X, y, sample_weight)
+    return -rows.weights[:, None] * rows.loss.gradient(rows.Y, layers.outputs(X))
