@@ -27,6 +27,8 @@ class Loss:
     """
 
     name: str
+    # Is the loss a quadratic function of the output?
+    quadratic = False
 
     def value(self, Y, Z):
         """Loss of every row, shape (n,)."""
@@ -74,6 +76,7 @@ class SquaredError(Loss):
     """``1/2 * ||y - z||^2``."""
 
     name = "squared_error"
+    quadratic = True
 
     def value(self, Y, Z):
         D = Z - Y
@@ -191,6 +194,28 @@ class MultinomialLogLoss(Loss):
     def constant(self, Y, weights):
         logits = np.log(weights @ Y)
         return logits - logits.mean()
+
+
+class Hinge(Loss):
+    """``max(0, 1 - (2 y - 1) z)`` for one output and ``y`` in {0, 1}.
+
+    It has kinks, so that only the conic solvers (:mod:`sklearn_convexnn.core.conic`) take it.
+    """
+
+    name = "hinge"
+
+    def value(self, Y, Z):
+        return np.maximum(1.0 - (2.0 * Y - 1.0) * Z, 0.0).sum(axis=1)
+
+    def gradient(self, Y, Z):
+        signs = 2.0 * Y - 1.0
+        return np.where(signs * Z < 1.0, -signs, 0.0)
+
+    def dual(self, Y, rho):
+        # max_z of -<rho, z> - loss is finite iff sign * rho lies in [0, 1].
+        share = ((2.0 * Y - 1.0) * rho).sum(axis=1)
+        tolerance = 64 * np.finfo(float).eps
+        return np.where((share >= -tolerance) & (share <= 1 + tolerance), share, -np.inf)
 
 
 LOSSES = {

@@ -1,0 +1,165 @@
+"""The programs over given activation patterns through CVXPY and its conic solvers.
+
+The same problem (F) as :func:`sklearn_convexnn.core.group_newton.solve_groups`, its matrix ``[D_1
+X, ..., D_P X]`` written out: an independent check of the package's own method, 10 to 1000 times
+slower, and the way to losses that are not smooth.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+
+import numpy as np
+
+from sklearn_convexnn.core.certificates import Certificate
+from sklearn_convexnn.core.group_newton import (
+    GroupSolution,
+    best_intercept,
+    dual_variable,
+)
+
+# The extra of the package that installs a solver; None for those that come with CVXPY.
+SOLVERS = {"clarabel": None, "scs": None, "ecos": "ecos"}
+
+
+def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=None):
+    """Minimise (F) for one output with a conic solver.
+
+    Parameters
+    ----------
+    rows : RowPass
+        Its loss is the squared error, the binary log-loss or the hinge loss.
+    groups : FreeGroups or ConeGroups
+    alpha : float, positive
+    solver : {"clarabel", "ecos", "scs"}
+    tol : float
+        The solver's own tolerance. The gap of the result is computed here, from its vectors and
+        its dual variable.
+    max_iter : int, optional
+        Iterations at most; the solver's own limit by default.
+
+    Returns
+    -------
+    GroupSolution
+        ``converged`` is true iff the solver says that it is optimal. Vectors are kept as the
+        solver returns them: none is exactly zero, and cones are violated by up to the tolerance.
+    """
+    cp = _cvxpy(solver)
+    X, n = groups.X, len(groups.X)
+    D = np.asarray(groups.patterns, dtype=np.float64)
+    V = cp.Variable((groups.count, X.shape[1]))
+    b0 = cp.Variable() if rows.intercept else 0.0
+    z = cp.Variable(n)
+    fits = cp.multiply(D * groups.sign, X @ V.T)
+    link = z == cp.sum(fits, axis=1) + b0
+    constraints = [link]
+    if groups.cones is not None:
+        constraints.append(cp.multiply(2 * D - 1, X @ V.T) >= 0)
+    objective = _loss(cp, rows, z) + alpha * cp.sum(cp.norm(V, 2, axis=1))
+    program = cp.Problem(cp.Minimize(objective), constraints)
+    settings = _settings(solver, tol, max_iter)
+    try:
+        with warnings.catch_warnings():
+            # Its words for an inaccurate solution; here the status and the gap say it.
+            warnings.simplefilter("ignore", UserWarning)
+            program.solve(solver=solver.upper(), **settings)
+    except cp.error.SolverError as error:
+        raise RuntimeError(
+            f"{solver} failed on this problem ({error}); use solver='newton' or scale X."
+        ) from error
+    if V.value is None:
+        raise RuntimeError(
+            f"{solver} ended with status {program.status!r}; use solver='newton' or scale X."
+        )
+    iterations = program.solver_stats.num_iters or 0
+    b = np.array([float(b0.value)]) if rows.intercept else np.zeros(1)
+    return _solution(
+        rows,
+        groups,
+        alpha,
+        V.value,
+        b,
+        np.asarray(link.dual_value).ravel(),
+        iterations,
+        program.status == cp.OPTIMAL,
+    )
+
+
+def _cvxpy(solver):
+    if solver not in SOLVERS:
+        raise ValueError(f"solver={solver!r} is not one of {sorted(SOLVERS)}.")
+    extra = SOLVERS[solver]
+    if extra is not None and importlib.util.find_spec(solver) is None:
+        raise ImportError(
+            f"solver={solver!r} needs the package {solver}, which has wheels for Python 3.11 and "
+            f"3.12: pip install 'sklearn_convexnn[{extra}]', or choose solver='clarabel'."
+        )
+    import cvxpy  # slow to import, and needed for nothing else
+
+    return cvxpy
+
+
+def _settings(solver, tol, max_iter):
+    names = {
+        "clarabel": ("tol_gap_abs", "tol_gap_rel", "tol_feas"),
+        "ecos": ("abstol", "reltol", "feastol"),
+        "scs": ("eps_abs", "eps_rel"),
+    }[solver]
+    settings = dict.fromkeys(names, tol)
+    if max_iter is not None:
+        settings["max_iter" if solver == "clarabel" else "max_iters"] = max_iter
+    elif solver == "scs":
+        settings["max_iters"] = 100_000
+    return settings
+
+
+def _loss(cp, rows, z):
+    """The mean loss as an expression."""
+    y, w = rows.Y[:, 0], rows.weights
+    if rows.loss.name == "squared_error":
+        return 0.5 * cp.sum_squares(cp.multiply(np.sqrt(w), z - y))
+    if rows.loss.name == "log_loss (binary)":
+        return cp.sum(cp.multiply(w, cp.logistic(z) - cp.multiply(y, z)))
+    if rows.loss.name == "hinge":
+        return cp.sum(cp.multiply(w, cp.pos(1 - cp.multiply(2 * y - 1, z))))
+    raise ValueError(f"No conic form of the loss {rows.loss.name!r} for one output is known.")
+
+
+def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged):
+    """The point with the gap that its own vectors and a multiple of its dual variable prove."""
+    index = np.arange(groups.count)
+    fit = groups.outputs(index, V)[:, None]
+    if rows.loss.name == "hinge":
+        candidates = [_hinge_dual(rows, sign * multiplier) for sign in (1, -1)]
+    else:
+        b0 = best_intercept(rows, fit)
+        candidates = [dual_variable(rows, fit + b0)]
+    Z = fit + b0
+    sizes = np.linalg.norm(V, axis=1)
+    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
+    points = []
+    for u in candidates:
+        norms, _ = groups.screen(u, alpha)
+        kappa = float(norms.max(initial=0.0))
+        rho = (u / rows.weights)[:, None]
+        s = rows.loss.best_scale(rows.Y, rho, rows.weights, alpha / kappa if kappa else np.inf)
+        dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
+        points.append((dual, kappa, s * u))
+    dual, kappa, u = max(points, key=lambda point: point[0])
+    certificate = Certificate(primal, dual, kappa, "exact")
+    return GroupSolution(index, V, b0, Z, u, sizes, certificate, n_iter, converged)
+
+
+def _hinge_dual(rows, u):
+    """The nearest ``u`` in the domain of the dual: the solver leaves it by its tolerance."""
+    signs = 2.0 * rows.Y[:, 0] - 1.0
+    share = np.clip(signs * u, 0.0, rows.weights)
+    if rows.intercept:
+        # 1^T u = 0: both classes weigh the same.
+        totals = {sign: share[signs == sign].sum() for sign in (1.0, -1.0)}
+        least = min(totals.values())
+        for sign, total in totals.items():
+            if total > 0:
+                share[signs == sign] *= least / total
+    return signs * share
