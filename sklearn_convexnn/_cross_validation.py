@@ -20,9 +20,6 @@ from sklearn_convexnn.core.path import solve_path
 from sklearn_convexnn.core.problem import Problem
 from sklearn_convexnn.core.training import start_of_path
 
-# Alphas that a worker process solves before it reports; in one process a single one, so that none
-# is solved in vain when the score has turned.
-_BLOCK = 3
 # What a class costs in log-likelihood that the training rows of a fold do not have.
 _LOG_PROBABILITY_OF_MISSING_CLASS = np.log(np.finfo(float).eps)
 
@@ -80,40 +77,35 @@ class _Descent:
     start: Start | None = None
     points: list = field(default_factory=list)
 
-    def go_on(self, points, pricing, start):
-        self.points += points
+    def go_on(self, point, pricing, start):
+        self.points.append(point)
         self.pricing, self.start = pricing, start
 
 
-def _advance(fold, pricing, start, alphas, last, options, scorer):
-    """Solve for the next alphas of a fold; returns points, pricing and where the path goes on."""
+def _advance(fold, pricing, start, alpha, last, options, scorer):
+    """Solve for the next alpha of a fold; returns its point, the pricing and the next start."""
     if start is None:
         pricing, start, _ = start_of_path(fold.problem, fold.rng)
-    points = []
-    path = solve_path(
+    (solution,) = solve_path(
         fold.problem.rows,
-        alphas / fold.problem.alpha_unit,
+        [alpha / fold.problem.alpha_unit],
         pricing,
         options=options,
         start=start,
         last=last,
     )
-    for solution in path:
-        if solution.status is Status.INTERRUPTED:
-            raise KeyboardInterrupt
-        fitted = copy.copy(fold.estimator)
-        fitted._set_attributes(fold.problem, solution, np.nan)
-        points.append(
-            Point(
-                score=float(scorer(fitted, fold.X, fold.y, **fold.score_params)),
-                n_neurons=fitted.n_neurons_,
-                dual_gap=fitted.dual_gap_,
-                coefs=fitted.coefs_,
-                intercepts=fitted.intercepts_,
-            )
-        )
-        start = solution.end
-    return points, pricing, start
+    if solution.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    fitted = copy.copy(fold.estimator)
+    fitted._set_attributes(fold.problem, solution, np.nan)
+    point = Point(
+        score=float(scorer(fitted, fold.X, fold.y, **fold.score_params)),
+        n_neurons=fitted.n_neurons_,
+        dual_gap=fitted.dual_gap_,
+        coefs=fitted.coefs_,
+        intercepts=fitted.intercepts_,
+    )
+    return point, pricing, solution.end
 
 
 # ---------------------------------------------------------------------- all folds
@@ -134,7 +126,6 @@ def follow_paths(folds, alphas, *, options, scorer, patience, n_jobs, report):
         For every fold as many points as the path has alphas.
     """
     n_jobs = min(effective_n_jobs(n_jobs), len(folds))
-    block = 1 if n_jobs == 1 else _BLOCK
     wave = n_jobs * (len(folds) // n_jobs)
     descents, reported = [_Descent(fold) for fold in folds], 0
     with Parallel(n_jobs=n_jobs) as parallel:
@@ -151,11 +142,11 @@ def follow_paths(folds, alphas, *, options, scorer, patience, n_jobs, report):
             going = [one for one in behind[:wave] if len(one.points) < len(alphas)]
             calls = []
             for one in going:
-                span = slice(len(one.points), len(one.points) + block)
-                last = span.stop >= len(alphas)
+                k = len(one.points)
+                last = k == len(alphas) - 1
                 calls.append(
                     delayed(_advance)(
-                        one.fold, one.pricing, one.start, alphas[span], last, options, scorer
+                        one.fold, one.pricing, one.start, alphas[k], last, options, scorer
                     )
                 )
             for one, result in zip(going, parallel(calls), strict=True):
