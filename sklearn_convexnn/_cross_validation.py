@@ -128,7 +128,8 @@ def follow_paths(folds, alphas, *, options, scorer, patience, n_jobs, report):
     n_jobs = min(effective_n_jobs(n_jobs), len(folds))
     wave = n_jobs * (len(folds) // n_jobs)
     descents, reported = [_Descent(fold) for fold in folds], 0
-    with Parallel(n_jobs=n_jobs) as parallel:
+    # One task at a time: a batch of them would leave the other workers without any.
+    with Parallel(n_jobs=n_jobs, batch_size=1, pre_dispatch="all") as parallel:
         while True:
             complete = min(len(descent.points) for descent in descents)
             scores = scores_of([descent.points[:complete] for descent in descents])
