@@ -222,7 +222,8 @@ class _Run:
         self.prices = start.prices
         if self.prices is None:
             self.price()
-        self.certificate = self._certified()
+        else:
+            self.certificate = self._certified()
 
     # ------------------------------------------------------------------ steps
 
@@ -267,7 +268,7 @@ class _Run:
         self._accept(self._refitted(self.rows, self.state.network, effort=4))
         self.price(effort=options.confirm_effort)
         gap = self.certificate.relative_gap
-        if self.gap_reached():
+        if gap <= self._gap_goal():  # no caution: this search was thorough
             return Status.GAP
         if status is Status.GAP:
             status = Status.PROGRESS if self._no_progress() else None
