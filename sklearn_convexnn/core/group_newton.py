@@ -82,7 +82,7 @@ class GroupSolution:
     converged: bool
 
 
-def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
+def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None, outputs=None):
     """Minimise (F) for one output to a relative duality gap of ``tol``.
 
     Parameters
@@ -97,6 +97,8 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
         Newton steps in the sizes at most.
     sizes : ndarray of shape (groups.count,), optional
         Where to begin; by default zeros, or for many rows the sizes of a sample of them.
+    outputs : ndarray of shape (n, 1), optional
+        Outputs to begin with, those of the best constant by default.
 
     Returns
     -------
@@ -106,7 +108,8 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
     if sizes is None:
         sizes = sampled_sizes(rows, groups, alpha)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
-    state = _maximise(rows, groups, alpha, e, _constant_outputs(rows))
+    Z = _constant_outputs(rows) if outputs is None else outputs + best_intercept(rows, outputs)
+    state = _maximise(rows, groups, alpha, e, Z)
     best, idle = None, 0
     for n_iter in range(max_iter + 1):
         norms, C = groups.screen(state.u, alpha, state.active, state.C)
