@@ -30,7 +30,10 @@ class WallsHeld(NamedTuple):
     def extended(self, count):
         """With as many more cones without active walls."""
         return WallsHeld(
-            *(np.concatenate([part, np.zeros((count, *part.shape[1:]), part.dtype)]) for part in self)
+            *(
+                np.concatenate([part, np.zeros((count, *part.shape[1:]), part.dtype)])
+                for part in self
+            )
         )
 
 
