@@ -122,7 +122,7 @@ def _equal_rows(V, tol):
     """Which pairs of unit rows are closer than ``tol``?"""
     equal = np.eye(len(V), dtype=bool)
     # Cosines resolve no distance below the root of rounding: they name the pairs to look at.
-    first, second = np.nonzero(np.triu(V @ V.T > 1.0 - max(tol, 1e-14), 1))
+    first, second = np.nonzero(np.triu(1.0 - max(tol, 1e-14) < V @ V.T, 1))
     close = np.linalg.norm(V[first] - V[second], axis=1) <= tol
     first, second = first[close], second[close]
     equal[first, second] = equal[second, first] = True
