@@ -11,9 +11,9 @@ change on the training rows, or at a price in the objective that you name.
 # The price of fewer neurons
 # --------------------------
 #
-# For a given ``tolerance`` the objective may rise by that fraction. Neurons that the others can make
-# up for leave, the others are moved and refitted. The certificate remains: the lower bound of the
-# fit is a statement about the data and not about its network, so that the duality gap of the
+# For a given ``tolerance`` the objective may rise by that fraction. Neurons that the others can
+# make up for leave, the others are moved and refitted. The certificate remains: the lower bound of
+# the fit is a statement about the data and not about its network, so that the duality gap of the
 # smaller one is known as well.
 
 import matplotlib.pyplot as plt
@@ -60,9 +60,9 @@ plt.show()
 # ---------------
 #
 # With ``tolerance=0``, the default, outputs on the rows stay, the penalty does not rise, and the
-# targets are not needed. Neurons of one activation pattern become one, and linear relations between the
-# activations remove others. That is for fits of a small gap to few rows, where such relations
-# arise; a fit that stopped early has none to speak of.
+# targets are not needed. Neurons of one activation pattern become one, and linear relations
+# between the activations remove others. That is for fits of a small gap to few rows, where such
+# relations arise; a fit that stopped early has none to speak of.
 
 X, y = load_breast_cancer(return_X_y=True)
 chosen = np.random.default_rng(0).permutation(len(X))[:60]
