@@ -28,6 +28,8 @@ from sklearn_convexnn.core.rows import RowPass
 RANK_TOL = 1e-10
 # The same where the weights were rounded to single precision.
 SINGLE_RANK_TOL = 1e-6
+# Above this the least eigenvalue of a Gram matrix is no rounding, nor one of a relation.
+_CLEAR = 1e-5
 # Activations held at once, in bytes.
 _BLOCK_BYTES = 64 << 20
 
@@ -106,10 +108,7 @@ def _one_per_cone(rows, network, tol):
     """
     sizes = network.sizes
     Q = network.C / sizes[:, None]
-    joinable = _equal_rows(Q, tol)
-    if joinable.sum() == len(Q):
-        return network
-    joinable &= _conflicts(rows, network.U, tol) == 0
+    joinable = _without_conflict(rows, network.U, _equal_rows(Q, tol), tol)
     group, leaders = _cliques(joinable, sizes)
     if len(leaders) == len(Q):
         return network
@@ -129,16 +128,17 @@ def _equal_rows(V, tol):
     return equal
 
 
-def _conflicts(rows, U, tol):
-    """For each pair of directions the number of rows strictly on different sides of them."""
-    count = np.zeros((len(U), len(U)))
+def _without_conflict(rows, U, joinable, tol):
+    """Which of the ``joinable`` pairs have no row that is strictly on different sides of them?"""
     for part in _parts(rows, 2 * len(U)):
+        if joinable.sum() == len(U):
+            break
         limit = tol * _row_lengths(part)[:, None]
         above = (part.hidden(U) > limit).astype(np.float32)
         below = (part.hidden(-U) > limit).astype(np.float32)
-        half = above.T @ below
-        count += half + half.T
-    return count
+        conflicts = above.T @ below
+        joinable = joinable & (conflicts + conflicts.T == 0)
+    return joinable
 
 
 def _row_lengths(rows):
@@ -169,6 +169,8 @@ def _cliques(joinable, sizes):
 def _independent(rows, network, tol):
     """Neurons leave along linear relations between the blocks until there are none."""
     sizes = network.sizes
+    if _clearly_independent(rows, network):
+        return network
     triangle, mean = _triangle_of_activations(rows, network.U)
     blocks = _blocks(triangle, network.C / sizes[:, None])
     lengths = np.linalg.norm(blocks, axis=0)
@@ -183,6 +185,19 @@ def _independent(rows, network, tol):
     C = network.C * (kept / sizes)[:, None]
     b0 = network.b0 + mean @ (network.C - C) if rows.intercept else network.b0
     return network.with_outputs(C, b0).pruned()
+
+
+def _clearly_independent(rows, network):
+    """Does already the Gram matrix of the blocks, which is cheap but squares, show full rank?"""
+    mean, gram, _ = rows.moments(network.U)
+    if rows.intercept:
+        gram = gram - np.outer(mean, mean)
+    Q = network.C / network.sizes[:, None]
+    gram = gram * (Q @ Q.T)
+    lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    if not np.all(lengths > _CLEAR * np.sqrt(np.diag(gram) + mean**2)):
+        return False
+    return np.linalg.eigvalsh(gram / np.outer(lengths, lengths))[0] > _CLEAR
 
 
 def _corner(blocks, null, start, cost, tol):
