@@ -216,6 +216,25 @@ def test_targets_in_any_unit(regression, unit):
     assert_honest(pruned, X, y)
 
 
+@pytest.mark.parametrize("unit", [1e-150, 1e150])
+def test_rows_in_extreme_units(simple_case, unit):
+    case = simple_case
+    model = case.Estimator(random_state=0).fit(unit * case.X, case.y)
+    for tolerance in (0.0, 0.05):
+        pruned = prune(model, unit * case.X, case.y, tolerance=tolerance)
+        assert pruned.n_neurons_ <= model.n_neurons_
+        assert pruned.objective_ <= (1 + tolerance) * model.objective_ * (1 + 1e-12)
+
+
+def test_rows_far_from_zero(simple_case):
+    X, y = simple_case.X + 1e4, simple_case.y
+    model = simple_case.Estimator(alpha=1e-3, random_state=0).fit(X, y)
+    pruned = prune(with_pieces(model), X, y)
+    assert pruned.n_neurons_ <= model.n_neurons_
+    size = np.abs(model._outputs(X)).max()
+    np.testing.assert_allclose(pruned._outputs(X), model._outputs(X), atol=1e-7 * size)
+
+
 def test_the_result_is_an_estimator(binary):
     pruned = prune(fitted(binary), binary.X, binary.y, tolerance=0.05)
     copy = pickle.loads(pickle.dumps(pruned))

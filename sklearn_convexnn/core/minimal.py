@@ -175,13 +175,16 @@ def _independent(rows, network, tol):
     blocks = _blocks(triangle, network.C / sizes[:, None])
     lengths = np.linalg.norm(blocks, axis=0)
     # Without a block: silent on the rows or, with an intercept, constant on them.
-    heard = lengths > tol * np.sqrt(lengths**2 + rows.n_rows * mean**2)
+    heard = lengths > tol * np.hypot(lengths, np.sqrt(rows.n_rows) * np.abs(mean))
+    # What is lost in the rounding of the outputs has no length to divide by either.
+    parts = sizes * lengths
+    heard &= parts > np.finfo(float).eps * parts.sum()
     null = _null_space(blocks[:, heard] / lengths[heard], tol)
     if heard.all() and not null.shape[1]:
         return network
     blocks, cost = blocks[:, heard] / lengths[heard], 1.0 / lengths[heard]
     kept = np.zeros(len(sizes))
-    kept[heard] = _corner(blocks, null, sizes[heard] * lengths[heard], cost, tol) * cost
+    kept[heard] = _corner(blocks, null, parts[heard], cost, tol) * cost
     C = network.C * (kept / sizes)[:, None]
     b0 = network.b0 + mean @ (network.C - C) if rows.intercept else network.b0
     return network.with_outputs(C, b0).pruned()
@@ -305,13 +308,13 @@ def _parts(rows, width):
 # ------------------------------------------------------------------------------------- approximate
 
 
-def smaller_network(rows, network, alpha, *, tolerance, tol=RANK_TOL):
+def smaller_network(rows, network, alpha, *, tolerance, tol=RANK_TOL, fast_dtype=np.float32):
     """As few neurons as found with an objective of at most ``1 + tolerance`` times that of now.
 
     Starts with :func:`minimal_network`.  Then part of the neurons is taken away, those whose loss
     the others can make up for best; the others slide, are refitted, and replace the network if the
     objective of (P) stays below the limit.  If not, the next step takes away half as many, down to
-    a single one.
+    a single one.  Where the tolerance leaves room for it slides and refits are in ``fast_dtype``.
 
     Returns
     -------
@@ -319,7 +322,7 @@ def smaller_network(rows, network, alpha, *, tolerance, tol=RANK_TOL):
         Minimal as well.  It is the given one, made minimal, if no smaller one was found.
     """
     rows = rows.with_dtype(np.float64)
-    fast = rows.with_dtype(np.float32) if tolerance >= _LEAST_SINGLE_RISE else rows
+    fast = rows.with_dtype(fast_dtype) if tolerance >= _LEAST_SINGLE_RISE else rows
     limit = _objective(rows, network, alpha) * (1.0 + tolerance)
     network = minimal_network(rows, network, tol=tol)
     part = _FIRST_PART

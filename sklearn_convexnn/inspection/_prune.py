@@ -16,6 +16,7 @@ from sklearn_convexnn.core.minimal import (
     smaller_network,
 )
 from sklearn_convexnn.core.problem import make_problem
+from sklearn_convexnn.core.training import fast_dtype
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, training_rows
 
@@ -143,7 +144,14 @@ def _fewer(estimator, problem, tolerance):
     if tolerance == 0:
         return minimal_network(problem.rows, network, tol=tol)
     alpha = estimator.alpha_ / problem.alpha_unit
-    return smaller_network(problem.rows, network, alpha, tolerance=tolerance, tol=tol)
+    return smaller_network(
+        problem.rows,
+        network,
+        alpha,
+        tolerance=tolerance,
+        tol=tol,
+        fast_dtype=fast_dtype(problem.rows),
+    )
 
 
 def _set_network(pruned, problem, network, before, rows):
