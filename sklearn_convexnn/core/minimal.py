@@ -387,4 +387,4 @@ def _with_best_intercept(rows, network):
 
 def _objective(rows, network, alpha):
     Z = rows.outputs(network.U, network.C, network.b0)
-    return float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * network.penalty()
+    return float(rows.weights @ rows.loss.value(rows.Y, Z) + alpha * network.penalty())
