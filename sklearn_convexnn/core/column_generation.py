@@ -48,6 +48,9 @@ _LAST_DIGITS = 1e-3
 _MOST_KEPT = 250
 # Candidates of the alpha before that a solve on a path prices first.
 _MOST_KNOWN = 64
+# Violated constraints of the round before that a program's pricing climbs again, and the cosine at
+# which two of them are one.
+_MOST_VIOLATED, _SAME = 400, 0.999
 # Least angle between the neurons that enter a slide, in widths of the smoothed kinks: closer ones
 # are two pictures of one neuron.
 _ANGLE_IN_WIDTHS = 0.2
@@ -248,6 +251,11 @@ class _Run:
             effort = self.effort
             if self.tracking and self.prices is not None:
                 known = select_diverse(self.prices, _MOST_KNOWN).directions
+        if self.program is not None:
+            # What is still violated is so at nearly the same place.
+            known = select_diverse(
+                self.prices, _MOST_VIOLATED, above=self.alpha, max_cosine=_SAME
+            ).directions
         residual = self.state.residual(self.rows)
         self.prices = self.pricing(
             self.rows, residual, self.state.network, effort=effort, known=known
@@ -332,7 +340,8 @@ class _Run:
     def _prove(self):
         """Replace the estimate by a bound, or by a direction that shows it to be wrong."""
         state, penalty = self.state, self.state.network.penalty()
-        goal = allowed_price(self.rows, state.Z, penalty, self.alpha, self._gap_goal())
+        # Not quite the whole of it: a proof that ends at its goal adds what rounding may hide.
+        goal = allowed_price(self.rows, state.Z, penalty, self.alpha, 0.99 * self._gap_goal())
         residual = state.residual(self.rows)
         proof = self.pricing.prove(self.rows, residual, goal)
         if proof is None:

@@ -168,9 +168,14 @@ def _cliques(joinable, sizes):
 
 def _independent(rows, network, tol):
     """Neurons leave along linear relations between the blocks until there are none."""
+    return network.with_outputs(*independent_outputs(rows, network, tol)).pruned()
+
+
+def independent_outputs(rows, network, tol=RANK_TOL):
+    """Output weights (m, C), many zero, and intercepts for step 2 of :func:`minimal_network`."""
     sizes = network.sizes
     if _clearly_independent(rows, network):
-        return network
+        return network.C, network.b0
     triangle, mean = _triangle_of_activations(rows, network.U)
     blocks = _blocks(triangle, network.C / sizes[:, None])
     lengths = np.linalg.norm(blocks, axis=0)
@@ -181,13 +186,12 @@ def _independent(rows, network, tol):
     heard &= parts > np.finfo(float).eps * parts.sum()
     null = _null_space(blocks[:, heard] / lengths[heard], tol)
     if heard.all() and not null.shape[1]:
-        return network
+        return network.C, network.b0
     blocks, cost = blocks[:, heard] / lengths[heard], 1.0 / lengths[heard]
     kept = np.zeros(len(sizes))
     kept[heard] = _corner(blocks, null, parts[heard], cost, tol) * cost
     C = network.C * (kept / sizes)[:, None]
-    b0 = network.b0 + mean @ (network.C - C) if rows.intercept else network.b0
-    return network.with_outputs(C, b0).pruned()
+    return C, network.b0 + mean @ (network.C - C) if rows.intercept else network.b0
 
 
 def _clearly_independent(rows, network):

@@ -17,6 +17,7 @@ import numpy as np
 
 from sklearn_convexnn.core.cones import WallsHeld
 from sklearn_convexnn.core.group_newton import solve_groups
+from sklearn_convexnn.core.minimal import independent_outputs
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.neuron_cones import NeuronCones, crossed
 
@@ -80,10 +81,16 @@ class NeuronProgram:
         solution = solve_groups(
             rows, groups, alpha, tol=tol, sizes=self.sizes, outputs=self.outputs
         )
-        kept, sign = solution.index, self.sign[solution.index]
-        network = Network.from_factors(solution.V, sign[:, None], solution.b0)
-        groups.project(solution.u, kept)  # the walls of the solution, not of a later trial
-        D, _ = crossed(groups.cones, kept, self.D[:, kept], solution.u[:, None] * sign)
-        walls = groups.cones.walls_held.of(kept)
+        active = solution.index
+        groups.project(solution.u, active)  # the walls of the solution, not of a later trial
+        sign = self.sign[active]
+        D, _ = crossed(groups.cones, active, self.D[:, active], solution.u[:, None] * sign)
+        walls = groups.cones.walls_held.of(active)
         sizes = np.linalg.norm(solution.V, axis=1)
-        return network, NeuronProgram(D, sign, sizes, walls, solution.Z)._distinct()
+        network = Network(solution.V / sizes[:, None], (sizes * sign)[:, None], solution.b0)
+        # Violated constraints come in crowds: most of the neurons they leave are not needed.
+        C, b0 = independent_outputs(rows, network)
+        network = network.with_outputs(C, b0)
+        # Their patterns remain for one more turn, in which they may turn out to be.
+        program = NeuronProgram(D, sign, network.sizes, walls, solution.Z)
+        return network.pruned(), program._distinct()

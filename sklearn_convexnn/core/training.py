@@ -14,8 +14,10 @@ from sklearn_convexnn.core.wall_crossing import MAX_WALL_COLUMNS
 # measured on thirteen tabular data sets (see the table in doc/choosing.rst).
 SCALE_FRACTION = 0.1
 
-# Rows up to which the program of the neurons' patterns takes over at the end.
-MAX_PROGRAM_ROWS = 20_000
+# Rows up to which the program of the neurons' patterns takes over at the end of a solve: for any
+# duality gap, and for one that slides do not reach.  A round of it takes several times as long as
+# one of slides, and far more so on many rows (4 177 x 10: 51 s against 6 s to a gap of 1e-2).
+MAX_PROGRAM_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
 
 # Below this tolerance the rounds are thorough even if no duality gap is asked for.
 LEAST_LIGHT_TOL = 1e-4
@@ -65,7 +67,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
             **goals,
             refit_tol=min(1e-4, 0.1 * goal),
             confirm_effort=3 if goal < LEAST_SINGLE_GAP else 2,
-            program=gap_tol is not None and max_neurons is None and has_program(rows),
+            program=gap_tol is not None and max_neurons is None and has_program(rows, goal),
             dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
         )
     return Options(
@@ -85,16 +87,13 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     )
 
 
-def has_program(rows):
-    """Is the program of the neurons' patterns the way to a duality gap?
+def has_program(rows, goal):
+    """Is the program of the neurons' patterns the way to a relative gap of ``goal``?
 
     With one output, and as long as its matrices and the projections on cones stay small.
     """
-    return (
-        rows.n_outputs == 1
-        and rows.n_columns <= MAX_WALL_COLUMNS
-        and rows.n_rows <= MAX_PROGRAM_ROWS
-    )
+    most = MAX_PROGRAM_ROWS if goal >= LEAST_SINGLE_GAP else MAX_LAST_DIGITS_ROWS
+    return rows.n_outputs == 1 and rows.n_columns <= MAX_WALL_COLUMNS and rows.n_rows <= most
 
 
 def start_of_path(problem, rng):

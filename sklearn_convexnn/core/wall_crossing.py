@@ -31,8 +31,8 @@ _MOST_TURNS = 40
 _RESOLVED = 1e-12
 # Projections solve stacks of k x k systems, k up to the number of columns.
 MAX_WALL_COLUMNS = 200
-# Cones of a proof at a stop, about two seconds.
-_PROOF_NODES = 400_000
+# Cones of a proof at a stop, about four seconds.
+_PROOF_NODES = 600_000
 _BATCH_BYTES = 64 << 20
 
 
@@ -48,26 +48,14 @@ def cross_walls(rows, R, U):
     Returns
     -------
     Prices
-        Of the better of start and end, best first.
+        Of the ends, best first; climbs that meet go on as one.
     """
     A = rows.dense().astype(np.float64)
     size = max(1, _BATCH_BYTES // (8 * max(A.shape[1] ** 2, A.shape[0])))
     batches = [_cross_walls(A, R, U[k : k + size]) for k in range(0, len(U), size)]
-    start = rows.prices(normalise(U), R)
-    found = Prices(normalise(U), start, np.linalg.norm(start, axis=1))
-    if not batches:
-        return found
-    end = np.concatenate(batches)
-    V = rows.prices(end, R)
-    norms = np.linalg.norm(V, axis=1)
-    better = norms > found.norms
-    return joined(
-        Prices(
-            np.where(better[:, None], end, found.directions),
-            np.where(better[:, None], V, found.values),
-            np.where(better, norms, found.norms),
-        )
-    )
+    ends = np.concatenate([np.zeros((0, A.shape[1])), *batches])
+    V = rows.prices(ends, R)
+    return joined(Prices(ends, V, np.linalg.norm(V, axis=1)))
 
 
 def _cross_walls(A, R, U):
@@ -75,7 +63,7 @@ def _cross_walls(A, R, U):
     U = normalise(U)
     D = A @ U.T > 0
     Q = normalise(np.maximum(A @ U.T, 0).T @ R)
-    best = np.zeros(len(U))
+    best, ended = np.zeros(len(U)), np.ones(len(U), dtype=bool)
     todo, walls = np.arange(len(U)), None
     for _ in range(_MOST_TURNS):
         if not len(todo):
@@ -94,9 +82,11 @@ def _cross_walls(A, R, U):
             moved[:] = True
         stay = rising & moved
         if R.shape[1] == 1:
-            stay &= _first_of_kind(D[:, todo], Q[todo, 0] > 0)
+            first = _first_of_kind(D[:, todo], Q[todo, 0] > 0)
+            ended[todo[~first]] = False
+            stay &= first
         todo, walls = todo[stay], groups.cones.walls_held.of(stay)
-    return U
+    return U[ended]
 
 
 def _first_of_kind(D, positive):
@@ -142,14 +132,13 @@ class CrossingPricing:
         starts = [network.U, random_starts(self.rng, times * self.n_random, p)]
         if network.n_neurons:
             starts.append(self._near(network.U, times * self.n_near))
-        if known is not None:
-            starts.append(known)
         found = local_ascent(rows, R, np.concatenate(starts), sweeps=self.sweeps)
         most = len(found.norms) if effort > 1 else self.most_in_round
         least = self.share * found.largest
         best = select_diverse(found, most, above=least, max_cosine=0.999)
         best = sharpen(rows, R, best, widths=COARSE_WIDTHS)
-        return joined(cross_walls(rows, R, best.directions), found)
+        ends = best.directions if known is None else np.concatenate([best.directions, known])
+        return joined(cross_walls(rows, R, ends), found)
 
     def prove(self, rows, R, goal):
         """An upper bound of the largest price and a direction, if that takes seconds at most.

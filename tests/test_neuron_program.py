@@ -1,0 +1,120 @@
+"""The program of a network's patterns: monotone, and its fixed points are optimal."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+from sklearn_convexnn.core.exact_pricing import price_by_enumeration
+from sklearn_convexnn.core.network import Network
+from sklearn_convexnn.core.neuron_program import NeuronProgram
+from sklearn_convexnn.core.problem import make_problem
+from sklearn_convexnn.inspection import optimality_report
+
+
+def small_problem(seed=0, n=30, d=2, loss="squared_error"):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    y = np.sin(2 * X[:, 0]) + 0.3 * rng.standard_normal(n)
+    Y = (y > 0).astype(float) if loss == "log_loss" else y
+    problem = make_problem(X, Y[:, None], np.full(n, 1 / n), loss=loss, intercept=True)
+    return problem.rows, rng
+
+
+def random_network(rows, rng, m=8):
+    U = rng.standard_normal((m, rows.n_columns))
+    U /= np.linalg.norm(U, axis=1, keepdims=True)
+    return Network(U, 0.1 * rng.standard_normal((m, 1)), np.zeros(1))
+
+
+def objective(rows, network, alpha):
+    Z = rows.outputs(network.U, network.C, network.b0)
+    return rows.weights @ rows.loss.value(rows.Y, Z) + alpha * network.penalty()
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("seed", range(5))
+def test_turns_lower_the_objective(seed, loss):
+    rows, rng = small_problem(seed, loss=loss)
+    network, alpha = random_network(rows, rng), 1e-3
+    Z = rows.outputs(network.U, network.C, network.b0)
+    program, before = NeuronProgram.of(rows, network, Z), objective(rows, network, alpha)
+    for _ in range(4):
+        network, program = program.solved(rows, alpha, 1e-9)
+        after = objective(rows, network, alpha)
+        assert after <= before * (1 + 1e-8)
+        before = after
+
+
+def test_patterns_of_one_kind_are_one():
+    rows, rng = small_problem()
+    network = random_network(rows, rng)
+    twice = network.extended(network.U, network.C)
+    Z = rows.outputs(twice.U, twice.C, twice.b0)
+    program = NeuronProgram.of(rows, twice, Z)
+    assert program.D.shape[1] == network.n_neurons
+    np.testing.assert_allclose(program.sizes, 2 * network.sizes)
+
+
+def test_new_patterns_begin_without_size():
+    rows, rng = small_problem()
+    network = random_network(rows, rng)
+    program = NeuronProgram.of(rows, network, rows.outputs(network.U, network.C, network.b0))
+    more = program.extended(rows, random_network(rows, rng).U, np.ones(8))
+    assert more.D.shape[1] > program.D.shape[1]
+    assert more.sizes.sum() == pytest.approx(program.sizes.sum())
+    assert len(more.walls.used) == len(more.sizes) == len(more.sign)
+
+
+def kappa_of(estimator, X, y):
+    """The largest dual constraint of a fit over alpha, by enumeration of all patterns."""
+    Z = estimator.predict(X) if hasattr(estimator, "predict") else None
+    A = np.column_stack([X, np.ones(len(X))])
+    r = (y - Z)[:, None] / len(X)
+    return price_by_enumeration(A, r - r.mean()) / estimator.alpha_
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_gap_of_small_fits_is_true_to_the_last_digits(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((40, 2))
+    y = np.sin(2 * X[:, 0]) * X[:, 1] + 0.3 * rng.standard_normal(40)
+    model = ConvexReLURegressor(alpha=2e-3, gap_tol=1e-8, random_state=seed).fit(X, y)
+    assert model.status_ == "gap"
+    assert model.dual_gap_ <= 1e-8
+    # To first order the gap is alpha times the penalty times the violation.
+    assert kappa_of(model, X, y) <= 1 + 1e-6
+
+
+def test_fits_agree_whatever_the_seed():
+    X, y = load_diabetes(return_X_y=True)
+    X = StandardScaler().fit_transform(X[:100, 2:5])
+    y = (y[:100] - y[:100].mean()) / y[:100].std()
+    values = [
+        ConvexReLURegressor(alpha=0.02, gap_tol=1e-6, random_state=seed).fit(X, y).objective_
+        for seed in range(3)
+    ]
+    assert np.ptp(values) <= 2e-6 * values[0]
+
+
+@pytest.mark.parametrize("estimator", [ConvexReLURegressor, ConvexReLUClassifier])
+def test_few_columns_give_a_proven_gap(estimator):
+    X, y = load_breast_cancer(return_X_y=True)
+    X = PCA(3).fit_transform(StandardScaler().fit_transform(X))
+    model = estimator(alpha=1e-2, gap_tol=1e-4, random_state=0).fit(X, y)
+    assert model.certificate_ == "relaxation"
+    assert model.dual_gap_ <= 1e-4
+    report = optimality_report(model, X, y, tol=1e-4)
+    assert report.relative_gap <= 2e-4
+
+
+def test_neurons_are_needed():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = PCA(3).fit_transform(StandardScaler().fit_transform(X))
+    model = ConvexReLURegressor(alpha=1e-2, gap_tol=1e-5, random_state=0).fit(X, y)
+    H = model.hidden_activations(X)
+    singular = np.linalg.svd(H / np.linalg.norm(H, axis=0), compute_uv=False)
+    assert singular[-1] > 1e-10
+    assert model.n_neurons_ < 40
