@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
+from scipy.special import logit
 
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.group_newton import (
@@ -21,6 +24,27 @@ from sklearn_convexnn.core.group_newton import (
 
 # The extra of the package that installs a solver; None for those that come with CVXPY.
 SOLVERS = {"clarabel": None, "scs": None, "ecos": "ecos"}
+
+# Products of rows, groups and columns that CVXPY may write out as numbers.
+_LARGEST_MATRIX = 50_000_000
+
+
+class ProgramStatus(Enum):
+    """How the solve of a program over given patterns ended; the value is advice for the user."""
+
+    GAP = "The relative duality gap of the program is below the tolerance."
+    MAX_ITER = "The iterations were used up. Increase max_iter, or alpha, or gap_tol."
+    INACCURATE = (
+        "Rounding, or the solver's own tolerance, allowed no smaller gap. Increase gap_tol or "
+        "alpha, scale X, or choose another solver."
+    )
+
+
+@dataclass(frozen=True)
+class EndedSolution(GroupSolution):
+    """A GroupSolution; ``limited`` says that iterations were used up, not accuracy."""
+
+    limited: bool
 
 
 def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=None):
@@ -41,12 +65,17 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
 
     Returns
     -------
-    GroupSolution
+    EndedSolution
         ``converged`` is true iff the solver says that it is optimal. Vectors are kept as the
         solver returns them: none is exactly zero, and cones are violated by up to the tolerance.
     """
     cp = _cvxpy(solver)
     X, n = groups.X, len(groups.X)
+    if X.size * groups.count > _LARGEST_MATRIX:
+        raise ValueError(
+            f"A conic solver needs the matrix of {n} rows and {groups.count} groups of "
+            f"{X.shape[1]} columns written out: use solver='newton', or fewer patterns."
+        )
     D = np.asarray(groups.patterns, dtype=np.float64)
     V = cp.Variable((groups.count, X.shape[1]))
     b0 = cp.Variable() if rows.intercept else 0.0
@@ -73,6 +102,7 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
             f"{solver} ended with status {program.status!r}; use solver='newton' or scale X."
         )
     iterations = program.solver_stats.num_iters or 0
+    limited = program.status == cp.USER_LIMIT or iterations == max_iter
     b = np.array([float(b0.value)]) if rows.intercept else np.zeros(1)
     return _solution(
         rows,
@@ -83,6 +113,7 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
         np.asarray(link.dual_value).ravel(),
         iterations,
         program.status == cp.OPTIMAL,
+        limited,
     )
 
 
@@ -126,15 +157,19 @@ def _loss(cp, rows, z):
     raise ValueError(f"No conic form of the loss {rows.loss.name!r} for one output is known.")
 
 
-def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged):
+def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited):
     """The point with the gap that its own vectors and a multiple of its dual variable prove."""
     index = np.arange(groups.count)
     fit = groups.outputs(index, V)[:, None]
     if rows.loss.name == "hinge":
-        candidates = [_hinge_dual(rows, sign * multiplier) for sign in (1, -1)]
+        candidates = [hinge_dual(rows, sign * multiplier) for sign in (1, -1)]
     else:
         b0 = best_intercept(rows, fit)
+        # The objective knows the outputs to half of its digits: the multiplier may be closer.
         candidates = [dual_variable(rows, fit + b0)]
+        for sign in (1, -1):
+            outputs = _outputs_of(rows, sign * multiplier)
+            candidates.append(dual_variable(rows, outputs + best_intercept(rows, outputs)))
     Z = fit + b0
     sizes = np.linalg.norm(V, axis=1)
     primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
@@ -148,10 +183,19 @@ def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged):
         points.append((dual, kappa, s * u))
     dual, kappa, u = max(points, key=lambda point: point[0])
     certificate = Certificate(primal, dual, kappa, "exact")
-    return GroupSolution(index, V, b0, Z, u, sizes, certificate, n_iter, converged)
+    return EndedSolution(index, V, b0, Z, u, sizes, certificate, n_iter, converged, limited)
 
 
-def _hinge_dual(rows, u):
+def _outputs_of(rows, u):
+    """The outputs at which the loss has the dual variable ``u``, or the nearest that it can have."""
+    targets = rows.Y - (u / rows.weights)[:, None]
+    if rows.loss.quadratic:
+        return targets
+    tiny = np.finfo(float).eps
+    return logit(np.clip(targets, tiny, 1.0 - tiny))
+
+
+def hinge_dual(rows, u):
     """The nearest ``u`` in the domain of the dual: the solver leaves it by its tolerance."""
     signs = 2.0 * rows.Y[:, 0] - 1.0
     share = np.clip(signs * u, 0.0, rows.weights)

@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.pattern_program import combine, solve_outputs
-from sklearn_convexnn.core.patterns import from_directions
+from sklearn_convexnn.core.patterns import Patterns, from_directions
 
 # Rows of a product with all gates held at once, in bytes.
 _PREDICT_BYTES = 64 << 20
@@ -119,7 +119,7 @@ def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton")
     ----------
     rows : RowPass
         One output, or several with the squared error.
-    gates : ndarray of shape (p, P)
+    gates : ndarray of shape (p, P), or Patterns
         With a last row for the constant column if there is one. Of gates with equal patterns the
         first is used.
     alpha : float, positive
@@ -134,12 +134,15 @@ def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton")
         With the gates that are in use only; its certificate is exact for the given gates.
     """
     A = rows.dense()
-    if gates.shape[0] != A.shape[1]:
-        raise ValueError(
-            f"Gates of shape {gates.shape} do not fit rows of {A.shape[1]} columns (features"
-            f"{' and a constant' if rows.intercept else ''}): give one row per column."
-        )
-    patterns = from_directions(A, gates).without_idle()
+    patterns = gates
+    if not isinstance(gates, Patterns):
+        if gates.shape[0] != A.shape[1]:
+            raise ValueError(
+                f"Gates of shape {gates.shape} do not fit rows of {A.shape[1]} columns (features"
+                f"{' and a constant' if rows.intercept else ''}): give one row per column."
+            )
+        patterns = from_directions(A, gates)
+    patterns = patterns.without_idle()
     groups = FreeGroups(A, patterns.active)
     settings = {"tol": tol, "max_iter": max_iter, "solver": solver}
     solutions = solve_outputs(rows, groups, alpha, **settings)

@@ -217,6 +217,10 @@ class Hinge(Loss):
         tolerance = 64 * np.finfo(float).eps
         return np.where((share >= -tolerance) & (share <= 1 + tolerance), share, -np.inf)
 
+    def constant(self, Y, weights):
+        # Any number between -1 and 1 for classes of equal weight.
+        return np.sign(weights @ (2.0 * Y - 1.0))
+
 
 LOSSES = {
     "squared_error": lambda n_outputs: SquaredError(),
@@ -225,5 +229,10 @@ LOSSES = {
 
 
 def get_loss(name, n_outputs):
-    """The loss registered under ``name`` for a network with ``n_outputs`` outputs."""
+    """The loss registered under ``name`` for a network with ``n_outputs`` outputs.
+
+    The hinge loss is not in the registry of those that every solver takes.
+    """
+    if name == Hinge.name:
+        return Hinge()
     return LOSSES[name](n_outputs)

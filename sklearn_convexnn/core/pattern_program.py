@@ -7,29 +7,41 @@ neurons feed all outputs at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.cones import ConeGroups
-from sklearn_convexnn.core.conic import solve_conic
+from sklearn_convexnn.core.conic import EndedSolution, ProgramStatus, solve_conic
 from sklearn_convexnn.core.group_newton import solve_groups
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.rows import RowPass
 
 # Vectors of a conic solver, relative to the largest, that stand for zero.
 _CONIC_ZERO = 1e-7
+# Tolerances of a conic solver: at most, and relative to the gap that is asked for.
+_CONIC_TOL, _CONIC_FRACTION = 1e-8, 1e-3
+# Newton steps at most, where the caller has no wish, and steps without progress at which they end.
+_NEWTON_STEPS, _MOST_IDLE = 100, 12
 
 
 @dataclass(frozen=True)
 class ProgramSolution:
-    """A network and the gap of its program: exact *for the given patterns*."""
+    """A network and the gap of its program: exact *for the given patterns*.
+
+    ``R`` (n, C) is the dual variable.
+    """
 
     network: object
     certificate: Certificate
     n_iter: int
-    converged: bool
+    status: ProgramStatus
+    R: np.ndarray
+
+    @property
+    def converged(self):
+        return self.status is ProgramStatus.GAP
 
 
 def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
@@ -40,10 +52,16 @@ def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
             "for each class."
         )
     if solver == "newton":
-        settings = {"tol": tol, "max_iter": 100 if max_iter is None else max_iter}
-        return [solve_groups(one, groups, alpha, **settings) for one in _outputs(rows)]
-    settings = {"solver": solver, "max_iter": max_iter}
-    return [solve_conic(one, groups, alpha, **settings) for one in _outputs(rows)]
+        most = _NEWTON_STEPS if max_iter is None else max_iter
+        solutions = [
+            solve_groups(one, groups, alpha, tol=tol, max_iter=most) for one in _outputs(rows)
+        ]
+        return [EndedSolution(**vars(s), limited=s.n_iter + _MOST_IDLE >= most) for s in solutions]
+    own_tol = min(_CONIC_TOL, _CONIC_FRACTION * tol)
+    settings = {"solver": solver, "max_iter": max_iter, "tol": own_tol}
+    solutions = [solve_conic(one, groups, alpha, **settings) for one in _outputs(rows)]
+    # Whatever the solver says of itself: the measured gap decides.
+    return [replace(s, converged=s.certificate.relative_gap <= tol) for s in solutions]
 
 
 def combine(network, solutions):
@@ -56,8 +74,16 @@ def combine(network, solutions):
         "exact",
     )
     n_iter = max(solution.n_iter for solution in solutions)
-    converged = all(solution.converged for solution in solutions)
-    return ProgramSolution(network, certificate, n_iter, converged)
+    R = np.column_stack([solution.u for solution in solutions])
+    return ProgramSolution(network, certificate, n_iter, _status(solutions), R)
+
+
+def _status(solutions):
+    late = [solution for solution in solutions if not solution.converged]
+    if not late:
+        return ProgramStatus.GAP
+    limited = any(solution.limited for solution in late)
+    return ProgramStatus.MAX_ITER if limited else ProgramStatus.INACCURATE
 
 
 def _outputs(rows):
