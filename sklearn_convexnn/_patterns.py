@@ -131,8 +131,8 @@ class PatternOptionsMixin:
     def _train_patterns(self, problem, start, progress):
         if self.loss == "hinge" and problem.rows.n_outputs > 1:
             raise ValueError(
-                f"loss='hinge' is for two classes, and there are {problem.rows.n_outputs}: use "
-                "loss='log_loss', or scikit-learn's OneVsRestClassifier."
+                "Only binary classification is supported with loss='hinge', and there are "
+                f"{problem.rows.n_outputs} classes: use loss='log_loss', or OneVsRestClassifier."
             )
         return train_patterns(
             problem, self.alpha, self._pattern_settings(), rng=self._rng(), progress=progress

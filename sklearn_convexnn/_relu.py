@@ -339,6 +339,11 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         )
         self.class_weight = class_weight
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = self.loss != "hinge"
+        return tags
+
 
 def alpha_max(
     X, y, *, loss="squared_error", fit_intercept=True, sample_weight=None, random_state=0

@@ -187,7 +187,7 @@ def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited
 
 
 def _outputs_of(rows, u):
-    """The outputs at which the loss has the dual variable ``u``, or the nearest that it can have."""
+    """The outputs with the dual variable ``u``, or the nearest one that the loss can have."""
     targets = rows.Y - (u / rows.weights)[:, None]
     if rows.loss.quadratic:
         return targets

@@ -17,7 +17,7 @@ from sklearn_convexnn.core.column_generation import Solution, Start, constant_ne
 from sklearn_convexnn.core.conic import hinge_dual
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.gated_layers import active_gates, gated_neurons
-from sklearn_convexnn.core.gated_network import GatedNetwork, train_gated
+from sklearn_convexnn.core.gated_network import train_gated
 from sklearn_convexnn.core.pattern_program import train_relu
 from sklearn_convexnn.core.patterns import (
     count_bound,
@@ -102,12 +102,22 @@ def train_patterns(problem, alpha, settings, *, rng, progress=None):
         "max_iter": settings.max_iter,
         "solver": settings.solver,
     }
+    # What a conic solver leaves of zeros; the package's own are exact.
+    zero = 0.0 if settings.solver == "newton" else max(_CONIC_ZERO, goals["tol"])
     if settings.gated:
         program = train_gated(rows, patterns, alpha, **goals)
-        network, gates, certificate = _gated_result(rows, program, alpha)
+        gates, network = gated_neurons(program.network)
+        kept = _above(network, zero)
+        gates, network = gates[:, kept], network.keep(kept)
+        Z = _gated_activations(rows, gates, network) @ network.C + network.b0
+        network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
     else:
         program, gates = train_relu(rows, patterns, alpha, **goals), None
-        network, certificate = _relu_result(rows, program, alpha, pricing, settings.all_patterns)
+        network = program.network.keep(_above(program.network, zero)).merged()
+        Z = rows.with_dtype(np.float64).outputs(network.U, network.C, network.b0)
+        network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
+        if not settings.all_patterns or rows.n_outputs > 1:
+            certificate = _priced(rows, network, certificate.primal, alpha, pricing, program.R)
     row = {
         "objective": certificate.primal,
         "dual_gap": certificate.relative_gap,
@@ -137,7 +147,7 @@ def start_from_patterns(problem, alpha, settings, *, rng):
     largest = _alpha_max(rows, make_pricing(rows, rng)) if alpha == "scale" else 0.0
     alpha = _working_alpha(problem, alpha, largest, gated=False)
     program = train_relu(rows, patterns, alpha, tol=START_TOL, solver=settings.solver)
-    return Start(program.network.merged())
+    return Start(program.network.merged(), width=0.0)
 
 
 # ----------------------------------------------------------------------------------- the patterns
@@ -280,42 +290,29 @@ def _working_alpha(problem, alpha, largest, gated):
 # -------------------------------------------------------------------------------------- the result
 
 
-def _gated_result(rows, program, alpha):
-    """Neurons, their gates and the certificate, which is exact for the given gates."""
-    network = program.network
-    small = network.sizes <= _CONIC_ZERO * network.sizes.max(initial=0.0)
-    V = np.where(small[:, None, :], 0.0, network.V)
-    network = GatedNetwork(network.gates, V, network.b0)
-    Z = network.outputs(rows.dense())
-    gates, neurons = gated_neurons(network)
-    neurons, Z = _with_best_intercept(rows, neurons, Z)
-    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * network.penalty()
-    known = program.certificate
-    return neurons, gates, Certificate(primal, known.dual, known.kappa, "exact")
+def _above(network, fraction):
+    """Which neurons have more than this fraction of the largest size."""
+    return network.sizes > fraction * network.sizes.max(initial=0.0)
 
 
-def _relu_result(rows, program, alpha, pricing, exact):
-    """The network and its certificate as a solution of (P)."""
-    rows, network = rows.with_dtype(np.float64), program.network.merged()
-    Z = rows.outputs(network.U, network.C, network.b0)
-    network, Z = _with_best_intercept(rows, network, Z)
+def _gated_activations(rows, gates, network):
+    return active_gates(rows.X, gates) * (rows.dense() @ network.U.T)
+
+
+def _evaluated(rows, network, Z, alpha, program):
+    """The network with its best intercept; its own objective with the dual value of the program."""
+    if rows.intercept and rows.loss.name != "hinge":
+        shift = optimal_intercept(rows, Z)
+        network, Z = network.with_outputs(network.C, network.b0 + shift), Z + shift
     primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * network.penalty()
-    known = program.certificate
-    if exact and rows.n_outputs == 1:
-        return network, Certificate(primal, known.dual, known.kappa, "exact")
-    R = program.R
-    if rows.loss.name != "hinge":
-        R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    return network, Certificate(primal, program.dual, program.kappa, "exact")
+
+
+def _priced(rows, network, primal, alpha, pricing, R):
+    """The certificate of a network about (P), from the dual variable ``R`` of its program."""
     kappa = pricing(rows, R, network, effort=2).largest
     rho = R / rows.weights[:, None]
     limit = alpha / kappa if kappa > 0 else np.inf
     scale = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
     dual = float(rows.weights @ rows.loss.dual(rows.Y, scale * rho))
-    return network, Certificate(primal, dual, kappa, pricing.kind)
-
-
-def _with_best_intercept(rows, network, Z):
-    if not rows.intercept or rows.loss.name == "hinge":
-        return network, Z
-    shift = optimal_intercept(rows, Z)
-    return network.with_outputs(network.C, network.b0 + shift), Z + shift
+    return Certificate(primal, dual, kappa, pricing.kind)
