@@ -115,7 +115,14 @@ class PatternOptionsMixin:
     def _pattern_settings(self):
         gates = self.patterns
         if not isinstance(gates, str):
-            gates = check_array(gates, dtype=np.float64, input_name="patterns")
+            gates = check_array(
+                gates, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="patterns"
+            )
+            if gates.ndim != 2 or gates.size == 0:
+                raise ValueError(
+                    "patterns must be 'sampled', 'exact', or an array with one gate in each "
+                    f"column; this one has shape {gates.shape}."
+                )
         solver = self.solver
         if solver == "auto":
             solver = "clarabel" if self.loss == "hinge" else "newton"
