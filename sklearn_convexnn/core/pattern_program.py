@@ -1,7 +1,8 @@
 """The programs over given patterns for any number of outputs, by any solver.
 
-With several outputs each group feeds one of them (one-vs-all): for the squared error the outputs
-then do not meet, and each is a program of its own.  The value is at least that of (P), whose
+With several outputs each group feeds one of them (one-vs-all).  For the squared error the outputs
+then do not meet, and each is a program of its own; the multinomial log-loss makes them one.  The
+value is at least that of (P), whose
 neurons feed all outputs at once.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.cones import ConeGroups
 from sklearn_convexnn.core.conic import solve_conic
-from sklearn_convexnn.core.group_newton import solve_groups
+from sklearn_convexnn.core.group_newton import GroupSolution, solve_groups
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.rows import RowPass
 
@@ -33,21 +34,19 @@ class ProgramSolution:
 
 
 def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
-    """A :class:`GroupSolution` for every output, by ``solver``."""
-    if rows.n_outputs > 1 and not rows.loss.quadratic:
-        raise ValueError(
-            "Given patterns and several outputs need the squared error: train one binary network "
-            "for each class."
-        )
-    if solver == "newton":
-        settings = {"tol": tol, "max_iter": 100 if max_iter is None else max_iter}
-        return [solve_groups(one, groups, alpha, **settings) for one in _outputs(rows)]
-    settings = {"solver": solver, "max_iter": max_iter}
-    return [solve_conic(one, groups, alpha, **settings) for one in _outputs(rows)]
+    """The solution of all outputs and groups, by ``solver``: a :class:`GroupSolution`."""
+    settings = {"tol": tol, "max_iter": 100 if max_iter is None else max_iter}
+    solve = solve_groups
+    if solver != "newton":
+        settings, solve = {"solver": solver, "max_iter": max_iter}, solve_conic
+    if rows.n_outputs == 1 or not rows.loss.quadratic:
+        return solve(rows, groups, alpha, **settings)
+    # The squared error sees each output by itself: C small systems are faster than a large one.
+    return _together([solve(one, groups, alpha, **settings) for one in _single_outputs(rows)])
 
 
-def combine(network, solutions):
-    """One solution from those of the outputs."""
+def _together(solutions):
+    """One solution from those of the single outputs."""
     certificates = [solution.certificate for solution in solutions]
     certificate = Certificate(
         sum(c.primal for c in certificates),
@@ -55,15 +54,21 @@ def combine(network, solutions):
         max(c.kappa for c in certificates),
         "exact",
     )
-    n_iter = max(solution.n_iter for solution in solutions)
-    converged = all(solution.converged for solution in solutions)
-    return ProgramSolution(network, certificate, n_iter, converged)
+    return GroupSolution(
+        np.concatenate([np.full(len(s.index), c) for c, s in enumerate(solutions)]),
+        np.concatenate([s.index for s in solutions]),
+        np.concatenate([s.V for s in solutions]),
+        np.concatenate([s.b0 for s in solutions]),
+        np.hstack([s.Z for s in solutions]),
+        np.hstack([s.u for s in solutions]),
+        np.concatenate([s.sizes for s in solutions]),
+        certificate,
+        max(s.n_iter for s in solutions),
+        all(s.converged for s in solutions),
+    )
 
 
-def _outputs(rows):
-    if rows.n_outputs == 1:
-        yield rows
-        return
+def _single_outputs(rows):
     for c in range(rows.n_outputs):
         yield RowPass(
             rows.X,
@@ -81,7 +86,6 @@ def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton
     Parameters
     ----------
     rows : RowPass
-        One output, or several with the squared error.
     patterns : Patterns
         Of the rows with their constant column.
     alpha : float, positive
@@ -99,17 +103,10 @@ def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton
     """
     groups = ConeGroups(rows.dense(), patterns.active)
     settings = {"tol": tol, "max_iter": max_iter, "solver": solver}
-    solutions = solve_outputs(rows, groups, alpha, **settings)
-    U, C = [], []
-    for c, solution in enumerate(solutions):
-        lengths = np.linalg.norm(solution.V, axis=1)
-        kept = (
-            lengths > _CONIC_ZERO * lengths.max(initial=0.0) if solver != "newton" else lengths > 0
-        )
-        U.append(solution.V[kept])
-        outputs = np.zeros((kept.sum(), rows.n_outputs))
-        outputs[:, c] = groups.sign[solution.index[kept]]
-        C.append(outputs)
-    b0 = np.concatenate([solution.b0 for solution in solutions])
-    network = Network.from_factors(np.concatenate(U), np.concatenate(C), b0)
-    return combine(network, solutions)
+    solution = solve_outputs(rows, groups, alpha, **settings)
+    lengths = np.linalg.norm(solution.V, axis=1)
+    kept = lengths > (0.0 if solver == "newton" else _CONIC_ZERO * lengths.max(initial=0.0))
+    outputs = np.zeros((kept.sum(), rows.n_outputs))
+    outputs[np.arange(len(outputs)), solution.output[kept]] = groups.sign[solution.index[kept]]
+    network = Network.from_factors(solution.V[kept], outputs, solution.b0)
+    return ProgramSolution(network, solution.certificate, solution.n_iter, solution.converged)
