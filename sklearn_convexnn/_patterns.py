@@ -116,7 +116,13 @@ class PatternOptionsMixin:
         gates = self.patterns
         if not isinstance(gates, str):
             gates = check_array(
-                gates, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="patterns"
+                gates,
+                dtype=np.float64,
+                ensure_2d=False,
+                allow_nd=True,
+                ensure_min_samples=0,
+                ensure_min_features=0,
+                input_name="patterns",
             )
             if gates.ndim != 2 or gates.size == 0:
                 raise ValueError(

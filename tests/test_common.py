@@ -21,7 +21,12 @@ ESTIMATORS = [ConvexReLURegressor, ConvexReLUClassifier]
 
 # -------------------------------------------------------------------------- scikit-learn's contract
 
-VARIANT = {"fit_intercept": False, "max_neurons": 3, "tol": 1e-3}
+VARIANTS = [
+    {},
+    {"fit_intercept": False, "max_neurons": 3, "tol": 1e-3},
+    {"activation": "gated_relu"},
+    {"refinement": None, "n_patterns": 10},
+]
 # One check asks for 1000 rounds on weights a factor of 10^7 apart, where alpha="scale" is tiny.
 WITH_GAP = [ConvexReLURegressor(gap_tol=0.1), ConvexReLUClassifier(alpha=0.01, gap_tol=0.1)]
 
@@ -42,7 +47,7 @@ def no_convergence_warning(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_convergence_warning")
-@parametrize_with_checks([E(**p) for E in ESTIMATORS for p in ({}, VARIANT)])
+@parametrize_with_checks([E(**p) for E in ESTIMATORS for p in VARIANTS])
 def test_sklearn_check(estimator, check):
     check(estimator)
 

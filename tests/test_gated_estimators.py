@@ -23,7 +23,7 @@ from sklearn_convexnn.inspection import (
 )
 from tests.conftest import make_case
 
-KINDS = ["regression", "multioutput", "binary"]
+KINDS = ["regression", "multioutput", "binary", "multiclass"]
 
 
 @pytest.fixture(params=KINDS)
@@ -32,7 +32,7 @@ def case(request):
 
 
 def gated(case, **parameters):
-    return case.Estimator(activation="gated_relu", n_patterns=60, random_state=0, **parameters)
+    return case.Estimator(activation="gated_relu", n_patterns=40, random_state=0, **parameters)
 
 
 def outputs(model, X):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from sklearn_convexnn.core import group_newton
+from sklearn_convexnn.core import group_newton, normal_equations
 from sklearn_convexnn.core.cones import ConeGroups, ConeProjections
 from sklearn_convexnn.core.conic import solve_conic
 from sklearn_convexnn.core.gated import FreeGroups
-from sklearn_convexnn.core.group_newton import bounded_newton, solve_groups
+from sklearn_convexnn.core.group_newton import solve_groups
 from sklearn_convexnn.core.losses import Hinge, get_loss
+from sklearn_convexnn.core.normal_equations import bounded_newton
 from sklearn_convexnn.core.rows import RowPass
 from tests.problems import TOY_X, TOY_Y, ZOO, patterns, sine_data
 
@@ -190,8 +191,9 @@ def test_conjugate_gradients(monkeypatch, loss, intercept):
     """The form for many rows, forced on a few, finds the same optimum."""
     rows, groups = random_program("gated", loss, intercept, n=300, n_gates=30)
     expected = solve_groups(rows, groups, 0.003, tol=1e-9)
-    monkeypatch.setattr(group_newton, "_LARGEST_FACTOR", 100)
-    monkeypatch.setattr(group_newton, "_FEW_COORDINATES", 0)
+    monkeypatch.setattr(normal_equations, "LARGEST_FACTOR", 100)
+    monkeypatch.setattr(group_newton, "LARGEST_FACTOR", 100)
+    monkeypatch.setattr(normal_equations, "FEW_COORDINATES", 0)
     monkeypatch.setattr(group_newton, "_SAMPLE", 90)
     solution = solve_groups(rows, groups, 0.003, tol=1e-5)
     assert solution.converged

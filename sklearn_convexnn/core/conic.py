@@ -16,11 +16,8 @@ import numpy as np
 from scipy.special import logit
 
 from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.group_newton import (
-    GroupSolution,
-    best_intercept,
-    dual_variable,
-)
+from sklearn_convexnn.core.group_newton import GroupSolution, best_shift, dual_variable
+from sklearn_convexnn.core.outputs import OutputGroups
 
 # The extra of the package that installs a solver; None for those that come with CVXPY.
 SOLVERS = {"clarabel": None, "scs": None, "ecos": "ecos"}
@@ -48,12 +45,12 @@ class EndedSolution(GroupSolution):
 
 
 def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=None):
-    """Minimise (F) for one output with a conic solver.
+    """Minimise (F) with a conic solver.
 
     Parameters
     ----------
     rows : RowPass
-        Its loss is the squared error, the binary log-loss or the hinge loss.
+        Its loss is the squared error, a log-loss or, for one output, the hinge loss.
     groups : FreeGroups or ConeGroups
     alpha : float, positive
     solver : {"clarabel", "ecos", "scs"}
@@ -70,23 +67,24 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
         solver returns them: none is exactly zero, and cones are violated by up to the tolerance.
     """
     cp = _cvxpy(solver)
-    X, n = groups.X, len(groups.X)
-    if X.size * groups.count > _LARGEST_MATRIX:
+    X, (n, n_outputs) = groups.X, rows.Y.shape
+    if X.size * groups.count * n_outputs > _LARGEST_MATRIX:
         raise ValueError(
             f"A conic solver needs the matrix of {n} rows and {groups.count} groups of "
             f"{X.shape[1]} columns written out: use solver='newton', or fewer patterns."
         )
     D = np.asarray(groups.patterns, dtype=np.float64)
-    V = cp.Variable((groups.count, X.shape[1]))
-    b0 = cp.Variable() if rows.intercept else 0.0
-    z = cp.Variable(n)
-    fits = cp.multiply(D * groups.sign, X @ V.T)
-    link = z == cp.sum(fits, axis=1) + b0
-    constraints = [link]
-    if groups.cones is not None:
-        constraints.append(cp.multiply(2 * D - 1, X @ V.T) >= 0)
-    objective = _loss(cp, rows, z) + alpha * cp.sum(cp.norm(V, 2, axis=1))
-    program = cp.Problem(cp.Minimize(objective), constraints)
+    parts = [cp.Variable((groups.count, X.shape[1])) for _ in range(n_outputs)]
+    b0 = cp.Variable(n_outputs) if rows.intercept else np.zeros(n_outputs)
+    z = [cp.Variable(n) for _ in range(n_outputs)]
+    links, cones = [], []
+    for c, V in enumerate(parts):
+        fits = cp.multiply(D * groups.sign, X @ V.T)
+        links.append(z[c] == cp.sum(fits, axis=1) + b0[c])
+        if groups.cones is not None:
+            cones.append(cp.multiply(2 * D - 1, X @ V.T) >= 0)
+    penalty = sum(cp.sum(cp.norm(V, 2, axis=1)) for V in parts)
+    program = cp.Problem(cp.Minimize(_loss(cp, rows, z) + alpha * penalty), [*links, *cones])
     settings = _settings(solver, tol, max_iter)
     try:
         with warnings.catch_warnings():
@@ -97,24 +95,18 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
         raise RuntimeError(
             f"{solver} failed on this problem ({error}); use solver='newton' or scale X."
         ) from error
-    if V.value is None:
+    if parts[0].value is None:
         raise RuntimeError(
             f"{solver} ended with status {program.status!r}; use solver='newton' or scale X."
         )
     iterations = program.solver_stats.num_iters or 0
     limited = program.status == cp.USER_LIMIT or iterations == max_iter
-    b = np.array([float(b0.value)]) if rows.intercept else np.zeros(1)
-    return _solution(
-        rows,
-        groups,
-        alpha,
-        V.value,
-        b,
-        np.asarray(link.dual_value).ravel(),
-        iterations,
-        program.status == cp.OPTIMAL,
-        limited,
-    )
+    b = np.asarray(b0.value) if rows.intercept else b0
+    V = np.concatenate([part.value for part in parts])
+    multiplier = np.column_stack([np.ravel(link.dual_value) for link in links])
+    optimal = program.status == cp.OPTIMAL
+    outputs = OutputGroups(groups, n_outputs)
+    return _solution(rows, outputs, alpha, V, b, multiplier, iterations, optimal, limited)
 
 
 def _cvxpy(solver):
@@ -147,52 +139,60 @@ def _settings(solver, tol, max_iter):
 
 def _loss(cp, rows, z):
     """The mean loss as an expression."""
-    y, w = rows.Y[:, 0], rows.weights
+    Y, w = rows.Y, rows.weights
     if rows.loss.name == "squared_error":
-        return 0.5 * cp.sum_squares(cp.multiply(np.sqrt(w), z - y))
+        root = np.sqrt(w)
+        return sum(
+            0.5 * cp.sum_squares(cp.multiply(root, one - Y[:, c])) for c, one in enumerate(z)
+        )
     if rows.loss.name == "log_loss (binary)":
-        return cp.sum(cp.multiply(w, cp.logistic(z) - cp.multiply(y, z)))
+        return cp.sum(cp.multiply(w, cp.logistic(z[0]) - cp.multiply(Y[:, 0], z[0])))
+    if rows.loss.name == "log_loss (multinomial)":
+        Z = cp.vstack(z)
+        return cp.sum(cp.multiply(w, cp.log_sum_exp(Z, axis=0))) - cp.sum(cp.multiply(w * Y.T, Z))
     if rows.loss.name == "hinge":
-        return cp.sum(cp.multiply(w, cp.pos(1 - cp.multiply(2 * y - 1, z))))
-    raise ValueError(f"No conic form of the loss {rows.loss.name!r} for one output is known.")
+        return cp.sum(cp.multiply(w, cp.pos(1 - cp.multiply(2 * Y[:, 0] - 1, z[0]))))
+    raise ValueError(f"No conic form of the loss {rows.loss.name!r} is known.")
 
 
 def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited):
     """The point with the gap that its own vectors and a multiple of its dual variable prove."""
     index = np.arange(groups.count)
-    fit = groups.outputs(index, V)[:, None]
+    fit = groups.outputs(index, V)
     if rows.loss.name == "hinge":
-        candidates = [hinge_dual(rows, sign * multiplier) for sign in (1, -1)]
+        candidates = [hinge_dual(rows, sign * multiplier[:, 0])[:, None] for sign in (1, -1)]
     else:
-        b0 = best_intercept(rows, fit)
+        b0 = best_shift(rows, fit)
         # The objective knows the outputs to half of its digits: the multiplier may be closer.
         candidates = [dual_variable(rows, fit + b0)]
         for sign in (1, -1):
             outputs = _outputs_of(rows, sign * multiplier)
-            candidates.append(dual_variable(rows, outputs + best_intercept(rows, outputs)))
+            candidates.append(dual_variable(rows, outputs + best_shift(rows, outputs)))
     Z = fit + b0
     sizes = np.linalg.norm(V, axis=1)
     primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
     points = []
     for u in candidates:
-        norms, _ = groups.screen(u, alpha)
+        norms, _ = groups.screen(u, alpha, index[:0], V[:0])
         kappa = float(norms.max(initial=0.0))
-        rho = (u / rows.weights)[:, None]
+        rho = u / rows.weights[:, None]
         s = rows.loss.best_scale(rows.Y, rho, rows.weights, alpha / kappa if kappa else np.inf)
         dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
         points.append((dual, kappa, s * u))
     dual, kappa, u = max(points, key=lambda point: point[0])
     certificate = Certificate(primal, dual, kappa, "exact")
-    return EndedSolution(index, V, b0, Z, u, sizes, certificate, n_iter, converged, limited)
+    output, index = groups.split(index)
+    return EndedSolution(output, index, V, b0, Z, u, sizes, certificate, n_iter, converged, limited)
 
 
 def _outputs_of(rows, u):
     """The outputs with the dual variable ``u``, or the nearest one that the loss can have."""
-    targets = rows.Y - (u / rows.weights)[:, None]
+    targets = rows.Y - u / rows.weights[:, None]
     if rows.loss.quadratic:
         return targets
     tiny = np.finfo(float).eps
-    return logit(np.clip(targets, tiny, 1.0 - tiny))
+    probabilities = np.clip(targets, tiny, 1.0 - tiny)
+    return logit(probabilities) if rows.n_outputs == 1 else np.log(probabilities)
 
 
 def hinge_dual(rows, u):

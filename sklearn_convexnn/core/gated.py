@@ -41,6 +41,10 @@ class FreeGroups:
         """The pattern of every group, (n, count)."""
         return self.D
 
+    def again(self):
+        """The same groups, for another output."""
+        return self
+
     def subset(self, chosen):
         """The same groups over some of the rows."""
         return FreeGroups(self.X[chosen], self.D[chosen] > 0)

@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pattern_program import combine, solve_outputs
+from sklearn_convexnn.core.pattern_program import ProgramSolution, solve_outputs
 from sklearn_convexnn.core.patterns import Patterns, from_directions
 
 # Rows of a product with all gates held at once, in bytes.
@@ -145,13 +145,12 @@ def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton")
     patterns = patterns.without_idle()
     groups = FreeGroups(A, patterns.active)
     settings = {"tol": tol, "max_iter": max_iter, "solver": solver}
-    solutions = solve_outputs(rows, groups, alpha, **settings)
+    solution = solve_outputs(rows, groups, alpha, **settings)
     V = np.zeros((patterns.n_patterns, A.shape[1], rows.n_outputs))
-    for c, solution in enumerate(solutions):
-        V[solution.index, :, c] = solution.V
+    V[solution.index, :, solution.output] = solution.V
     used = V.any(axis=(1, 2))
-    b0 = np.concatenate([solution.b0 for solution in solutions])
-    return combine(GatedNetwork(patterns.gates[:, used], V[used], b0), solutions)
+    network = GatedNetwork(patterns.gates[:, used], V[used], solution.b0)
+    return ProgramSolution.of(network, solution)
 
 
 def in_units(problem, network):

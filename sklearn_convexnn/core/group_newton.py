@@ -20,11 +20,15 @@ the dual variable of (F), whose constraints are ``||c_j|| <= alpha``.
 
 * ``u`` for given ``e``: semismooth Newton steps with the matrix ``M = diag(1 / (w l'')) +
   1/alpha sum_j e_j A_j N_j A_j^T``, ``N_j`` the projector on the face of ``K_j`` that holds
-  ``c_j``.  It is kept in whichever form is smaller, n x n or (by Woodbury's formula) k x k with k
-  the number of free coordinates.  The matrix of all ``A_j`` is never formed.
+  ``c_j`` (:mod:`sklearn_convexnn.core.normal_equations`).  It is kept in whichever form is smaller,
+  n x n or (by Woodbury's formula) k x k with k the number of free coordinates.  The matrix of all
+  ``A_j`` is never formed.
 * ``e``: Newton's method under bounds, ``dG/de_j = -||c_j||^2 / (2 alpha)`` and second derivatives
   ``B^T M^{-1} B / alpha^2``, ``B_j = A_j c_j``.  Only groups that have a size or violate their
   constraint take part.
+
+With C outputs every output has groups of its own, one-vs-all: then ``u`` has n C entries, and the
+second derivatives of the multinomial log-loss are where the outputs meet.
 
 Every iterate is feasible for (F), and a multiple of its ``u`` for the dual: the gap is proven.
 
@@ -38,10 +42,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
-from scipy.optimize import nnls
 
 from sklearn_convexnn.core.certificates import Certificate, optimal_intercept
+from sklearn_convexnn.core.normal_equations import (
+    LARGEST_FACTOR,
+    CurvatureRoot,
+    normal_equations,
+)
+from sklearn_convexnn.core.outputs import OutputGroups
 from sklearn_convexnn.core.rows import RowPass
 
 _EPS = np.finfo(float).eps
@@ -52,25 +60,20 @@ _INNER_STEPS, _HALVINGS = 60, 40
 # Differences of values, relative to them, that rounding does not reach; steps that may pass without
 # a smaller gap.
 _RESOLVED, _MOST_IDLE = 1e-12, 12
-# Up to so many rows, or free coordinates, matrices are factored; beyond, conjugate gradients, at
-# most so many, beginning with the solution for a sample of so many rows; solutions for the sizes
-# that do not become negative.
-_LARGEST_FACTOR, _FEW_COORDINATES = 6000, 500
-_MOST_CONJUGATE, _SAMPLE, _BOUND_ROUNDS = 200, 2500, 4
-# Squared distance of a unit column from the span of others below which it counts as dependent.
-_DEPENDENT = 1e-10
-# Curvatures of the loss, relative to the largest: below them a row is as good as decided.
-_LEAST_CURVATURE = 1e-14
+# Rows of the sample with whose solution many rows begin.
+_SAMPLE = 2500
 
 
 @dataclass(frozen=True)
 class GroupSolution:
     """A feasible point of (F) with its proven gap.
 
-    ``V`` (m, p) are the vectors of the groups ``index`` (m,) that are not zero, ``b0`` (1,) the
-    intercept, ``u`` (n,) the dual variable, ``sizes`` one number per group to start again from.
+    ``V`` (m, p) are the vectors that are not zero, of the groups ``index`` (m,) of the outputs
+    ``output`` (m,); ``b0`` (C,) is the intercept, ``u`` (n, C) the dual variable, ``sizes`` one
+    number per output and group to start again from.
     """
 
+    output: np.ndarray
     index: np.ndarray
     V: np.ndarray
     b0: np.ndarray
@@ -83,19 +86,19 @@ class GroupSolution:
 
 
 def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
-    """Minimise (F) for one output to a relative duality gap of ``tol``.
+    """Minimise (F) to a relative duality gap of ``tol``; every output has groups of its own.
 
     Parameters
     ----------
     rows : RowPass
-        Targets, weights, loss, and whether there is an intercept; ``Y`` has one column.
+        Targets, weights, loss, and whether there is an intercept.
     groups : object
         The maps ``A_j`` and cones ``K_j``; see :class:`sklearn_convexnn.core.gated.FreeGroups`.
     alpha : float, positive
     tol : float
     max_iter : int
         Newton steps in the sizes at most.
-    sizes : ndarray of shape (groups.count,), optional
+    sizes : ndarray of shape (n_outputs * groups.count,), optional
         Where to begin; by default zeros, or for many rows the sizes of a sample of them.
 
     Returns
@@ -105,12 +108,13 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
     """
     if sizes is None:
         sizes = sampled_sizes(rows, groups, alpha)
+    groups = OutputGroups(groups, rows.n_outputs)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
     state = _maximise(rows, groups, alpha, e, _constant_outputs(rows))
     best, idle = None, 0
     for n_iter in range(max_iter + 1):
         norms, C = groups.screen(state.u, alpha, state.active, state.C)
-        point = _point(rows, state, alpha, norms, n_iter)
+        point = _point(rows, groups, state, alpha, norms, n_iter)
         if best is None or point.certificate.gap < best.certificate.gap:
             best, idle = point, 0
         else:
@@ -144,32 +148,23 @@ class _State:
     C: np.ndarray  # c_j of these
     outputs: np.ndarray  # sum_j e_j A_j c_j / alpha
     value: float  # G(e) + alpha/2 sum e, at most
-    normal: _Normal
+    normal: object
 
 
 def _constant_outputs(rows):
-    constant = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(1)
-    return np.broadcast_to(constant, rows.Y.shape)
+    if not rows.intercept:
+        return np.zeros(rows.Y.shape)
+    return np.broadcast_to(rows.loss.constant(rows.Y, rows.weights), rows.Y.shape)
 
 
 def dual_variable(rows, Z):
-    """``u = -w * gradient of the loss`` at outputs ``Z``, (n,)."""
-    return -rows.weights * rows.loss.gradient(rows.Y, Z)[:, 0]
+    """``u = -w * gradient of the loss`` at outputs ``Z``, (n, C)."""
+    return -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
 
 
-def best_intercept(rows, Z):
-    """The best shift of outputs, to the last digits of the sum of ``u``; zero if there is none."""
-    if not rows.intercept:
-        return np.zeros(1)
-    shift = best = optimal_intercept(rows, Z)
-    total = np.inf
-    while True:
-        # Values, by which optimal_intercept goes, know the shift to half the digits only.
-        u = dual_variable(rows, Z + shift)
-        if not abs(u.sum()) < 0.5 * total:
-            return best
-        total, best = abs(u.sum()), shift
-        shift = best + u.sum() / rows.loss.mean_hessian(rows.Y, Z + best, rows.weights)[0]
+def best_shift(rows, Z):
+    """The best shift of all outputs, (C,); zero where there is no intercept."""
+    return optimal_intercept(rows, Z) if rows.intercept else np.zeros(Z.shape[1])
 
 
 def _maximise(rows, groups, alpha, e, Z, precision=0.0):
@@ -189,19 +184,18 @@ def _maximise(rows, groups, alpha, e, Z, precision=0.0):
         C, face = groups.project(u, active)
         outputs = groups.outputs(active, C * share[:, None])
         # ||c||^2 as 2 <c, A^T u> - ||c||^2: errors of a projection enter at second order.
-        fit = float(u @ outputs) - 0.5 * float(share @ np.einsum("ij,ij->i", C, C))
-        value = float(w @ loss.dual(Y, (u / w)[:, None])) - fit
+        fit = float(np.vdot(u, outputs)) - 0.5 * float(share @ np.einsum("ij,ij->i", C, C))
+        value = float(w @ loss.dual(Y, u / w[:, None])) - fit
         return Z, u, C, face, outputs, value
 
     point, normal, decrement, before = evaluate(Z), None, 0.0, None
     for _ in range(_INNER_STEPS):
         Z, u, C, face, outputs, value = point
         if normal is None or not (loss.quadratic and groups.same_face(face, normal.face)):
-            curvature = w * loss.hessian(Y, Z)[:, 0, 0]
-            normal = _normal(groups, active, share, face, curvature, rows.intercept)
-        gradient = Z[:, 0] - outputs
+            normal = normal_equations(groups, active, share, face, CurvatureRoot(rows, Z))
+        gradient = Z - outputs
         du, dZ = normal.solve(gradient)
-        decrement = float(gradient @ du)
+        decrement = float(np.vdot(gradient, du))
         rounding = max(_RESOLVED * abs(value), _EPS**2)
         if decrement <= precision:
             break
@@ -213,8 +207,8 @@ def _maximise(rows, groups, alpha, e, Z, precision=0.0):
             before = point, decrement
         length = 1.0
         for _ in range(_HALVINGS):
-            trial = Z + length * dZ[:, None]
-            trial = evaluate(trial + best_intercept(rows, trial))
+            trial = Z + length * dZ
+            trial = evaluate(trial + best_shift(rows, trial))
             if trial[-1] >= value + 1e-4 * length * decrement - rounding:
                 break
             length *= 0.5
@@ -231,197 +225,23 @@ def _maximise(rows, groups, alpha, e, Z, precision=0.0):
     return _State(e, Z, u, active, C, outputs, bound, normal)
 
 
-def _normal(groups, active, share, face, h, intercept):
-    """The matrix of Newton's method in the form that suits its size."""
-    n, k = len(h), groups.dimension(active, face)
-    # Faces of cones have few coordinates, however many rows there are.
-    if n <= _LARGEST_FACTOR or k <= _FEW_COORDINATES or not groups.linear:
-        return _Normal(groups, active, share, face, h, intercept)
-    return _IterativeNormal(groups, active, share, face, h, intercept)
-
-
-class _Normal:
-    """``M = diag(1 / h) + sum_j share_j A_j N_j A_j^T``, factored, with its constraint 1^T u = 0.
-
-    Scaled to ``I + root M_K root`` with ``root = sqrt(h)``: curvatures of the log-loss may vanish.
-    """
-
-    # Relative residual of its solutions, beyond rounding.
-    accuracy = 0.0
-
-    def __init__(self, groups, active, share, face, h, intercept):
-        self.face, self.root = face, np.sqrt(np.maximum(h, _LEAST_CURVATURE * h.max()))
-        n, k = len(h), groups.dimension(active, face)
-        self.woodbury = 2 * k < n
-        if self.woodbury:
-            self.Z = groups.factor(active, share, face) * self.root[:, None]
-            K = self.Z.T @ self.Z
-        else:
-            K = groups.gram(active, share, face)
-            K *= self.root[:, None]
-            K *= self.root
-        K[np.diag_indices(len(K))] += 1.0
-        self.cholesky = linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
-        self.ones = None
-        if intercept:
-            self.ones = self._solve(self.root[:, None])[:, 0]
-
-    def _solve(self, B):
-        """``(I + root M_K root)^{-1} B``."""
-        right = self.Z.T @ B if self.woodbury else B
-        X = linalg.cho_solve((self.cholesky, True), right, check_finite=False)
-        return B - self.Z @ X if self.woodbury else X
-
-    def solve(self, b):
-        """``du`` with ``M du = b - delta 1``, ``1^T du = 0``, and ``dZ = -du / h``.
-
-        Without an intercept delta = 0.
-        """
-        x = self._solve((self.root * b)[:, None])[:, 0]
-        if self.ones is not None:
-            x -= self.ones * ((self.root @ x) / (self.root @ self.ones))
-        return self.root * x, -x / self.root
-
-    def step_in_sizes(self, groups, free, C, e, alpha):
-        """A function: the Newton step of the sizes ``free``, now ``e``, for a right-hand side."""
-        H = self._second_derivatives(groups, free, C) / alpha**2
-        return lambda right: bounded_newton(H, right, e)
-
-    def _second_derivatives(self, groups, free, C):
-        """``B^T M^{-1} B`` on the subspace of the constraint, ``B_j = A_j c_j``."""
-        B = groups.columns(free, C) * self.root[:, None]
-        if self.woodbury:
-            right = linalg.solve_triangular(
-                self.cholesky, self.Z.T @ B, lower=True, check_finite=False
-            )
-            H = B.T @ B - right.T @ right
-        else:
-            half = linalg.solve_triangular(self.cholesky, B, lower=True, check_finite=False)
-            H = half.T @ half
-        if self.ones is not None:
-            t = self.ones @ B
-            H -= np.outer(t, t) / (self.root @ self.ones)
-        return H
-
-
-class _IterativeNormal:
-    """The same matrix for many rows, only multiplied with: conjugate gradients.
-
-    Scaled it is well conditioned, but for the directions of the groups' own activations, which
-    the constrained solution of :meth:`step_in_sizes` takes out.
-    """
-
-    accuracy = 1e-2
-
-    def __init__(self, groups, active, share, face, h, intercept):
-        self.face, self.intercept = face, intercept
-        self.product = groups.operator(active, share)
-        self.root = np.sqrt(np.maximum(h, _LEAST_CURVATURE * h.max()))
-
-    def _conjugate(self, centred, right, x):
-        """Conjugate gradients for ``(I + K) x = right`` on a subspace; also the full residual."""
-        full = right - x - self.root * self.product(self.root * x) if x.any() else right.copy()
-        residual = centred(full)
-        direction, size = residual, residual @ residual
-        goal = self.accuracy**2 * max(size, np.sum(centred(right) ** 2))
-        for _ in range(_MOST_CONJUGATE):
-            if size <= goal:
-                break
-            product = direction + self.root * self.product(self.root * direction)
-            length = size / (direction @ product)
-            x = x + length * direction
-            full = full - length * product
-            residual = centred(full)
-            size, before = residual @ residual, size
-            direction = residual + (size / before) * direction
-        return x, full
-
-    def solve(self, b):
-        # With an intercept all is orthogonal to root, the constraint 1^T du = 0.
-        unit = self.root / np.linalg.norm(self.root)
-
-        def centred(x):
-            return x - unit * (unit @ x) if self.intercept else x
-
-        x, _ = self._conjugate(centred, centred(self.root * b), np.zeros(len(b)))
-        return self.root * x, -x / self.root
-
-    def step_in_sizes(self, groups, free, C, e, alpha):
-        """As :meth:`_Normal.step_in_sizes`, without the second derivatives.
-
-        The step of the sizes is the multiplier of ``min 1/2 du^T M du`` under ``B^T du = -alpha
-        right``: conjugate gradients on the null space of ``B^T``. A size that would become
-        negative is set to zero, and the others are found again.
-        """
-        B = groups.columns(free, C) * self.root[:, None]
-        if self.intercept:
-            B = np.column_stack([B, self.root])
-        lengths = np.linalg.norm(B, axis=0)
-        gram = (B.T @ B) / np.outer(lengths, lengths)
-        m = len(free)
-
-        def step(right):
-            inside, d = np.ones(B.shape[1], dtype=bool), np.zeros(B.shape[1])
-            values = np.zeros(B.shape[1])
-            values[:m] = -alpha * right
-            x = np.zeros(len(B))
-            for _ in range(_BOUND_ROUNDS):
-                d[~inside] = -e[~inside[:m]]
-                chosen = _independent(gram, inside)
-                fixed = B @ np.where(inside, 0.0, d) / alpha
-                x, multipliers = self._constrained(B[:, chosen], values[chosen], -fixed, x)
-                d[inside] = 0.0
-                d[chosen] = alpha * multipliers
-                negative = inside[:m] & (d[:m] < -e)
-                if not negative.any():
-                    break
-                inside[:m] &= ~negative
-            return np.maximum(d[:m], -e)
-
-        return step
-
-    def _constrained(self, B, values, right, x):
-        """``x`` and ``lam`` with ``(I + K) x + B lam = right`` and ``B^T x = values``."""
-        cholesky = linalg.cho_factor(B.T @ B, check_finite=False)
-
-        def coordinates(x):
-            return linalg.cho_solve(cholesky, B.T @ x, check_finite=False)
-
-        def centred(x):
-            return x - B @ coordinates(x)
-
-        x = centred(x) + B @ linalg.cho_solve(cholesky, values, check_finite=False)
-        x, residual = self._conjugate(centred, right, x)
-        return x, coordinates(residual)
-
-
-def _independent(gram, inside):
-    """Those of the columns ``inside``, of unit length, that are linearly independent."""
-    index = np.flatnonzero(inside)
-    if len(index) == 0:
-        return index
-    _, order, rank, _ = linalg.lapack.dpstrf(gram[np.ix_(index, index)], tol=_DEPENDENT)
-    return np.sort(index[order[:rank] - 1])
-
-
 # ---------------------------------------------------------------------------------------- the sizes
-
-
-def sample_rows(n):
-    """Indices of the rows that stand for all of many: every tenth, say."""
-    return np.unique(np.linspace(0, n - 1, _SAMPLE).astype(np.intp))
 
 
 def sampled_sizes(rows, groups, alpha):
     """Sizes to begin with: those of the program over a sample of the rows.
 
-    None where all rows are few enough, or none are to be had.
+    None where all rows are few enough, or the sample does not know every class.
     """
-    if rows.n_rows <= _LARGEST_FACTOR or not groups.linear:
+    n, n_outputs = rows.Y.shape
+    if rows.Y.size <= LARGEST_FACTOR or not groups.linear:
         return None
-    chosen = sample_rows(rows.n_rows)
+    few = min(_SAMPLE, LARGEST_FACTOR // n_outputs)
+    chosen = np.unique(np.linspace(0, n - 1, few).astype(np.intp))
+    if few == 0 or not np.ptp(rows.Y[chosen], axis=0).all():
+        return None
     weights = rows.weights[chosen]
-    few = RowPass(
+    part = RowPass(
         rows.X[chosen],
         rows.Y[chosen],
         weights / weights.sum(),
@@ -429,23 +249,26 @@ def sampled_sizes(rows, groups, alpha):
         intercept=rows.intercept,
         scale=rows.scale,
     )
-    return solve_groups(few, groups.subset(chosen), alpha, tol=1e-2).sizes
+    return solve_groups(part, groups.subset(chosen), alpha, tol=1e-2).sizes
 
 
-def _point(rows, state, alpha, norms, n_iter):
+def _point(rows, groups, state, alpha, norms, n_iter):
     """The feasible point of a state and its gap."""
     V = state.C * (state.e[state.active] / alpha)[:, None]
-    b0 = best_intercept(rows, state.outputs[:, None])
-    Z = state.outputs[:, None] + b0
+    b0 = best_shift(rows, state.outputs)
+    Z = state.outputs + b0
     loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
     primal = loss + alpha * float(np.linalg.norm(V, axis=1).sum())
-    rho = (state.u / rows.weights)[:, None]
+    rho = state.u / rows.weights[:, None]
     kappa = float(norms.max(initial=0.0))
     limit = alpha / kappa if kappa > 0 else np.inf
     s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
     dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
     certificate = Certificate(primal, dual, kappa, "exact")
-    return GroupSolution(state.active, V, b0, Z, state.u, state.e, certificate, n_iter, False)
+    output, index = groups.split(state.active)
+    return GroupSolution(
+        output, index, V, b0, Z, state.u, state.e, certificate, n_iter, converged=False
+    )
 
 
 def _step(rows, groups, alpha, state, norms, C):
@@ -477,31 +300,3 @@ def _step(rows, groups, alpha, state, norms, C):
             if moved.value <= state.value + (1e-4 * drop if -drop > resolved else resolved):
                 return moved
     return None
-
-
-def bounded_newton(H, b, e, max_sweeps=20):
-    """The step ``d >= -e`` that minimises ``1/2 d^T H d - b^T d``.
-
-    Exchange of all wrong bounds at once ends after a few systems of equations, except that it may
-    cycle where H is nearly singular: then the non-negative least squares of ``e + d``.
-    """
-    m = len(b)
-    H = H.copy()
-    diagonal = H.diagonal()
-    H[np.diag_indices(m)] += 1e-10 * diagonal + 1e-12 * diagonal.max(initial=0.0)
-    bound = np.zeros(m, dtype=bool)
-    for _ in range(max_sweeps):
-        d, inside = -e.copy(), ~bound
-        right = b[inside] + H[np.ix_(inside, bound)] @ e[bound]
-        d[inside] = linalg.solve(H[np.ix_(inside, inside)], right, assume_a="pos")
-        leave = inside & (d < -e)
-        release = bound & (H @ d - b < 0)
-        if not leave.any() and not release.any():
-            return np.maximum(d, -e)
-        bound = (bound | leave) & ~release
-    L = linalg.cholesky(H, lower=True)
-    right = linalg.solve_triangular(L, b + H @ e, lower=True)
-    try:
-        return nnls(L.T, right, maxiter=30 * m)[0] - e
-    except RuntimeError:  # its iterations used up: any bounded step is judged by the objective
-        return np.maximum(d, -e)

@@ -19,6 +19,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, xlogy
 
+_LEAST_PROBABILITY = 1e-14
+
 
 class Loss:
     """A convex loss of the network output, vectorised over rows.
@@ -45,6 +47,13 @@ class Loss:
     def hessian(self, Y, Z):
         """Second derivative of every row, shape (n, C, C)."""
         raise NotImplementedError
+
+    def curvature(self, Y, Z):
+        """``s`` and ``P``, (n, C), of the second derivatives ``diag(s) - s P^T`` of every row.
+
+        ``P`` is None where the outputs do not meet.
+        """
+        return np.einsum("icc->ic", self.hessian(Y, Z)), None
 
     def mean_hessian(self, Y, Z, weights):
         """Weighted sum over rows of the second derivatives, shape (C, C)."""
@@ -173,6 +182,12 @@ class MultinomialLogLoss(Loss):
     def hessian(self, Y, Z):
         P = self.gradient(Y, Z) + Y
         return P[:, :, None] * np.eye(Z.shape[1]) - P[:, :, None] * P[:, None, :]
+
+    def curvature(self, Y, Z):
+        # Classes that are ruled out keep a trace of it: the square root is divided by.
+        P = np.maximum(self.gradient(Y, Z) + Y, _LEAST_PROBABILITY)
+        P /= P.sum(axis=1, keepdims=True)
+        return P, P
 
     def mean_hessian(self, Y, Z, weights):
         # Without the (n, C, C) array: this one is called for all rows.
