@@ -126,6 +126,18 @@ def test_optimal_intercept_from_far_outputs():
         np.testing.assert_allclose(far + shift, constant, atol=1e-6, err_msg=f"from {far}")
 
 
+@pytest.mark.parametrize("spread", [1.0, 5.0, 50.0])
+def test_optimal_intercept_of_separated_classes(spread):
+    """A Newton step may land where the gradient is small because the loss is flat there."""
+    Z = spread * np.array([6.2, 4.8, 10.8, 4.3, 7.2, 8.0, 4.9, 10.0, 6.1, 6.8])[:, None]
+    Y = (Z > 7.5 * spread).astype(float)
+    rows = Known("", Z, Y, np.full(10, 0.1), "log_loss", True, 0.1).rows()
+    shift = optimal_intercept(rows, Z)
+    assert abs(rows.weights @ rows.loss.gradient(Y, Z + shift)) <= 1e-13
+    others = (rows.weights @ rows.loss.value(Y, Z - b) for b in np.linspace(0, 10 * spread, 99))
+    assert rows.weights @ rows.loss.value(Y, Z + shift) <= min(others) + 1e-12
+
+
 # ----------------------------------------------------------------------- the oracles of these tests
 
 

@@ -58,8 +58,8 @@ def optimal_intercept(rows, Z, *, max_iter=50):
     """The shift of all outputs, shape (C,), that minimises the loss at outputs ``Z + shift``.
 
     Newton's method on C unknowns; one step is exact for the squared error.  A step that does not
-    halve the gradient is halved until the loss falls.  In the end the gradient is zero up to
-    rounding: values know the shift to half its digits only.
+    halve the gradient, or that raises the loss, is halved until the loss falls.  In the end the
+    gradient is zero up to rounding: values know the shift to half its digits only.
     """
     loss, Y, weights = rows.loss, rows.Y, rows.weights
 
@@ -75,12 +75,19 @@ def optimal_intercept(rows, Z, *, max_iter=50):
         if size == 0.0:
             break
         trial_size, trial_step = gradient_and_step(shift + step)
-        if not trial_size < 0.5 * size:
+        # Far beyond the minimum the gradient of the log-loss may be small, and its curvature zero.
+        if not trial_size < 0.5 * size or _rises(rows, Z + shift, step):
             if size <= 1e-13 or not _falls(rows, Z + shift, step):
                 break
             trial_size, trial_step = gradient_and_step(shift + step)
         shift, size, step = shift + step, trial_size, trial_step
     return shift
+
+
+def _rises(rows, Z, step):
+    """Whether the loss at ``Z + step`` is more than at ``Z``, beyond rounding."""
+    before, after = (rows.weights @ rows.loss.value(rows.Y, part) for part in (Z, Z + step))
+    return not after <= before * (1 + 1e-12) + np.finfo(float).tiny
 
 
 def _falls(rows, Z, step):
