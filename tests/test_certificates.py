@@ -130,7 +130,7 @@ def test_optimal_intercept_from_far_outputs():
 def test_optimal_intercept_of_separated_classes(spread):
     """A Newton step may land where the gradient is small because the loss is flat there."""
     Z = spread * np.array([6.2, 4.8, 10.8, 4.3, 7.2, 8.0, 4.9, 10.0, 6.1, 6.8])[:, None]
-    Y = (Z > 7.5 * spread).astype(float)
+    Y = np.greater(Z, 7.5 * spread).astype(float)
     rows = Known("", Z, Y, np.full(10, 0.1), "log_loss", True, 0.1).rows()
     shift = optimal_intercept(rows, Z)
     assert abs(rows.weights @ rows.loss.gradient(Y, Z + shift)) <= 1e-13
