@@ -170,6 +170,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         refinement,
         patterns,
         n_patterns,
+        penalty,
         solver,
         max_neurons,
         max_iter,
@@ -186,6 +187,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         self.refinement = refinement
         self.patterns = patterns
         self.n_patterns = n_patterns
+        self.penalty = penalty
         self.solver = solver
         self.max_neurons = max_neurons
         self.max_iter = max_iter

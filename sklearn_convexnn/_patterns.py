@@ -34,13 +34,14 @@ def _is_gated(estimator):
 
 
 class PatternOptionsMixin:
-    """The options ``activation``, ``refinement``, ``patterns``, ``n_patterns`` and ``solver``."""
+    """The options of activation, patterns and programs over them."""
 
     _parameter_constraints = {
         "activation": [StrOptions({"relu", "gated_relu"})],
         "refinement": [StrOptions({"auto", "cutting_plane"}), None],
         "patterns": [StrOptions({"sampled", "exact"}), "array-like"],
         "n_patterns": [Interval(Integral, 1, None, closed="left"), None],
+        "penalty": [StrOptions({"group", "nuclear"})],
         "solver": [StrOptions({"auto", "newton", "clarabel", "ecos", "scs"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
     }
@@ -67,6 +68,11 @@ class PatternOptionsMixin:
             raise ValueError(
                 "solver='newton' needs a smooth loss: for loss='hinge' use solver='clarabel', "
                 "'ecos' or 'scs'."
+            )
+        if self.penalty == "nuclear" and self.activation != "gated_relu":
+            raise ValueError(
+                "penalty='nuclear' is for activation='gated_relu', whose gates can feed all "
+                "outputs at once: set penalty='group'."
             )
         check = self._check_cutting_plane if self._cutting_plane() else self._check_program
         check()
@@ -137,6 +143,7 @@ class PatternOptionsMixin:
             gates=gates,
             n_patterns=self.n_patterns,
             solver=solver,
+            penalty=self.penalty,
             gap_tol=self.gap_tol,
             max_iter=self.max_iter,
         )
@@ -236,7 +243,12 @@ class PatternOptionsMixin:
         X = self._validate_rows(X)
         X = X.toarray() if hasattr(X, "toarray") else X
         relu = clone(self).set_params(
-            activation="relu", refinement="auto", patterns="sampled", n_patterns=None, solver="auto"
+            activation="relu",
+            refinement="auto",
+            patterns="sampled",
+            n_patterns=None,
+            penalty="group",
+            solver="auto",
         )
         coefs, intercepts, price = relu_of_layers(X, self.gates_, self.coefs_, self.intercepts_)
         inherited = (

@@ -56,6 +56,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     n_patterns : int, default=None
         Number of sampled directions, of which equal patterns count once. None: 1000 for gated
         networks, 100 for ``refinement=None``, and none for the cutting plane, which finds its own.
+    penalty : {"group", "nuclear"}, default="group"
+        Of gated networks with several outputs. "group": every neuron feeds one output, and the
+        certificate is about such networks. "nuclear": neurons feed all outputs, as in
+        ReLU networks; a lower objective for the same gates, and much slower.
     solver : {"auto", "newton", "clarabel", "ecos", "scs"}, default="auto"
         Of programs over given patterns: Newton's method in the sizes of the neurons, or a conic
         solver through CVXPY. "auto" is "newton". "ecos" needs the extra of that name.
@@ -91,7 +95,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         ``fit_intercept``. The activations are ``(X @ coefs_[0] + intercepts_[0])`` where
         ``X @ gates_[:-1] + gates_[-1] > 0`` and zero elsewhere.
     n_neurons_ : int
-        Number of neurons; of a gated network, of pairs of a gate and an output in use.
+        Number of neurons. A gate that several neurons share counts for each.
     n_layers_ : int
         3, counting the input as scikit-learn's perceptrons do.
     n_outputs_ : int
@@ -180,6 +184,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         refinement="auto",
         patterns="sampled",
         n_patterns=None,
+        penalty="group",
         solver="auto",
         max_neurons=None,
         max_iter=None,
@@ -197,6 +202,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
             refinement=refinement,
             patterns=patterns,
             n_patterns=n_patterns,
+            penalty=penalty,
             solver=solver,
             max_neurons=max_neurons,
             max_iter=max_iter,
@@ -264,6 +270,10 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     n_patterns : int, default=None
         Number of sampled directions, of which equal patterns count once. None: 1000 for gated
         networks, 100 for ``refinement=None``, and none for the cutting plane, which finds its own.
+    penalty : {"group", "nuclear"}, default="group"
+        Of gated networks with several outputs. "group": every neuron feeds one output, and the
+        certificate is about such networks. "nuclear": neurons feed all outputs, as in
+        ReLU networks; a lower objective for the same gates, and much slower.
     solver : {"auto", "newton", "clarabel", "ecos", "scs"}, default="auto"
         Of programs over given patterns: Newton's method in the sizes of the neurons, or a conic
         solver through CVXPY. "auto" is "newton", for the hinge loss "clarabel". "ecos" needs
@@ -304,7 +314,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         ``fit_intercept``. The activations are ``(X @ coefs_[0] + intercepts_[0])`` where
         ``X @ gates_[:-1] + gates_[-1] > 0`` and zero elsewhere.
     n_neurons_ : int
-        Number of neurons; of a gated network, of pairs of a gate and an output in use.
+        Number of neurons. A gate that several neurons share counts for each.
     n_layers_ : int
         3, counting the input as scikit-learn's perceptrons do.
     n_outputs_ : int
@@ -391,6 +401,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         refinement="auto",
         patterns="sampled",
         n_patterns=None,
+        penalty="group",
         solver="auto",
         max_neurons=None,
         max_iter=None,
@@ -409,6 +420,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             refinement=refinement,
             patterns=patterns,
             n_patterns=n_patterns,
+            penalty=penalty,
             solver=solver,
             max_neurons=max_neurons,
             max_iter=max_iter,

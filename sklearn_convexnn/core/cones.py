@@ -173,6 +173,8 @@ class ConeGroups:
     """
 
     linear = False
+    # Faces of cones have few coordinates, however many rows there are.
+    factored = True
 
     def __init__(self, X, D):
         self.X, self.D = X, D.astype(np.float64)

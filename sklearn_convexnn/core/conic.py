@@ -17,6 +17,7 @@ from scipy.special import logit
 
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.group_newton import GroupSolution, best_shift, dual_variable
+from sklearn_convexnn.core.nuclear_groups import nuclear_solution
 from sklearn_convexnn.core.outputs import OutputGroups
 
 # The extra of the package that installs a solver; None for those that come with CVXPY.
@@ -67,46 +68,98 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
         solver returns them: none is exactly zero, and cones are violated by up to the tolerance.
     """
     cp = _cvxpy(solver)
-    X, (n, n_outputs) = groups.X, rows.Y.shape
-    if X.size * groups.count * n_outputs > _LARGEST_MATRIX:
-        raise ValueError(
-            f"A conic solver needs the matrix of {n} rows and {groups.count} groups of "
-            f"{X.shape[1]} columns written out: use solver='newton', or fewer patterns."
-        )
+    _check_size(rows, groups)
     D = np.asarray(groups.patterns, dtype=np.float64)
-    parts = [cp.Variable((groups.count, X.shape[1])) for _ in range(n_outputs)]
+    n_outputs = rows.n_outputs
+    parts = [cp.Variable((groups.count, groups.X.shape[1])) for _ in range(n_outputs)]
+    fits = [cp.sum(cp.multiply(D * groups.sign, groups.X @ V.T), axis=1) for V in parts]
+    cones = []
+    if groups.cones is not None:
+        cones = [cp.multiply(2 * D - 1, groups.X @ V.T) >= 0 for V in parts]
+    penalty = sum(cp.sum(cp.norm(V, 2, axis=1)) for V in parts)
+    b0, multiplier, n_iter, optimal, limited = _minimise(
+        cp, rows, fits, alpha * penalty, cones, solver, tol, max_iter
+    )
+    V = np.concatenate([part.value for part in parts])
+    outputs = OutputGroups(groups, n_outputs)
+    return _solution(rows, outputs, alpha, V, b0, multiplier, n_iter, optimal, limited)
+
+
+def solve_conic_nuclear(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=None):
+    """Minimise (G) of :mod:`sklearn_convexnn.core.nuclear_groups`, a semidefinite program.
+
+    Parameters
+    ----------
+    rows : RowPass
+        Its loss is the squared error or a log-loss.
+    groups : FreeGroups
+    alpha, tol, max_iter : as for :func:`solve_conic`
+    solver : {"clarabel", "scs"}
+
+    Returns
+    -------
+    NuclearSolution
+    """
+    if solver == "ecos":
+        raise ValueError(
+            "ecos has no semidefinite cones, which the nuclear norm needs: choose "
+            "solver='newton', 'clarabel' or 'scs'."
+        )
+    cp = _cvxpy(solver)
+    _check_size(rows, groups)
+    D, n_outputs = np.asarray(groups.patterns, dtype=np.float64), rows.n_outputs
+    parts = [cp.Variable((groups.X.shape[1], n_outputs)) for _ in range(groups.count)]
+    fits = [
+        sum((D[:, [j]] * groups.X) @ V[:, c] for j, V in enumerate(parts)) for c in range(n_outputs)
+    ]
+    penalty = sum(cp.normNuc(V) for V in parts)
+    b0, _, n_iter, optimal, _ = _minimise(
+        cp, rows, fits, alpha * penalty, [], solver, tol, max_iter
+    )
+    V = np.stack([part.value for part in parts])
+    fit = np.stack(
+        [groups.outputs(np.arange(groups.count), V[:, :, c]) for c in range(n_outputs)], axis=1
+    )
+    b0 = best_shift(rows, fit)
+    return nuclear_solution(
+        rows, groups, alpha, np.arange(groups.count), V, b0, fit + b0, n_iter, optimal
+    )
+
+
+def _check_size(rows, groups):
+    n, p = groups.X.shape
+    if n * p * groups.count * rows.n_outputs > _LARGEST_MATRIX:
+        raise ValueError(
+            f"A conic solver needs the matrix of {n} rows and {groups.count} groups of {p} columns "
+            "written out: use solver='newton', or fewer patterns."
+        )
+
+
+def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
+    """The intercept, the dual variable (n, C), iterations, optimal or not, out of them or not."""
+    n, n_outputs = rows.Y.shape
     b0 = cp.Variable(n_outputs) if rows.intercept else np.zeros(n_outputs)
     z = [cp.Variable(n) for _ in range(n_outputs)]
-    links, cones = [], []
-    for c, V in enumerate(parts):
-        fits = cp.multiply(D * groups.sign, X @ V.T)
-        links.append(z[c] == cp.sum(fits, axis=1) + b0[c])
-        if groups.cones is not None:
-            cones.append(cp.multiply(2 * D - 1, X @ V.T) >= 0)
-    penalty = sum(cp.sum(cp.norm(V, 2, axis=1)) for V in parts)
-    program = cp.Problem(cp.Minimize(_loss(cp, rows, z) + alpha * penalty), [*links, *cones])
-    settings = _settings(solver, tol, max_iter)
+    links = [one == fit + b0[c] for c, (one, fit) in enumerate(zip(z, fits, strict=True))]
+    program = cp.Problem(cp.Minimize(_loss(cp, rows, z) + penalty), [*links, *constraints])
     try:
         with warnings.catch_warnings():
             # Its words for an inaccurate solution; here the status and the gap say it.
             warnings.simplefilter("ignore", UserWarning)
-            program.solve(solver=solver.upper(), **settings)
+            program.solve(solver=solver.upper(), **_settings(solver, tol, max_iter))
     except cp.error.SolverError as error:
         raise RuntimeError(
             f"{solver} failed on this problem ({error}); use solver='newton' or scale X."
         ) from error
-    if parts[0].value is None:
+    if z[0].value is None:
         raise RuntimeError(
             f"{solver} ended with status {program.status!r}; use solver='newton' or scale X."
         )
-    iterations = program.solver_stats.num_iters or 0
-    limited = program.status == cp.USER_LIMIT or iterations == max_iter
-    b = np.asarray(b0.value) if rows.intercept else b0
-    V = np.concatenate([part.value for part in parts])
     multiplier = np.column_stack([np.ravel(link.dual_value) for link in links])
-    optimal = program.status == cp.OPTIMAL
-    outputs = OutputGroups(groups, n_outputs)
-    return _solution(rows, outputs, alpha, V, b, multiplier, iterations, optimal, limited)
+    n_iter = program.solver_stats.num_iters or 0
+    b0 = np.asarray(b0.value) if rows.intercept else b0
+    limited = program.status == cp.USER_LIMIT or n_iter == max_iter
+    return b0, multiplier, n_iter, program.status == cp.OPTIMAL, limited
 
 
 def _cvxpy(solver):

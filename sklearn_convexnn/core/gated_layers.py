@@ -51,13 +51,14 @@ def gated_outputs(X, gates, coefs, intercepts):
 def gated_neurons(network):
     """The neurons of a GatedNetwork: their gates (p, m), and directions and outputs as a Network.
 
-    One neuron for every gate and output with a vector.
+    One neuron for every gate and output with a vector, or for every singular value of a gate.
     """
-    gate, output = np.nonzero(network.sizes)
-    outputs = np.eye(len(network.b0))[output]
-    return network.gates[:, gate], Network.from_factors(
-        network.V[gate, :, output], outputs, network.b0
-    )
+    neurons = list(network.neurons())
+    p, n_outputs = len(network.gates), len(network.b0)
+    index = [j for j, _, _ in neurons]
+    U = np.reshape([v for _, v, _ in neurons], (-1, p))
+    C = np.reshape([c for _, _, c in neurons], (-1, n_outputs))
+    return network.gates[:, index], Network.from_factors(U, C, network.b0)
 
 
 def relu_of_layers(X, gates, coefs, intercepts):
@@ -76,7 +77,8 @@ def relu_of_layers(X, gates, coefs, intercepts):
     A = np.column_stack([X, np.ones(len(X))]) if intercept else np.asarray(X)
     W = np.vstack([coefs[0], intercepts[0]]) if intercept else coefs[0]
     V = np.einsum("pm,mc->mpc", W.astype(np.float64), coefs[1].astype(np.float64))
-    network = GatedNetwork(np.asarray(gates, dtype=np.float64), V, intercepts[1])
+    # Each neuron has rank one, whichever norm it was trained with.
+    network = GatedNetwork(np.asarray(gates, dtype=np.float64), V, intercepts[1], "nuclear")
     relu, price = network.to_relu(A.astype(np.float64))
     U, C = relu.balanced()
     dtype = coefs[0].dtype

@@ -39,7 +39,7 @@ inside ``M``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,10 +56,10 @@ _EPS = np.finfo(float).eps
 # Groups that enter in one step, as a share of the rows and at least.
 _ENTERING, _LEAST_ENTERING = 4, 16
 # Newton steps for u, and halvings of a step.
-_INNER_STEPS, _HALVINGS = 60, 40
+_INNER_STEPS, HALVINGS = 60, 40
 # Differences of values, relative to them, that rounding does not reach; steps that may pass without
 # a smaller gap.
-_RESOLVED, _MOST_IDLE = 1e-12, 12
+RESOLVED, MOST_IDLE = 1e-12, 12
 # Rows of the sample with whose solution many rows begin.
 _SAMPLE = 2500
 
@@ -110,7 +110,7 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
         sizes = sampled_sizes(rows, groups, alpha)
     groups = OutputGroups(groups, rows.n_outputs)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
-    state = _maximise(rows, groups, alpha, e, _constant_outputs(rows))
+    state = maximise(rows, groups, alpha, e, constant_outputs(rows))
     best, idle = None, 0
     for n_iter in range(max_iter + 1):
         norms, C = groups.screen(state.u, alpha, state.active, state.C)
@@ -120,18 +120,14 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
         else:
             idle += 1
         if best.certificate.relative_gap <= tol:
-            return _with(best, converged=True)
+            return replace(best, converged=True)
         trial = None
-        if n_iter < max_iter and idle < _MOST_IDLE:
-            trial = _step(rows, groups, alpha, state, norms, C)
+        if n_iter < max_iter and idle < MOST_IDLE:
+            trial = step(rows, groups, alpha, state, norms, C)
         if trial is None:
             break
         state = trial
-    return _with(best, converged=False)
-
-
-def _with(point, **changes):
-    return GroupSolution(**{**point.__dict__, **changes})
+    return replace(best, converged=False)
 
 
 # ------------------------------------------------------------------------------- the dual variable
@@ -149,9 +145,10 @@ class _State:
     outputs: np.ndarray  # sum_j e_j A_j c_j / alpha
     value: float  # G(e) + alpha/2 sum e, at most
     normal: object
+    groups: object  # to which the sizes belong
 
 
-def _constant_outputs(rows):
+def constant_outputs(rows):
     if not rows.intercept:
         return np.zeros(rows.Y.shape)
     return np.broadcast_to(rows.loss.constant(rows.Y, rows.weights), rows.Y.shape)
@@ -167,7 +164,7 @@ def best_shift(rows, Z):
     return optimal_intercept(rows, Z) if rows.intercept else np.zeros(Z.shape[1])
 
 
-def _maximise(rows, groups, alpha, e, Z, precision=0.0):
+def maximise(rows, groups, alpha, e, Z, precision=0.0):
     """``u`` for sizes ``e`` by damped Newton steps, from outputs ``Z``.
 
     The steps are those for u, but taken in ``Z``, at which ``u`` is the negative gradient: there
@@ -196,7 +193,7 @@ def _maximise(rows, groups, alpha, e, Z, precision=0.0):
         gradient = Z - outputs
         du, dZ = normal.solve(gradient)
         decrement = float(np.vdot(gradient, du))
-        rounding = max(_RESOLVED * abs(value), _EPS**2)
+        rounding = max(RESOLVED * abs(value), _EPS**2)
         if decrement <= precision:
             break
         if decrement <= rounding:
@@ -206,7 +203,7 @@ def _maximise(rows, groups, alpha, e, Z, precision=0.0):
                 break
             before = point, decrement
         length = 1.0
-        for _ in range(_HALVINGS):
+        for _ in range(HALVINGS):
             trial = Z + length * dZ
             trial = evaluate(trial + best_shift(rows, trial))
             if trial[-1] >= value + 1e-4 * length * decrement - rounding:
@@ -222,7 +219,7 @@ def _maximise(rows, groups, alpha, e, Z, precision=0.0):
                 break
     Z, u, C, face, outputs, value = point
     bound = value + max(decrement, 0.0) + 0.5 * alpha * float(e.sum())
-    return _State(e, Z, u, active, C, outputs, bound, normal)
+    return _State(e, Z, u, active, C, outputs, bound, normal, groups)
 
 
 # ---------------------------------------------------------------------------------------- the sizes
@@ -259,44 +256,70 @@ def _point(rows, groups, state, alpha, norms, n_iter):
     Z = state.outputs + b0
     loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
     primal = loss + alpha * float(np.linalg.norm(V, axis=1).sum())
-    rho = state.u / rows.weights[:, None]
-    kappa = float(norms.max(initial=0.0))
+    proof = certificate(rows, primal, state.u, alpha, float(norms.max(initial=0.0)))
+    output, index = groups.split(state.active)
+    return GroupSolution(output, index, V, b0, Z, state.u, state.e, proof, n_iter, converged=False)
+
+
+def certificate(rows, primal, u, alpha, kappa):
+    """The gap that the best multiple of ``u`` proves, whose largest price is ``kappa``."""
+    rho = u / rows.weights[:, None]
     limit = alpha / kappa if kappa > 0 else np.inf
     s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
     dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
-    certificate = Certificate(primal, dual, kappa, "exact")
-    output, index = groups.split(state.active)
-    return GroupSolution(
-        output, index, V, b0, Z, state.u, state.e, certificate, n_iter, converged=False
-    )
+    return Certificate(primal, dual, kappa, "exact")
 
 
-def _step(rows, groups, alpha, state, norms, C):
+def step(rows, groups, alpha, state, norms, C):
     """One Newton step in the sizes; None if no step lowers the objective."""
     e = state.e
-    new = np.flatnonzero((e == 0) & (norms > alpha))
+    free = np.union1d(state.active, entering(rows, np.where(e == 0, norms, 0.0), alpha))
+    rights = slopes(norms[free], alpha)
+    newton = state.normal.step_in_sizes(groups.columns(free, C[free]), e[free], alpha)
+
+    def move(change):
+        trial = e.copy()
+        trial[free] = np.maximum(e[free] + change, 0.0)
+        return groups, trial, float(rights[0] @ (trial[free] - e[free]))
+
+    return line_search(rows, alpha, state, newton, rights, move)
+
+
+def entering(rows, norms, alpha):
+    """Those of the largest ``norms`` beyond ``alpha`` that become free in one step."""
     most = max(rows.n_rows // _ENTERING, _LEAST_ENTERING)
-    new = new[np.argsort(-norms[new], kind="stable")[:most]]
-    free = np.union1d(state.active, new)
-    slope = (alpha**2 - norms[free] ** 2) / (2 * alpha)
-    # The secular form: 1/||c|| is nearly linear in a size, so that far from the optimum the
-    # equation 1/||c|| = 1/alpha is solved, not ||c||^2 = alpha^2; to first order they agree.
-    excess = norms[free] - alpha
-    secular = np.where(excess > 0, -((norms[free] / alpha) ** 2) * excess, slope)
-    step = state.normal.step_in_sizes(groups, free, C[free], e[free], alpha)
-    for right, halvings in ((secular, 3), (slope, _HALVINGS)):
-        direction = step(-right)
+    new = np.flatnonzero(norms > alpha)
+    return new[np.argsort(-norms[new], kind="stable")[:most]]
+
+
+def slopes(norms, alpha):
+    """The derivatives of the objective in the sizes, and the form to be solved far from zero.
+
+    The secular form: 1/||c|| is nearly linear in a size, so that far from the optimum the equation
+    1/||c|| = 1/alpha is solved, not ||c||^2 = alpha^2; to first order they agree.
+    """
+    slope = (alpha**2 - norms**2) / (2 * alpha)
+    excess = norms - alpha
+    return slope, np.where(excess > 0, -((norms / alpha) ** 2) * excess, slope)
+
+
+def line_search(rows, alpha, state, newton, rights, move):
+    """The state after the longest of the steps ``newton(-right)`` and their halves that descends.
+
+    ``move`` gives the groups and sizes of a step, and the change of the objective to first order.
+    """
+    slope, secular = rights
+    for right, halvings in ((secular, 3), (slope, HALVINGS)):
+        direction = newton(-right)
         for halving in range(halvings):
-            trial = e.copy()
-            trial[free] = np.maximum(e[free] + 0.5**halving * direction, 0.0)
-            drop = float(slope @ (trial[free] - e[free]))
+            groups, trial, drop = move(0.5**halving * direction)
             if drop >= 0:
                 break
             precision = 1e-3 * min(-drop, abs(state.value))
-            moved = _maximise(rows, groups, alpha, trial, state.Z, precision)
+            moved = maximise(rows, groups, alpha, trial, state.Z, precision)
             # The gap is of first order in what the value knows to second order: the last steps are
             # taken on trust, and judged by the gap.
-            resolved = _RESOLVED * abs(state.value)
+            resolved = RESOLVED * abs(state.value)
             if moved.value <= state.value + (1e-4 * drop if -drop > resolved else resolved):
                 return moved
     return None

@@ -84,8 +84,7 @@ def _along(A, x):
 def normal_equations(groups, active, share, face, root):
     """The matrix of Newton's method in the form that suits its size."""
     k = groups.dimension(active, face)
-    # Faces of cones have few coordinates, however many rows there are.
-    if root.root.size <= LARGEST_FACTOR or k <= FEW_COORDINATES or not groups.linear:
+    if root.root.size <= LARGEST_FACTOR or k <= FEW_COORDINATES or groups.factored:
         return DirectNormal(groups, active, share, face, root)
     return IterativeNormal(groups, active, share, face, root)
 
@@ -134,9 +133,12 @@ class DirectNormal:
             x = x - self.held @ linalg.cho_solve(self.schur, right)
         return self.root.up(x[:, :, 0]), -self.root.lift(x[:, :, 0])
 
-    def step_in_sizes(self, groups, free, C, e, alpha):
-        """A function: the Newton step of the sizes ``free``, now ``e``, for a right-hand side."""
-        H = self.second_derivatives(groups.columns(free, C)) / alpha**2
+    def step_in_sizes(self, B, e, alpha):
+        """A function: the Newton step of the sizes, now ``e``, for a right-hand side.
+
+        ``B`` (n, C, m) has the columns ``A_j c_j``.
+        """
+        H = self.second_derivatives(B) / alpha**2
         return lambda right: bounded_newton(H, right, e)
 
     def second_derivatives(self, B):
@@ -205,14 +207,14 @@ class IterativeNormal:
         x = x.reshape(b.shape)
         return self.root.up(x), -self.root.lift(x)
 
-    def step_in_sizes(self, groups, free, C, e, alpha):
+    def step_in_sizes(self, B, e, alpha):
         """As :meth:`DirectNormal.step_in_sizes`, without the second derivatives.
 
         The step of the sizes is the multiplier of ``min 1/2 du^T M du`` under ``B^T du = -alpha
         right``: conjugate gradients on the null space of ``B^T``. A size that would become
         negative is set to zero, and the others are found again.
         """
-        B = self.root.down(groups.columns(free, C)).reshape(self.root.root.size, -1)
+        B = self.root.down(B).reshape(self.root.root.size, -1)
         m = B.shape[1]
         B = np.column_stack([B, self.constants])
         lengths = np.linalg.norm(B, axis=0)
@@ -263,7 +265,7 @@ def _independent(gram, inside):
 
 
 def bounded_newton(H, b, e, max_sweeps=20):
-    """The step ``d >= -e`` that minimises ``1/2 d^T H d - b^T d``.
+    """The step ``d >= -e`` that minimises ``1/2 d^T H d - b^T d``; ``e`` may be infinite.
 
     Exchange of all wrong bounds at once ends after a few systems of equations, except that it may
     cycle where H is nearly singular: then the non-negative least squares of ``e + d``.
@@ -282,6 +284,14 @@ def bounded_newton(H, b, e, max_sweeps=20):
         if not leave.any() and not release.any():
             return np.maximum(d, -e)
         bound = (bound | leave) & ~release
+    free = np.isinf(e)
+    if free.any():  # eliminated: what is left is bounded
+        held = linalg.solve(H[np.ix_(free, free)], np.column_stack([b[free], H[free][:, ~free]]))
+        into = H[np.ix_(~free, free)]
+        S = H[np.ix_(~free, ~free)] - into @ held[:, 1:]
+        d[~free] = bounded_newton(S, b[~free] - into @ held[:, 0], e[~free])
+        d[free] = held[:, 0] - held[:, 1:] @ d[~free]
+        return d
     L = linalg.cholesky(H, lower=True)
     right = linalg.solve_triangular(L, b + H @ e, lower=True)
     try:

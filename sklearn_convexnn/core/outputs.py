@@ -68,7 +68,7 @@ class OutputGroups:
     def __init__(self, groups, n_outputs):
         self.parts = [groups, *(groups.again() for _ in range(n_outputs - 1))]
         self.per, self.count = groups.count, n_outputs * groups.count
-        self.linear = groups.linear
+        self.linear, self.factored = groups.linear, groups.factored
 
     def subset(self, chosen):
         """The same groups over some of the rows."""

@@ -31,14 +31,14 @@ _NEWTON_STEPS, _MOST_IDLE = 100, 12
 class ProgramSolution:
     """A network and the gap of its program: exact *for the given patterns*.
 
-    ``R`` (n, C) is the dual variable.
+    ``R`` (n, C) is the dual variable, where the solver has one to give.
     """
 
     network: object
     certificate: Certificate
     n_iter: int
     status: ProgramStatus
-    R: np.ndarray
+    R: np.ndarray | None = None
 
     @classmethod
     def of(cls, network, solution):

@@ -18,6 +18,7 @@ from sklearn_convexnn.core.conic import hinge_dual
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.gated_layers import active_gates, gated_neurons
 from sklearn_convexnn.core.gated_network import train_gated
+from sklearn_convexnn.core.nuclear_groups import gate_prices
 from sklearn_convexnn.core.pattern_program import train_relu
 from sklearn_convexnn.core.patterns import (
     count_bound,
@@ -56,12 +57,16 @@ class PatternSolution(Solution):
 
 @dataclass(frozen=True)
 class PatternSettings:
-    """Which program: ``gates`` is an array (d or p, P), "sampled" or "exact"."""
+    """Which program: ``gates`` is an array (d or p, P), "sampled" or "exact".
+
+    ``penalty`` is that of gated networks with several outputs.
+    """
 
     gated: bool
     gates: object = "sampled"
     n_patterns: int | None = None
     solver: str = "newton"
+    penalty: str = "group"
     gap_tol: float | None = None
     max_iter: int | None = None
 
@@ -95,7 +100,10 @@ def train_patterns(problem, alpha, settings, *, rng, progress=None):
     rows = problem.rows
     patterns = choose_patterns(rows, settings, rng)
     pricing = None if settings.gated else make_pricing(rows, rng)
-    largest = _gated_alpha_max(rows, patterns) if settings.gated else _alpha_max(rows, pricing)
+    if settings.gated:
+        largest = _gated_alpha_max(rows, patterns, settings.penalty)
+    else:
+        largest = _alpha_max(rows, pricing)
     alpha = _working_alpha(problem, alpha, largest, settings.gated)
     goals = {
         "tol": PROGRAM_TOL if settings.gap_tol is None else settings.gap_tol,
@@ -105,7 +113,7 @@ def train_patterns(problem, alpha, settings, *, rng, progress=None):
     # What a conic solver leaves of zeros; the package's own are exact.
     zero = 0.0 if settings.solver == "newton" else max(_CONIC_ZERO, goals["tol"])
     if settings.gated:
-        program = train_gated(rows, patterns, alpha, **goals)
+        program = train_gated(rows, patterns, alpha, penalty=settings.penalty, **goals)
         gates, network = gated_neurons(program.network)
         kept = _above(network, zero)
         gates, network = gates[:, kept], network.keep(kept)
@@ -266,12 +274,15 @@ def _alpha_max(rows, pricing):
     return _unless_noise(rows, R, pricing(rows, R, constant_network(rows), effort=1).largest)
 
 
-def _gated_alpha_max(rows, patterns):
-    """``max_j ||A_j^T R_c||`` over the patterns and outputs."""
+def _gated_alpha_max(rows, patterns, penalty):
+    """The largest price of a gate, ``X^T D_j R``: a column of it, or its largest singular value."""
     R = constant_residual(rows)
     groups = FreeGroups(rows.dense(), patterns.active)
-    largest = max(groups.screen(u, 1.0)[0].max(initial=0.0) for u in R.T)
-    return _unless_noise(rows, R, float(largest))
+    if penalty == "nuclear" and rows.n_outputs > 1:
+        sizes = np.linalg.norm(gate_prices(groups, R), ord=2, axis=(1, 2))
+    else:
+        sizes = np.concatenate([groups.screen(u, 1.0)[0] for u in R.T])
+    return _unless_noise(rows, R, float(sizes.max(initial=0.0)))
 
 
 def _unless_noise(rows, R, largest):
