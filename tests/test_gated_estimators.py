@@ -330,3 +330,33 @@ def test_inspection_asks_for_the_relu_network():
     assert optimality_report(relu, case.X, case.y, method="estimated").gap > 0
     assert decision_regions(relu, case.X).areas.sum() > 0
     assert len(layer_alignment(model).ranks) == 2
+
+
+# ---------------------------------------------------------------------------------- nuclear penalty
+
+
+@pytest.mark.parametrize("kind", ["multioutput", "multiclass"])
+def test_nuclear_penalty(kind):
+    """Neurons feed all outputs: the weight decay of layers at its optimum, below one-vs-all."""
+    case = make_case(kind)
+    group = gated(case).set_params(n_patterns=10).fit(case.X, case.y)
+    model = clone(group).set_params(penalty="nuclear", alpha=group.alpha_).fit(case.X, case.y)
+    assert model.objective_ < group.objective_
+    assert model.dual_gap_ <= 2e-6
+    assert model.certificate_ == "exact"
+    assert (np.abs(model.coefs_[1]) > 0).sum(axis=1).max() > 1
+    np.testing.assert_allclose(predicted(model, case.X), outputs(model, case.X), atol=1e-10)
+    relu = model.to_relu(case.X)
+    np.testing.assert_allclose(predicted(relu, case.X), predicted(model, case.X), atol=1e-8)
+    report = optimality_report(relu, case.X, case.y, method="estimated")
+    assert report.objective == pytest.approx(relu.objective_, rel=1e-8)
+    constant = clone(model).set_params(alpha=1.001 * model.alpha_max_).fit(case.X, case.y)
+    assert constant.n_neurons_ == 0
+    assert model.alpha_max_ >= group.alpha_max_ * (1 - 1e-9)
+
+
+def test_one_output_has_one_penalty():
+    case = make_case("regression")
+    group = gated(case).fit(case.X, case.y)
+    nuclear = gated(case, penalty="nuclear").fit(case.X, case.y)
+    np.testing.assert_array_equal(group.coefs_[0], nuclear.coefs_[0])

@@ -263,6 +263,8 @@ REFUSED = [
     ({"refinement": None, "warm_start": True}, "one optimum wherever it starts"),
     ({"n_patterns": 5, "patterns": "exact"}, "leave it at None"),
     ({"n_patterns": 5, "patterns": np.ones((3, 2))}, "leave it at None"),
+    ({"penalty": "nuclear"}, "penalty='nuclear' is for activation='gated_relu'"),
+    ({"penalty": "ridge"}, "penalty"),
     ({"solver": "newton"}, "solves programs over given patterns"),
     ({"solver": "clarabel"}, "solves programs over given patterns"),
     ({"n_patterns": 5, "warm_start": True}, "two starts"),
