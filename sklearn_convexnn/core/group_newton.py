@@ -164,13 +164,14 @@ def best_shift(rows, Z):
     return optimal_intercept(rows, Z) if rows.intercept else np.zeros(Z.shape[1])
 
 
-def maximise(rows, groups, alpha, e, Z, precision=0.0):
+def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
     """``u`` for sizes ``e`` by damped Newton steps, from outputs ``Z``.
 
     The steps are those for u, but taken in ``Z``, at which ``u`` is the negative gradient: there
     u cannot leave the domain of the dual, and the log-loss needs ten steps instead of a hundred.
     They end at a Newton decrement of ``precision``, a distance of values, or where it stops to
-    fall.
+    fall; also where the value of ``e``, of which every ``u`` gives a lower bound, exceeds
+    ``limit``.
     """
     active = np.flatnonzero(e > 0)
     share = e[active] / alpha
@@ -185,6 +186,7 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0):
         value = float(w @ loss.dual(Y, u / w[:, None])) - fit
         return Z, u, C, face, outputs, value
 
+    limit = limit - 0.5 * alpha * float(e.sum())
     point, normal, decrement, before = evaluate(Z), None, 0.0, None
     for _ in range(_INNER_STEPS):
         Z, u, C, face, outputs, value = point
@@ -194,7 +196,7 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0):
         du, dZ = normal.solve(gradient)
         decrement = float(np.vdot(gradient, du))
         rounding = max(RESOLVED * abs(value), _EPS**2)
-        if decrement <= precision:
+        if decrement <= precision or value > limit:
             break
         if decrement <= rounding:
             # Values no longer tell the points apart; decrements, being squares, still do.
@@ -202,14 +204,13 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0):
                 point, decrement = before
                 break
             before = point, decrement
-        length = 1.0
-        for _ in range(HALVINGS):
-            trial = Z + length * dZ
-            trial = evaluate(trial + best_shift(rows, trial))
-            if trial[-1] >= value + 1e-4 * length * decrement - rounding:
-                break
-            length *= 0.5
-        else:
+        trial, length = _search(
+            lambda length: evaluate(_shifted(rows, Z + length * dZ)),
+            point,
+            decrement,
+            rounding,
+        )
+        if trial is None:
             break
         point = trial
         if groups.linear and loss.quadratic and length == 1.0:
@@ -220,6 +221,38 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0):
     Z, u, C, face, outputs, value = point
     bound = value + max(decrement, 0.0) + 0.5 * alpha * float(e.sum())
     return _State(e, Z, u, active, C, outputs, bound, normal, groups)
+
+
+def _shifted(rows, Z):
+    return Z + best_shift(rows, Z)
+
+
+def _search(evaluate, point, slope, rounding):
+    """A point along a step at which the value, concave in ``u``, is nearly the largest.
+
+    Where cones change their faces the slope of the value breaks many times within one step: its
+    root is bracketed. ``<gradient, u - u_0>`` is the slope times the length, exactly for the
+    squared error.
+    """
+    value, u = point[-1], point[1]
+    low, high = (0.0, slope), None
+    length, found = 1.0, (None, 0.0)
+    for _ in range(HALVINGS):
+        trial = evaluate(length)
+        here = float(np.vdot(trial[0] - trial[4], trial[1] - u)) / length
+        if trial[-1] >= value + 1e-4 * length * slope - rounding:
+            found = trial, length
+            if slope <= rounding or here >= 0.0 and length == 1.0 or abs(here) <= 0.5 * slope:
+                break
+        if here >= 0.0:
+            low = length, here
+        else:
+            high = length, here
+        if high is None:
+            break
+        share = np.clip(low[1] / (low[1] - high[1]), 0.1, 0.9)
+        length = low[0] + share * (high[0] - low[0])
+    return found
 
 
 # ---------------------------------------------------------------------------------------- the sizes
@@ -316,10 +349,11 @@ def line_search(rows, alpha, state, newton, rights, move):
             if drop >= 0:
                 break
             precision = 1e-3 * min(-drop, abs(state.value))
-            moved = maximise(rows, groups, alpha, trial, state.Z, precision)
             # The gap is of first order in what the value knows to second order: the last steps are
             # taken on trust, and judged by the gap.
             resolved = RESOLVED * abs(state.value)
-            if moved.value <= state.value + (1e-4 * drop if -drop > resolved else resolved):
+            goal = state.value + (1e-4 * drop if -drop > resolved else resolved)
+            moved = maximise(rows, groups, alpha, trial, state.Z, precision, goal)
+            if moved.value <= goal:
                 return moved
     return None

@@ -264,21 +264,31 @@ def _independent(gram, inside):
     return np.sort(index[order[:rank] - 1])
 
 
-def bounded_newton(H, b, e, max_sweeps=20):
+def bounded_newton(H, b, e):
     """The step ``d >= -e`` that minimises ``1/2 d^T H d - b^T d``; ``e`` may be infinite.
 
-    Exchange of all wrong bounds at once ends after a few systems of equations, except that it may
-    cycle where H is nearly singular: then the non-negative least squares of ``e + d``.
+    As little is added to the diagonal of H as its rounding asks for.
     """
-    m = len(b)
-    H = H.copy()
     diagonal = H.diagonal()
-    H[np.diag_indices(m)] += 1e-10 * diagonal + 1e-12 * diagonal.max(initial=0.0)
-    bound = np.zeros(m, dtype=bool)
+    ridge = 1e-10 * diagonal + 1e-12 * diagonal.max(initial=0.0)
+    while True:
+        try:
+            return _bounded(H + np.diag(ridge), b, e)
+        except linalg.LinAlgError:
+            ridge *= 10.0
+
+
+def _bounded(H, b, e, max_sweeps=20):
+    """Exchange of all wrong bounds at once: a few systems of equations.
+
+    Except that it may cycle where H is nearly singular: then the non-negative least squares of
+    ``e + d``.
+    """
+    bound = np.zeros(len(b), dtype=bool)
     for _ in range(max_sweeps):
-        d, inside = -e.copy(), ~bound
+        d, inside = -e, ~bound
         right = b[inside] + H[np.ix_(inside, bound)] @ e[bound]
-        d[inside] = linalg.solve(H[np.ix_(inside, inside)], right, assume_a="pos")
+        d[inside] = linalg.cho_solve(linalg.cho_factor(H[np.ix_(inside, inside)]), right)
         leave = inside & (d < -e)
         release = bound & (H @ d - b < 0)
         if not leave.any() and not release.any():
@@ -286,15 +296,16 @@ def bounded_newton(H, b, e, max_sweeps=20):
         bound = (bound | leave) & ~release
     free = np.isinf(e)
     if free.any():  # eliminated: what is left is bounded
-        held = linalg.solve(H[np.ix_(free, free)], np.column_stack([b[free], H[free][:, ~free]]))
+        system = linalg.cho_factor(H[np.ix_(free, free)])
+        held = linalg.cho_solve(system, np.column_stack([b[free], H[np.ix_(free, ~free)]]))
         into = H[np.ix_(~free, free)]
         S = H[np.ix_(~free, ~free)] - into @ held[:, 1:]
-        d[~free] = bounded_newton(S, b[~free] - into @ held[:, 0], e[~free])
+        d[~free] = _bounded(S, b[~free] - into @ held[:, 0], e[~free])
         d[free] = held[:, 0] - held[:, 1:] @ d[~free]
         return d
     L = linalg.cholesky(H, lower=True)
     right = linalg.solve_triangular(L, b + H @ e, lower=True)
     try:
-        return nnls(L.T, right, maxiter=30 * m)[0] - e
+        return nnls(L.T, right, maxiter=30 * len(b))[0] - e
     except RuntimeError:  # its iterations used up: any bounded step is judged by the objective
         return np.maximum(d, -e)
