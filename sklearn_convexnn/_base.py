@@ -222,10 +222,10 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         self._check_alpha()
         self._check_options()
         problem, y, classes = self._make_problem(X, y, sample_weight)
-        train = self._train_cutting_plane if self._cutting_plane() else self._train_patterns
+        solve = self._train_cutting_plane if self._cutting_plane() else self._train_patterns
         start = self._warm_start(problem, classes)
         progress = Progress(self, X, y, objective_unit=problem.objective_unit)
-        solution, alpha_max = train(problem, start, progress)
+        solution, alpha_max = solve(problem, start, progress)
         self._remember_targets(y, classes)
         given = None if self.alpha == "scale" else self.alpha
         self._set_attributes(problem, solution, alpha_max, given)

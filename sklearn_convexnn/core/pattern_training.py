@@ -74,6 +74,17 @@ class PatternSettings:
     def all_patterns(self):
         return isinstance(self.gates, str) and self.gates == "exact"
 
+    @property
+    def goals(self):
+        tol = PROGRAM_TOL if self.gap_tol is None else self.gap_tol
+        return {"tol": tol, "max_iter": self.max_iter, "solver": self.solver}
+
+    @property
+    def zero(self):
+        """The fraction of the largest neuron up to which others stand for none."""
+        # Zeros of the package's own solver are exact.
+        return 0.0 if self.solver == "newton" else max(_CONIC_ZERO, self.goals["tol"])
+
 
 # ------------------------------------------------------------------------------- the two entrances
 
@@ -105,27 +116,11 @@ def train_patterns(problem, alpha, settings, *, rng, progress=None):
     else:
         largest = _alpha_max(rows, pricing)
     alpha = _working_alpha(problem, alpha, largest, settings.gated)
-    goals = {
-        "tol": PROGRAM_TOL if settings.gap_tol is None else settings.gap_tol,
-        "max_iter": settings.max_iter,
-        "solver": settings.solver,
-    }
-    # What a conic solver leaves of zeros; the package's own are exact.
-    zero = 0.0 if settings.solver == "newton" else max(_CONIC_ZERO, goals["tol"])
     if settings.gated:
-        program = train_gated(rows, patterns, alpha, penalty=settings.penalty, **goals)
-        gates, network = gated_neurons(program.network)
-        kept = _above(network, zero)
-        gates, network = gates[:, kept], network.keep(kept)
-        Z = _gated_activations(rows, gates, network) @ network.C + network.b0
-        network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
+        found = _solve_gated(rows, patterns, alpha, settings)
     else:
-        program, gates = train_relu(rows, patterns, alpha, **goals), None
-        network = program.network.keep(_above(program.network, zero)).merged()
-        Z = rows.with_dtype(np.float64).outputs(network.U, network.C, network.b0)
-        network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
-        if not settings.all_patterns or rows.n_outputs > 1:
-            certificate = _priced(rows, network, certificate.primal, alpha, pricing, program.R)
+        found = _solve_relu(rows, patterns, alpha, settings, pricing)
+    program, network, gates, certificate = found
     row = {
         "objective": certificate.primal,
         "dual_gap": certificate.relative_gap,
@@ -146,6 +141,29 @@ def train_patterns(problem, alpha, settings, *, rng, progress=None):
         program=program.certificate,
     )
     return solution, largest * problem.alpha_unit
+
+
+def _solve_gated(rows, patterns, alpha, settings):
+    """The program, its network with the gates of its neurons, and the certificate."""
+    program = train_gated(rows, patterns, alpha, penalty=settings.penalty, **settings.goals)
+    gates, network = gated_neurons(program.network)
+    kept = _above(network, settings.zero)
+    gates, network = gates[:, kept], network.keep(kept)
+    activations = active_gates(rows.X, gates) * (rows.dense() @ network.U.T)
+    Z = activations @ network.C + network.b0
+    network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
+    return program, network, gates, certificate
+
+
+def _solve_relu(rows, patterns, alpha, settings, pricing):
+    """The same for ReLU networks, which have no gates; the certificate is about (P)."""
+    program = train_relu(rows, patterns, alpha, **settings.goals)
+    network = program.network.keep(_above(program.network, settings.zero)).merged()
+    Z = rows.with_dtype(np.float64).outputs(network.U, network.C, network.b0)
+    network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
+    if not settings.all_patterns or rows.n_outputs > 1:
+        certificate = _priced(rows, network, certificate.primal, alpha, pricing, program.R)
+    return program, network, None, certificate
 
 
 def start_from_patterns(problem, alpha, settings, *, rng):
@@ -304,10 +322,6 @@ def _working_alpha(problem, alpha, largest, gated):
 def _above(network, fraction):
     """Which neurons have more than this fraction of the largest size."""
     return network.sizes > fraction * network.sizes.max(initial=0.0)
-
-
-def _gated_activations(rows, gates, network):
-    return active_gates(rows.X, gates) * (rows.dense() @ network.U.T)
 
 
 def _evaluated(rows, network, Z, alpha, program):
