@@ -235,9 +235,9 @@ class PatternOptionsMixin:
             Of the same class, with ``activation="relu"`` and otherwise default patterns,
             refinement and solver, and fitted: with ``coefs_``, ``intercepts_``, ``n_neurons_``,
             ``alpha_``, ``objective_`` and ``relu_price_``, its penalty over that of the gated
-            network, at least 1. It has no duality gap, for it solves no program:
-            :func:`~sklearn_convexnn.inspection.optimality_report` computes one. With
-            ``warm_start=True`` the cutting plane goes on from it.
+            network, at least 1. As it solves no program, ``dual_gap_`` is 1, from the bound that
+            objectives are positive; :func:`~sklearn_convexnn.inspection.optimality_report` finds
+            a better one. With ``warm_start=True`` the cutting plane goes on from the network.
         """
         check_is_fitted(self)
         X = self._validate_rows(X)
@@ -269,6 +269,7 @@ class PatternOptionsMixin:
         relu.n_neurons_ = coefs[0].shape[1]
         penalty = float(np.linalg.norm(self.coefs_[1], axis=1) @ _inner_lengths(self))
         relu.objective_ = self.objective_ + self.alpha_ * (price - 1.0) * penalty
+        relu.dual_gap_, relu.dual_gap_abs_, relu.certificate_ = 1.0, relu.objective_, "relaxation"
         return relu
 
 
