@@ -48,8 +48,9 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         program over the given patterns is all that is solved. "auto": "cutting_plane" for
         "relu" and None for "gated_relu".
     patterns : {"sampled", "exact"} or array-like, default="sampled"
-        "sampled": those of random directions, isotropic for standardised columns. "exact": all
-        that the rows have, for few features and rows. An array of shape (n_features, n_gates):
+        "sampled": those of random directions, isotropic for standardised columns; for ReLU
+        networks every second is isotropic for the columns as they are. "exact": all that the
+        rows have, for few features and rows. An array of shape (n_features, n_gates):
         those of its columns, a row being active where ``x @ g > 0``; with an intercept also
         (n_features + 1, n_gates), the last row for the constant. The cutting plane starts from the
         program over such patterns, if any are given.
@@ -262,8 +263,9 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         program over the given patterns is all that is solved. "auto": "cutting_plane" for
         "relu" with the log-loss, None otherwise.
     patterns : {"sampled", "exact"} or array-like, default="sampled"
-        "sampled": those of random directions, isotropic for standardised columns. "exact": all
-        that the rows have, for few features and rows. An array of shape (n_features, n_gates):
+        "sampled": those of random directions, isotropic for standardised columns; for ReLU
+        networks every second is isotropic for the columns as they are. "exact": all that the
+        rows have, for few features and rows. An array of shape (n_features, n_gates):
         those of its columns, a row being active where ``x @ g > 0``; with an intercept also
         (n_features + 1, n_gates), the last row for the constant. The cutting plane starts from the
         program over such patterns, if any are given.

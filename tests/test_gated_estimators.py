@@ -22,6 +22,7 @@ from sklearn_convexnn.inspection import (
     optimality_report,
 )
 from tests.conftest import make_case
+from tests.test_common import ROWS
 
 KINDS = ["regression", "multioutput", "binary", "multiclass"]
 
@@ -242,6 +243,16 @@ def test_refit_with_another_activation_leaves_nothing_behind(case):
     assert vars(model).keys() == vars(fresh).keys()
     np.testing.assert_array_equal(predicted(model, case.X), predicted(fresh, case.X))
     assert not hasattr(model, "to_relu")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_unusual_rows(simple_case, name):
+    X = ROWS[name](simple_case.X)
+    model = gated(simple_case).fit(X, simple_case.y)
+    assert np.isfinite(predicted(model, X)).all()
+    assert model.dual_gap_ <= 2e-6
+    constant = gated(simple_case, alpha=2 * model.alpha_max_ + 1).fit(X, simple_case.y)
+    assert model.objective_ <= constant.objective_ * (1 + 1e-9)
 
 
 def test_verbose_prints_one_line(case, capsys):

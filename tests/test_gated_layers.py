@@ -88,3 +88,12 @@ def test_relu_of_layers(intercept):
     penalty = before @ np.linalg.norm(coefs[1], axis=1)
     assert price == pytest.approx((inner**2).sum() / penalty)
     assert price >= 1
+
+
+def test_cones_too_narrow_for_rounding():
+    """Agreement on the rows is what is promised: no network without it is returned."""
+    gates, coefs, intercepts = make_layers()
+    X = np.random.default_rng(1).standard_normal((15, 3))
+    gates[3], X = gates[3] * 1e6, X * 1e6
+    with pytest.raises(ValueError, match="standardise X"):
+        relu_of_layers(X, gates, coefs, intercepts)

@@ -268,3 +268,15 @@ def test_finite_program_of_the_zoo_is_the_reference():
     value, _ = finite_program(known)
     assert solution.certificate.dual * unit <= value * (1 + 1e-7)
     assert solution.certificate.primal * unit >= value * (1 - 1e-7)
+
+
+def test_neurons_in_any_units():
+    """In large units a bias is expensive, in small ones weights: there are patterns for both."""
+    for unit in (1e-6, 1e-3, 1.0, 1e3, 1e6):
+        X = unit * rng().standard_normal((40, 3))
+        problem = make_problem(
+            X, np.abs(X[:, :1]) / unit, np.ones(40), loss="squared_error", intercept=True
+        )
+        solution, _ = solve(problem, n_patterns=20, gap_tol=1e-4)
+        variance = solve(problem, 1e12 * unit)[0].certificate.primal
+        assert solution.certificate.primal < 0.8 * variance, unit

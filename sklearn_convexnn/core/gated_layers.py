@@ -14,6 +14,8 @@ from sklearn_convexnn.core.network import Network
 
 # Rows of hidden activations held at once, in bytes.
 _PREDICT_BYTES = 64 << 20
+# Difference of the outputs of a gated network and its ReLU network, relative to the largest.
+_AGREEMENT = 1e-6
 
 
 def active_gates(X, gates):
@@ -72,6 +74,11 @@ def relu_of_layers(X, gates, coefs, intercepts):
         Layers of balanced neurons.
     price : float
         The penalty over that of the gated layers.
+
+    Raises
+    ------
+    ValueError
+        If rounding makes the outputs differ.
     """
     d, intercept = X.shape[1], len(gates) > X.shape[1]
     A = np.column_stack([X, np.ones(len(X))]) if intercept else np.asarray(X)
@@ -79,7 +86,11 @@ def relu_of_layers(X, gates, coefs, intercepts):
     V = np.einsum("pm,mc->mpc", W.astype(np.float64), coefs[1].astype(np.float64))
     # Each neuron has rank one, whichever norm it was trained with.
     network = GatedNetwork(np.asarray(gates, dtype=np.float64), V, intercepts[1], "nuclear")
-    relu, price = network.to_relu(A.astype(np.float64))
+    A = A.astype(np.float64)
+    relu, price = network.to_relu(A)
+    _check_agreement(
+        np.maximum(A @ relu.U.T, 0) @ relu.C, network.outputs(A) - network.b0, relu.penalty()
+    )
     U, C = relu.balanced()
     dtype = coefs[0].dtype
     biases = U[:, d] if intercept else np.zeros(len(U))
@@ -88,3 +99,12 @@ def relu_of_layers(X, gates, coefs, intercepts):
         [biases.astype(dtype), intercepts[1].copy()],
         price,
     )
+
+
+def _check_agreement(Z, wanted, penalty):
+    """Cones may be so narrow that their vectors are the differences of far longer ones."""
+    if len(Z) and np.abs(Z - wanted).max() > _AGREEMENT * np.abs(wanted).max(initial=0.0):
+        raise ValueError(
+            "The cones of the gates are so narrow that rounding spoils the outputs of ReLU neurons "
+            f"in them, whose penalty would be {penalty:.1e}: standardise X, or use fewer features."
+        )

@@ -123,8 +123,8 @@ def decompose(A, active, v):
     residual = E @ multipliers - target
     if distance <= 1e-8:
         raise ValueError(
-            "The cone of a gate has no interior, so that no ReLU neurons have its outputs; use "
-            "gates with x^T g != 0 on every row."
+            "The cone of a gate has no interior up to rounding, so that no ReLU neurons have its "
+            "outputs: standardise X, and use gates with x^T g != 0 on every row."
         )
     x = -size * residual[:-1] / residual[-1]
     return x + v / 2, x - v / 2

@@ -193,19 +193,21 @@ def choose_patterns(rows, settings, rng):
         gates = patterns.gates
     elif isinstance(gates, str):
         count = settings.n_patterns or (GATED_PATTERNS if settings.gated else RELU_PATTERNS)
-        gates = sample_gates(rows, count, rng)
+        gates = sample_gates(rows, count, rng, gated=settings.gated)
     else:
         gates = _given_gates(rows, gates)
     gates = gates.astype(rows.X.dtype)
     return distinct(gates, active_gates(rows.X, gates))
 
 
-def sample_gates(rows, n_patterns, rng):
+def sample_gates(rows, n_patterns, rng, *, gated=True):
     """Random gates (p, n_patterns), isotropic for standardised columns and a constant.
 
     The patterns then depend neither on the units of the columns nor, with an intercept, on their
-    origin.  The directions do not depend on the number or order of rows, and more of them begin
-    with the same ones.
+    origin.  Gates cost nothing, but the neurons of ReLU networks are penalised in the units of the
+    columns, which may favour other patterns: for them every second direction is isotropic in these
+    units.  Directions do not depend on the number or order of rows, and more of them begin with
+    the same ones.
     """
     d = rows.X.shape[1]
     directions = rng.standard_normal((n_patterns, rows.n_columns))
@@ -214,6 +216,8 @@ def sample_gates(rows, n_patterns, rng):
     gates = slopes
     if rows.intercept:
         gates = np.column_stack([slopes, directions[:, d] - slopes @ centre])
+    if not gated:
+        gates[1::2] = directions[1::2]
     # Rows of length 1 may have entries in any units: the length of a gate has no meaning.
     largest = np.abs(gates).max(axis=1, keepdims=True)
     return (gates / np.where(largest > 0, largest, 1.0)).T
