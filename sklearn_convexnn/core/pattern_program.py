@@ -35,7 +35,7 @@ class ProgramSolution:
 
 def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
     """The solution of all outputs and groups, by ``solver``: a :class:`GroupSolution`."""
-    settings = {"tol": tol, "max_iter": 100 if max_iter is None else max_iter}
+    settings = {"tol": tol, "max_iter": 300 if max_iter is None else max_iter}
     solve = solve_groups
     if solver != "newton":
         settings, solve = {"solver": solver, "max_iter": max_iter}, solve_conic
