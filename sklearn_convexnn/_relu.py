@@ -69,7 +69,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         networks of every width.
     max_iter : int, default=None
         Largest number of rounds of the cutting plane, 50 for None; or of iterations of the solver
-        of a program, for None 100 of "newton" and each other solver's own limit.
+        of a program, for None 300 of "newton" and each other solver's own limit.
     tol : float, default=1e-2
         The cutting plane stops when a round lowers the objective by less than this fraction of it,
         or when the relative duality gap is below it.
@@ -285,7 +285,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         networks of every width.
     max_iter : int, default=None
         Largest number of rounds of the cutting plane, 50 for None; or of iterations of the solver
-        of a program, for None 100 of "newton" and each other solver's own limit.
+        of a program, for None 300 of "newton" and each other solver's own limit.
     tol : float, default=1e-2
         The cutting plane stops when a round lowers the objective by less than this fraction of it,
         or when the relative duality gap is below it.

@@ -177,6 +177,19 @@ def test_start_and_budget(kind):
     assert short.certificate.primal >= solution.certificate.dual
 
 
+@pytest.mark.parametrize("kind", GROUPS)
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+def test_tiny_alpha(kind, loss):
+    """Down to a millionth of the largest alpha, where cones have many kinks and groups abound."""
+    for seed in range(3):
+        rows, groups = random_program(kind, loss, seed % 2 == 0, n=24, d=4, n_gates=15, seed=seed)
+        constant = solve_groups(rows, groups, 1e3).certificate.kappa
+        for share in (1e-3, 1e-6):
+            solution = solve_groups(rows, groups, share * constant, tol=1e-6)
+            assert solution.converged
+            assert_optimal(rows, groups, share * constant, solution, 1e-6)
+
+
 def test_both_forms_of_the_normal_matrix():
     """k x k where the free coordinates are few, n x n where they are many: the same optimum."""
     for n in (20, 400):

@@ -25,7 +25,7 @@ the dual variable of (F), whose constraints are ``||c_j|| <= alpha``.
   ``A_j`` is never formed.
 * ``e``: Newton's method under bounds, ``dG/de_j = -||c_j||^2 / (2 alpha)`` and second derivatives
   ``B^T M^{-1} B / alpha^2``, ``B_j = A_j c_j``.  Only groups that have a size or violate their
-  constraint take part.
+  constraint take part.  It follows a path of alphas down to the one asked for.
 
 With C outputs every output has groups of its own, one-vs-all: then ``u`` has n C entries, and the
 second derivatives of the multinomial log-loss are where the outputs meet.
@@ -59,7 +59,9 @@ _ENTERING, _LEAST_ENTERING = 4, 16
 _INNER_STEPS, HALVINGS = 60, 40
 # Differences of values, relative to them, that rounding does not reach; steps that may pass without
 # a smaller gap.
-RESOLVED, MOST_IDLE = 1e-12, 12
+RESOLVED, MOST_IDLE = 1e-11, 12
+# The ratio of the alphas on the way, and the relative gap at which the next is taken.
+_PATH_RATIO, _PATH_TOL = 3.0, 0.1
 # Rows of the sample with whose solution many rows begin.
 _SAMPLE = 2500
 
@@ -85,7 +87,7 @@ class GroupSolution:
     converged: bool
 
 
-def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
+def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None):
     """Minimise (F) to a relative duality gap of ``tol``; every output has groups of its own.
 
     Parameters
@@ -111,7 +113,35 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
     groups = OutputGroups(groups, rows.n_outputs)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
     state = maximise(rows, groups, alpha, e, constant_outputs(rows))
-    best, idle = None, 0
+    if e.any():
+        return _descend(rows, alpha, state, tol, max_iter)[1]
+    largest = groups.screen(state.u, 0.0, state.active, state.C)[0].max(initial=0.0)
+    return follow_path(_descend, rows, alpha, largest, state, tol, max_iter)
+
+
+def follow_path(descend, rows, alpha, largest, state, tol, max_iter):
+    """The solution for ``alpha`` by way of those for larger ones, from ``largest`` on.
+
+    Where many groups are far beyond ``alpha`` the steps are far from Newton's.  The dual variable
+    is about proportional to ``alpha``, and its multiples have projections on the same faces.
+    """
+    stages = np.log(max(largest / alpha, 1.0)) / np.log(_PATH_RATIO)
+    above = alpha * _PATH_RATIO ** np.arange(max(int(np.ceil(stages)) - 1, 0), 0, -1)
+    n_iter, before = 0, largest
+    for stage in [*above, alpha]:
+        shrink = stage / before if stage < before else 1.0
+        rho = shrink * state.u / rows.weights[:, None]
+        Z = _shifted(rows, rows.loss.outputs(rows.Y, rho))
+        state = maximise(rows, state.groups, stage, state.e, Z)
+        goal = tol if stage == alpha else _PATH_TOL
+        state, point = descend(rows, stage, state, goal, max_iter - n_iter)
+        n_iter, before = n_iter + point.n_iter, stage
+    return replace(point, n_iter=n_iter)
+
+
+def _descend(rows, alpha, state, tol, max_iter):
+    """The last state and the best point of Newton's method from a state on."""
+    groups, best, idle = state.groups, None, 0
     for n_iter in range(max_iter + 1):
         norms, C = groups.screen(state.u, alpha, state.active, state.C)
         point = _point(rows, groups, state, alpha, norms, n_iter)
@@ -120,14 +150,14 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=100, sizes=None):
         else:
             idle += 1
         if best.certificate.relative_gap <= tol:
-            return replace(best, converged=True)
+            return state, replace(best, converged=True)
         trial = None
         if n_iter < max_iter and idle < MOST_IDLE:
             trial = step(rows, groups, alpha, state, norms, C)
         if trial is None:
             break
         state = trial
-    return replace(best, converged=False)
+    return state, replace(best, converged=False)
 
 
 # ------------------------------------------------------------------------------- the dual variable
@@ -204,12 +234,7 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
                 point, decrement = before
                 break
             before = point, decrement
-        trial, length = _search(
-            lambda length: evaluate(_shifted(rows, Z + length * dZ)),
-            point,
-            decrement,
-            rounding,
-        )
+        trial, length = _search(rows, evaluate, point, dZ, decrement, rounding)
         if trial is None:
             break
         point = trial
@@ -227,22 +252,22 @@ def _shifted(rows, Z):
     return Z + best_shift(rows, Z)
 
 
-def _search(evaluate, point, slope, rounding):
-    """A point along a step at which the value, concave in ``u``, is nearly the largest.
+def _search(rows, evaluate, point, dZ, slope, rounding):
+    """A point along the step ``dZ`` at which the value, concave in ``u``, is nearly the largest.
 
     Where cones change their faces the slope of the value breaks many times within one step: its
     root is bracketed. ``<gradient, u - u_0>`` is the slope times the length, exactly for the
     squared error.
     """
-    value, u = point[-1], point[1]
+    Z, u, value = point[0], point[1], point[-1]
     low, high = (0.0, slope), None
     length, found = 1.0, (None, 0.0)
     for _ in range(HALVINGS):
-        trial = evaluate(length)
+        trial = evaluate(_shifted(rows, Z + length * dZ))
         here = float(np.vdot(trial[0] - trial[4], trial[1] - u)) / length
         if trial[-1] >= value + 1e-4 * length * slope - rounding:
             found = trial, length
-            if slope <= rounding or here >= 0.0 and length == 1.0 or abs(here) <= 0.5 * slope:
+            if slope <= rounding or (here >= 0.0 and length == 1.0) or abs(here) <= 0.5 * slope:
                 break
         if here >= 0.0:
             low = length, here

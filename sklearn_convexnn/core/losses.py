@@ -17,7 +17,7 @@ A new loss is one subclass and one line in :data:`LOSSES`.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, xlogy
+from scipy.special import expit, logit, xlogy
 
 _LEAST_PROBABILITY = 1e-14
 
@@ -67,6 +67,10 @@ class Loss:
         """``-loss*(y, -rho)`` of every row, shape (n,); ``-inf`` outside the domain."""
         raise NotImplementedError
 
+    def outputs(self, Y, rho):
+        """Outputs at which ``rho = -gradient``, for ``rho`` inside the domain of the dual."""
+        raise NotImplementedError
+
     def constant(self, Y, weights):
         """The output that minimises the weighted loss when every row gets the same, shape (C,)."""
         raise NotImplementedError
@@ -108,6 +112,9 @@ class SquaredError(Loss):
     def dual(self, Y, rho):
         # loss*(y, q) = 1/2 ||q||^2 + <q, y> at q = -rho
         return np.einsum("ij,ij->i", rho, Y - 0.5 * rho)
+
+    def outputs(self, Y, rho):
+        return Y - rho
 
     def constant(self, Y, weights):
         return weights @ Y
@@ -151,6 +158,9 @@ class BinaryLogLoss(Loss):
         inside = (P >= 0.0) & (P <= 1.0)
         P = np.clip(P, 0.0, 1.0)
         return np.where(inside, -xlogy(P, P) - xlogy(1.0 - P, 1.0 - P), -np.inf).sum(axis=1)
+
+    def outputs(self, Y, rho):
+        return logit(np.clip(Y - rho, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
 
     def constant(self, Y, weights):
         p = weights @ Y
@@ -205,6 +215,10 @@ class MultinomialLogLoss(Loss):
         inside = (P.min(axis=1) >= -tolerance) & (np.abs(rho.sum(axis=1)) <= tolerance)
         P = np.clip(P, 0.0, 1.0)
         return np.where(inside, -xlogy(P, P).sum(axis=1), -np.inf)
+
+    def outputs(self, Y, rho):
+        logits = np.log(np.maximum(Y - rho, _LEAST_PROBABILITY))
+        return logits - logits.mean(axis=1, keepdims=True)
 
     def constant(self, Y, weights):
         logits = np.log(weights @ Y)

@@ -39,8 +39,6 @@ from sklearn_convexnn.core.normal_equations import bounded_newton
 # Eigenvalues of E_j, relative to the largest of all, that are zero.
 # Sizes, relative to the largest, that are zero.
 _NO_SIZE = 1e-14
-# The path of alphas: their ratio, and the relative gap at which the next is taken.
-_PATH, _PATH_TOL = 3.0, 0.3
 # The tangent of the largest turn in one step.
 _LARGEST_TURN = 10.0
 
@@ -178,24 +176,14 @@ def solve_nuclear_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300):
     state = newton.maximise(rows, atoms, alpha, np.zeros(0), newton.constant_outputs(rows))
     prices = gate_prices(groups, state.u)
     largest = np.linalg.norm(prices, ord=2, axis=(1, 2)).max(initial=0.0)
-    # A descending path: where many singular values are beyond alpha, steps are far from Newton's.
-    stages = np.log(max(largest / alpha, 1.0)) / np.log(_PATH)
-    path = alpha * _PATH ** np.arange(max(int(np.ceil(stages)) - 1, 0), 0, -1)
-    n_iter = 0
-    for stage in [*path, alpha]:
-        budget = max_iter - n_iter
-        goal = tol if stage == alpha else _PATH_TOL
-        state = newton.maximise(rows, state.groups, stage, state.e, state.Z)
-        state, point = _descend(rows, groups, stage, state, goal, budget)
-        n_iter += point.n_iter
-    return replace(point, n_iter=n_iter)
+    return newton.follow_path(_descend, rows, alpha, largest, state, tol, max_iter)
 
 
-def _descend(rows, groups, alpha, state, tol, max_iter):
+def _descend(rows, alpha, state, tol, max_iter):
     """The last state and the best point from a state on; see :func:`solve_nuclear_groups`."""
     best, idle = None, 0
     for n_iter in range(max_iter + 1):
-        prices = gate_prices(groups, state.u)
+        prices = gate_prices(state.groups.base, state.u)
         point = _point(rows, state, alpha, prices, n_iter)
         if best is None or point.certificate.gap < best.certificate.gap:
             best, idle = point, 0

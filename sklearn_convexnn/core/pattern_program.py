@@ -24,7 +24,7 @@ _CONIC_ZERO = 1e-7
 # Tolerances of a conic solver: at most, and relative to the gap that is asked for.
 _CONIC_TOL, _CONIC_FRACTION = 1e-8, 1e-3
 # Newton steps at most, where the caller has no wish, and steps without progress at which they end.
-_NEWTON_STEPS, _MOST_IDLE = 100, 12
+_NEWTON_STEPS, _MOST_IDLE = 300, 12
 
 
 @dataclass(frozen=True)
