@@ -102,15 +102,17 @@ def test_all_patterns_of_several_outputs_prove_nothing_about_the_network():
     assert free.fit(case.X, case.y).objective_ < model.objective_
 
 
-def test_given_patterns(case):
+def test_given_patterns(simple_case):
     gates = np.random.default_rng(0).standard_normal((4, 12))
-    model = program(case, patterns=gates, n_patterns=None).fit(case.X, case.y)
-    allowed = {tuple(pattern) for pattern in (case.X @ gates[:3] + gates[3] > 0).T}
-    hidden = model.hidden_activations(case.X) > 1e-9
+    model = program(simple_case, patterns=gates, n_patterns=None).fit(simple_case.X, simple_case.y)
+    allowed = {tuple(pattern) for pattern in (simple_case.X @ gates[:3] + gates[3] > 0).T}
+    hidden = model.hidden_activations(simple_case.X) > 1e-9
     # A neuron lies in the closed cone of a pattern: it may rest on some of its walls.
     assert all(any(not np.any(h & ~np.array(d)) for d in allowed) for h in hidden.T)
-    more = program(case, patterns=np.hstack([gates, -gates]), n_patterns=None, alpha=model.alpha_)
-    assert more.fit(case.X, case.y).objective_ <= model.objective_ * (1 + 1e-6)
+    more = program(
+        simple_case, patterns=np.hstack([gates, -gates]), n_patterns=None, alpha=model.alpha_
+    )
+    assert more.fit(simple_case.X, simple_case.y).objective_ <= model.objective_ * (1 + 1e-6)
 
 
 # ----------------------------------------------------------------------------------------- solvers
@@ -156,12 +158,16 @@ def test_conic_solvers_refuse_what_they_cannot_write_out():
 @pytest.mark.parametrize(
     "solver, max_iter, status", [("newton", 1, "max_iter"), ("clarabel", 3, "max_iter")]
 )
-def test_iterations_that_run_out_warn_with_the_remedy(case, activation, solver, max_iter, status):
-    model = program(case, activation=activation, solver=solver, max_iter=max_iter, gap_tol=1e-9)
+def test_iterations_that_run_out_warn_with_the_remedy(
+    simple_case, activation, solver, max_iter, status
+):
+    model = program(
+        simple_case, activation=activation, solver=solver, max_iter=max_iter, gap_tol=1e-9
+    )
     with pytest.warns(ConvergenceWarning, match=r"gap_tol=1e-09.*Increase max_iter"):
-        model.fit(case.X, case.y)
+        model.fit(simple_case.X, simple_case.y)
     assert model.status_ == status
-    assert np.isfinite(model.score(case.X, case.y))
+    assert np.isfinite(model.score(simple_case.X, simple_case.y))
     assert model.program_gap_ > 1e-9
 
 
@@ -344,22 +350,22 @@ def test_copies_and_the_same_seed(case):
     np.testing.assert_array_equal(predicted(copied, case.X), predicted(model, case.X))
 
 
-def test_sparse_is_dense(case):
-    X = np.where(np.abs(case.X) > 0.7, case.X, 0.0)
-    dense = program(case).fit(X, case.y)
-    model = program(case).fit(sparse.csr_array(X), case.y)
+def test_sparse_is_dense(simple_case):
+    X = np.where(np.abs(simple_case.X) > 0.7, simple_case.X, 0.0)
+    dense = program(simple_case).fit(X, simple_case.y)
+    model = program(simple_case).fit(sparse.csr_array(X), simple_case.y)
     np.testing.assert_allclose(predicted(model, X), predicted(dense, X), rtol=1e-7, atol=1e-9)
 
 
-def test_float32(case, outputs_of):
-    double = program(case).fit(case.X, case.y)
-    single = program(case).fit(case.X.astype(np.float32), case.y)
+def test_float32(simple_case, outputs_of):
+    double = program(simple_case).fit(simple_case.X, simple_case.y)
+    single = program(simple_case).fit(simple_case.X.astype(np.float32), simple_case.y)
     assert {a.dtype for a in single.coefs_ + single.intercepts_} == {np.dtype("float32")}
     assert single.objective_ == pytest.approx(double.objective_, rel=1e-4)
 
 
-def test_verbose_prints_one_line(case, capsys):
-    program(case, verbose=1).fit(case.X, case.y)
+def test_verbose_prints_one_line(simple_case, capsys):
+    program(simple_case, verbose=1).fit(simple_case.X, simple_case.y)
     (line,) = capsys.readouterr().out.splitlines()
     assert "(estimated)" in line
 
