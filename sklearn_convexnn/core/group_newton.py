@@ -62,6 +62,8 @@ _INNER_STEPS, HALVINGS = 60, 40
 RESOLVED, MOST_IDLE = 1e-11, 12
 # The ratio of the alphas on the way, and the relative gap at which the next is taken.
 _PATH_RATIO, _PATH_TOL = 3.0, 0.1
+# The precision, relative to the value, of the first u for given sizes.
+_START = 1e-6
 # Rows of the sample with whose solution many rows begin.
 _SAMPLE = 2500
 
@@ -112,7 +114,9 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None):
         sizes = sampled_sizes(rows, groups, alpha)
     groups = OutputGroups(groups, rows.n_outputs)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
-    state = maximise(rows, groups, alpha, e, constant_outputs(rows))
+    Z = constant_outputs(rows)
+    precision = _START * float(rows.weights @ rows.loss.value(rows.Y, Z))
+    state = maximise(rows, groups, alpha, e, Z, precision)
     if e.any():
         return _descend(rows, alpha, state, tol, max_iter)[1]
     largest = groups.screen(state.u, 0.0, state.active, state.C)[0].max(initial=0.0)
