@@ -141,7 +141,10 @@ def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
     b0 = cp.Variable(n_outputs) if rows.intercept else np.zeros(n_outputs)
     z = [cp.Variable(n) for _ in range(n_outputs)]
     links = [one == fit + b0[c] for c, (one, fit) in enumerate(zip(z, fits, strict=True))]
-    program = cp.Problem(cp.Minimize(_loss(cp, rows, z) + penalty), [*links, *constraints])
+    # Tolerances of the solvers are partly absolute: weights may make the losses tiny.
+    unit = _constant_loss(rows) or 1.0
+    objective = cp.Minimize((_loss(cp, rows, z) + penalty) / unit)
+    program = cp.Problem(objective, [*links, *constraints])
     try:
         with warnings.catch_warnings():
             # Its words for an inaccurate solution; here the status and the gap say it.
@@ -155,11 +158,17 @@ def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
         raise RuntimeError(
             f"{solver} ended with status {program.status!r}; use solver='newton' or scale X."
         )
-    multiplier = np.column_stack([np.ravel(link.dual_value) for link in links])
+    multiplier = unit * np.column_stack([np.ravel(link.dual_value) for link in links])
     n_iter = program.solver_stats.num_iters or 0
     b0 = np.asarray(b0.value) if rows.intercept else b0
     limited = program.status == cp.USER_LIMIT or n_iter == max_iter
     return b0, multiplier, n_iter, program.status == cp.OPTIMAL, limited
+
+
+def _constant_loss(rows):
+    """The mean loss of the best constant outputs."""
+    b0 = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(rows.n_outputs)
+    return float(rows.weights @ rows.loss.value(rows.Y, np.broadcast_to(b0, rows.Y.shape)))
 
 
 def _cvxpy(solver):
