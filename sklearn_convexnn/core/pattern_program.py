@@ -21,8 +21,9 @@ from sklearn_convexnn.core.rows import RowPass
 
 # Vectors of a conic solver, relative to the largest, that stand for zero.
 _CONIC_ZERO = 1e-7
-# Tolerances of a conic solver: at most, and relative to the gap that is asked for.
-_CONIC_TOL, _CONIC_FRACTION = 1e-8, 1e-3
+# Tolerances of a conic solver: at most, relative to the gap that is asked for, and at least, where
+# they begin to fail.
+_CONIC_TOL, _CONIC_FRACTION, _CONIC_LEAST = 1e-8, 1e-3, 1e-10
 # Newton steps at most, where the caller has no wish, and steps without progress at which they end.
 _NEWTON_STEPS, _MOST_IDLE = 300, 12
 
@@ -63,7 +64,7 @@ def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
             return EndedSolution(**vars(solution), limited=solution.n_iter + _MOST_IDLE >= most)
 
     else:
-        own_tol = min(_CONIC_TOL, _CONIC_FRACTION * tol)
+        own_tol = max(min(_CONIC_TOL, _CONIC_FRACTION * tol), _CONIC_LEAST)
 
         def solve(rows):
             settings = {"solver": solver, "max_iter": max_iter, "tol": own_tol}
