@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from sklearn_convexnn._patterns import PatternOptionsMixin
 from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
@@ -24,6 +25,9 @@ from sklearn_convexnn.core.column_generation import Start, Status
 from sklearn_convexnn.core.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem import make_problem
 from sklearn_convexnn.core.training import start_of_path, train
+
+# Rounds of the cutting plane where max_iter=None.
+DEFAULT_ROUNDS = 50
 
 
 class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
@@ -146,11 +150,12 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
         return hidden_activations(self._validate_rows(X), self.coefs_[0], self.intercepts_[0])
 
 
-class BaseConvexReLU(BaseTwoLayer):
+class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
     """Parameters and fit of the estimators for one ``alpha``."""
 
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,
+        **PatternOptionsMixin._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
         "warm_start": ["boolean"],
     }
@@ -161,7 +166,12 @@ class BaseConvexReLU(BaseTwoLayer):
         alpha,
         loss,
         fit_intercept,
+        activation,
         refinement,
+        patterns,
+        n_patterns,
+        penalty,
+        solver,
         max_neurons,
         max_iter,
         tol,
@@ -173,7 +183,12 @@ class BaseConvexReLU(BaseTwoLayer):
         self.alpha = alpha
         self.loss = loss
         self.fit_intercept = fit_intercept
+        self.activation = activation
         self.refinement = refinement
+        self.patterns = patterns
+        self.n_patterns = n_patterns
+        self.penalty = penalty
+        self.solver = solver
         self.max_neurons = max_neurons
         self.max_iter = max_iter
         self.tol = tol
@@ -205,26 +220,33 @@ class BaseConvexReLU(BaseTwoLayer):
             The fitted estimator.
         """
         self._check_alpha()
+        self._check_options()
         problem, y, classes = self._make_problem(X, y, sample_weight)
+        solve = self._train_cutting_plane if self._cutting_plane() else self._train_patterns
         start = self._warm_start(problem, classes)
         progress = Progress(self, X, y, objective_unit=problem.objective_unit)
-        solution, alpha_max = train(
-            problem,
-            self.alpha,
-            rng=self._rng(),
-            start=start,
-            progress=progress,
-            tol=self.tol,
-            gap_tol=self.gap_tol,
-            max_iter=self.max_iter,
-            max_neurons=self.max_neurons,
-        )
+        solution, alpha_max = solve(problem, start, progress)
         self._remember_targets(y, classes)
         given = None if self.alpha == "scale" else self.alpha
         self._set_attributes(problem, solution, alpha_max, given)
+        self._set_program_attributes(solution)
         progress.close()
-        self._report(solution)
+        report = self._report if self._cutting_plane() else self._report_program
+        report(solution)
         return self
+
+    def _train_cutting_plane(self, problem, start, progress):
+        return train(
+            problem,
+            self.alpha,
+            rng=self._rng(),
+            start=start or self._start_from_patterns(problem),
+            progress=progress,
+            tol=self.tol,
+            gap_tol=self.gap_tol,
+            max_iter=DEFAULT_ROUNDS if self.max_iter is None else self.max_iter,
+            max_neurons=self.max_neurons,
+        )
 
     def _check_alpha(self):
         if self.alpha == 0:
@@ -239,6 +261,11 @@ class BaseConvexReLU(BaseTwoLayer):
         """The present network in the units of the new problem as a Start, if it is to be one."""
         if not self.warm_start or not hasattr(self, "coefs_"):
             return None
+        if hasattr(self, "gates_"):
+            raise ValueError(
+                "warm_start=True needs a previous fit with activation='relu', and this one has "
+                "gates: start from to_relu(X), or clone the estimator to start anew."
+            )
         shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
         if (self.coefs_[0].shape[0], self.coefs_[1].shape[1]) != shape or not np.array_equal(
             classes, getattr(self, "classes_", classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -75,6 +76,8 @@ class ScoreClassifier(ClassifierMixin):
         self.classes_ = classes
 
     def _output_activation(self):
+        if getattr(self, "loss", None) == "hinge":
+            return "identity"
         return "logistic" if len(self.classes_) == 2 else "softmax"
 
     def decision_function(self, X):
@@ -112,9 +115,18 @@ class ScoreClassifier(ClassifierMixin):
         ]
 
 
+def _has_probabilities(estimator):
+    if estimator.loss == "hinge":
+        raise AttributeError(
+            "loss='hinge' estimates no probabilities: use loss='log_loss' or decision_function."
+        )
+    return True
+
+
 class NetworkClassifier(ScoreClassifier):
     """Labels and probabilities of an estimator whose ``_outputs(X)`` are log-odds or logits."""
 
+    @available_if(_has_probabilities)
     def predict_proba(self, X):
         """Class probabilities.
 
@@ -133,6 +145,7 @@ class NetworkClassifier(ScoreClassifier):
             return np.column_stack([expit(-scores), expit(scores)])
         return softmax(scores, axis=1)
 
+    @available_if(_has_probabilities)
     def predict_log_proba(self, X):
         """Logarithms of the class probabilities, accurate where they are tiny.
 

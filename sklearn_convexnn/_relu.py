@@ -24,34 +24,64 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     until a round makes little progress. The duality gap says how far the objective is from the
     optimum over networks of every width.
 
+    Alternatives are two convex programs over *given* :ref:`activation patterns <patterns>` [2]_
+    [3]_: ``refinement=None`` trains the best ReLU network whose neurons keep these patterns,
+    ``activation="gated_relu"`` a gated network :math:`z(x) = \sum_j 1[x^T g_j + h_j > 0] \,
+    (x^T u_j + b_j) \, c_j + b_0`, whose gates :math:`(g_j, h_j)` are given and not trained. Each is
+    solved to a proven gap.
+
     Parameters
     ----------
     alpha : float or "scale", default="scale"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
-        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows.
+        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, twice that for a gated network.
     loss : {"squared_error"}, default="squared_error"
         ``1/2 * ||y - z||^2``, summed over outputs.
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised like their other weights, and outputs a free
         intercept.
-    refinement : {"cutting_plane"}, default="cutting_plane"
-        Neurons are found by adding violated dual constraints.
+    activation : {"relu", "gated_relu"}, default="relu"
+        Of the hidden neurons. Gates of "gated_relu" are the directions of ``patterns``.
+    refinement : {"auto", "cutting_plane"} or None, default="auto"
+        "cutting_plane": neurons are found by adding violated dual constraints. None: the convex
+        program over the given patterns is all that is solved. "auto": "cutting_plane" for
+        "relu" and None for "gated_relu".
+    patterns : {"sampled", "exact"} or array-like, default="sampled"
+        "sampled": those of random directions, isotropic for standardised columns; for ReLU
+        networks every second is isotropic for the columns as they are. "exact": all that the
+        rows have, for few features and rows. An array of shape (n_features, n_gates):
+        those of its columns, a row being active where ``x @ g > 0``; with an intercept also
+        (n_features + 1, n_gates), the last row for the constant. The cutting plane starts from the
+        program over such patterns, if any are given.
+    n_patterns : int, default=None
+        Number of sampled directions, of which equal patterns count once. None: 1000 for gated
+        networks, 100 for ``refinement=None``, and none for the cutting plane, which finds its own.
+    penalty : {"group", "nuclear"}, default="group"
+        Of gated networks with several outputs. "group": every neuron feeds one output, and the
+        certificate is about such networks. "nuclear": neurons feed all outputs, as in
+        ReLU networks; a lower objective for the same gates, and much slower.
+    solver : {"auto", "newton", "clarabel", "ecos", "scs"}, default="auto"
+        Of programs over given patterns: Newton's method in the sizes of the neurons, or a conic
+        solver through CVXPY. "auto" is "newton". "ecos" needs the extra of that name.
     max_neurons : int, default=None
-        Largest number of neurons to keep. The duality gap still refers to networks of every width.
-    max_iter : int, default=50
-        Largest number of rounds.
+        Largest number of neurons to keep in the cutting plane. The duality gap still refers to
+        networks of every width.
+    max_iter : int, default=None
+        Largest number of rounds of the cutting plane, 50 for None; or of iterations of the solver
+        of a program, for None 300 of "newton" and each other solver's own limit.
     tol : float, default=1e-2
-        Stop when a round lowers the objective by less than this fraction of it, or when the
-        relative duality gap is below it.
+        The cutting plane stops when a round lowers the objective by less than this fraction of it,
+        or when the relative duality gap is below it.
     gap_tol : float, default=None
-        Go on until the relative duality gap is below this value instead.
+        The cutting plane goes on until the relative duality gap is below this value instead. For
+        programs over given patterns it is the relative gap of the program, 1e-6 for None.
     warm_start : bool, default=False
-        Start from the neurons of the previous fit.
+        Start the cutting plane from the neurons of the previous fit.
     random_state : int, RandomState instance or None, default=None
-        Seeds the directions from which neurons are searched.
+        Seeds the directions from which neurons are searched, and the sampled patterns.
     verbose : int, default=0
-        Print a line after every round.
+        Print a line after every round; one line for a program.
 
     Attributes
     ----------
@@ -61,8 +91,12 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         bias, has the length of its row in the second.
     intercepts_ : list of two ndarrays of shapes ``(n_neurons_,)`` and ``(n_outputs_,)``
         Biases of the hidden neurons and of the outputs.
+    gates_ : ndarray of shape (n_features_in_[+1], n_neurons_)
+        Only of gated networks: the gate of every neuron, with a last row for the constant if
+        ``fit_intercept``. The activations are ``(X @ coefs_[0] + intercepts_[0])`` where
+        ``X @ gates_[:-1] + gates_[-1] > 0`` and zero elsewhere.
     n_neurons_ : int
-        Number of neurons.
+        Number of neurons. A gate that several neurons share counts for each.
     n_layers_ : int
         3, counting the input as scikit-learn's perceptrons do.
     n_outputs_ : int
@@ -72,7 +106,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     alpha_ : float
         The ``alpha`` that was used.
     alpha_max_ : float
-        Found by search: the smallest ``alpha`` for which the constant network is optimal.
+        The smallest ``alpha`` for which the constant network is optimal: found by search, and for
+        gated networks the largest price of a gate.
     objective_ : float
         Value of the objective.
     dual_gap_ : float
@@ -84,14 +119,21 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         "exact" and "relaxation": the objective is proven to be within the gap of the global
         optimum. "estimated": the dual constraints were checked by local search only, the gap is an
         estimate and not a bound. Data in one column with a constant (or two without) give exact
-        certificates.
+        certificates, and so do all patterns with ``refinement=None`` and one output. For gated
+        networks the certificate is exact for the given gates and says nothing about others.
+    program_gap_ : float
+        Only of programs over given patterns: the proven relative gap of the program. With
+        ``refinement=None`` and some of the patterns ``dual_gap_`` is larger: it refers to networks
+        with any patterns.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
+        "max_iter" or "inaccurate".
     n_iter_ : int
-        Number of rounds.
+        Number of rounds, or of iterations of the solver of a program.
     history_ : dict of ndarrays of shape (n_iter_,)
         After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        fraction of alpha the worst dual constraint is exceeded. For programs of shape (1,), at the
+        end.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -112,7 +154,9 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
        Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
     .. [2] M. Pilanci and T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020.
-       arXiv:2002.10553 (Theorem 1).
+       arXiv:2002.10553 (Theorem 1: the program over activation patterns).
+    .. [3] A. Mishkin, A. Sahiner and M. Pilanci, "Fast Convex Optimization for Two-Layer ReLU
+       Networks", ICML 2022. arXiv:2202.01331 (gated networks, cone decomposition).
 
     Examples
     --------
@@ -137,9 +181,14 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         *,
         loss="squared_error",
         fit_intercept=True,
-        refinement="cutting_plane",
+        activation="relu",
+        refinement="auto",
+        patterns="sampled",
+        n_patterns=None,
+        penalty="group",
+        solver="auto",
         max_neurons=None,
-        max_iter=50,
+        max_iter=None,
         tol=1e-2,
         gap_tol=None,
         warm_start=False,
@@ -150,7 +199,12 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
             alpha=alpha,
             loss=loss,
             fit_intercept=fit_intercept,
+            activation=activation,
             refinement=refinement,
+            patterns=patterns,
+            n_patterns=n_patterns,
+            penalty=penalty,
+            solver=solver,
             max_neurons=max_neurons,
             max_iter=max_iter,
             tol=tol,
@@ -183,34 +237,67 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     moved, refitted and pruned until a round makes little progress. The duality gap says how far the
     objective is from the optimum over networks of every width.
 
+    Alternatives are two convex programs over *given* :ref:`activation patterns <patterns>` [2]_
+    [3]_: ``refinement=None`` trains the best ReLU network whose neurons keep these patterns,
+    ``activation="gated_relu"`` a gated network :math:`z(x) = \sum_j 1[x^T g_j + h_j > 0] \,
+    (x^T u_j + b_j) \, c_j + b_0`, whose gates :math:`(g_j, h_j)` are given and not trained. Each is
+    solved to a proven gap.
+
     Parameters
     ----------
     alpha : float or "scale", default="scale"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
-        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows.
-    loss : {"log_loss"}, default="log_loss"
-        The loss, see above.
+        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, twice that for a gated network.
+    loss : {"log_loss", "hinge"}, default="log_loss"
+        The loss, see above. "hinge", ``max(0, 1 - z)`` for the second class and ``max(0, 1 + z)``
+        for the first, is for two classes, programs over given patterns and conic solvers; there
+        are no probabilities then.
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised like their other weights, and outputs a free
         intercept.
-    refinement : {"cutting_plane"}, default="cutting_plane"
-        Neurons are found by adding violated dual constraints.
+    activation : {"relu", "gated_relu"}, default="relu"
+        Of the hidden neurons. Gates of "gated_relu" are the directions of ``patterns``.
+    refinement : {"auto", "cutting_plane"} or None, default="auto"
+        "cutting_plane": neurons are found by adding violated dual constraints. None: the convex
+        program over the given patterns is all that is solved. "auto": "cutting_plane" for
+        "relu" with the log-loss, None otherwise.
+    patterns : {"sampled", "exact"} or array-like, default="sampled"
+        "sampled": those of random directions, isotropic for standardised columns; for ReLU
+        networks every second is isotropic for the columns as they are. "exact": all that the
+        rows have, for few features and rows. An array of shape (n_features, n_gates):
+        those of its columns, a row being active where ``x @ g > 0``; with an intercept also
+        (n_features + 1, n_gates), the last row for the constant. The cutting plane starts from the
+        program over such patterns, if any are given.
+    n_patterns : int, default=None
+        Number of sampled directions, of which equal patterns count once. None: 1000 for gated
+        networks, 100 for ``refinement=None``, and none for the cutting plane, which finds its own.
+    penalty : {"group", "nuclear"}, default="group"
+        Of gated networks with several outputs. "group": every neuron feeds one output, and the
+        certificate is about such networks. "nuclear": neurons feed all outputs, as in
+        ReLU networks; a lower objective for the same gates, and much slower.
+    solver : {"auto", "newton", "clarabel", "ecos", "scs"}, default="auto"
+        Of programs over given patterns: Newton's method in the sizes of the neurons, or a conic
+        solver through CVXPY. "auto" is "newton", for the hinge loss "clarabel". "ecos" needs
+        the extra of that name.
     max_neurons : int, default=None
-        Largest number of neurons to keep. The duality gap still refers to networks of every width.
-    max_iter : int, default=50
-        Largest number of rounds.
+        Largest number of neurons to keep in the cutting plane. The duality gap still refers to
+        networks of every width.
+    max_iter : int, default=None
+        Largest number of rounds of the cutting plane, 50 for None; or of iterations of the solver
+        of a program, for None 300 of "newton" and each other solver's own limit.
     tol : float, default=1e-2
-        Stop when a round lowers the objective by less than this fraction of it, or when the
-        relative duality gap is below it.
+        The cutting plane stops when a round lowers the objective by less than this fraction of it,
+        or when the relative duality gap is below it.
     gap_tol : float, default=None
-        Go on until the relative duality gap is below this value instead.
+        The cutting plane goes on until the relative duality gap is below this value instead. For
+        programs over given patterns it is the relative gap of the program, 1e-6 for None.
     warm_start : bool, default=False
-        Start from the neurons of the previous fit.
+        Start the cutting plane from the neurons of the previous fit.
     random_state : int, RandomState instance or None, default=None
-        Seeds the directions from which neurons are searched.
+        Seeds the directions from which neurons are searched, and the sampled patterns.
     verbose : int, default=0
-        Print a line after every round.
+        Print a line after every round; one line for a program.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied with ``sample_weight``.
 
@@ -224,18 +311,23 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         bias, has the length of its row in the second.
     intercepts_ : list of two ndarrays of shapes ``(n_neurons_,)`` and ``(n_outputs_,)``
         Biases of the hidden neurons and of the outputs.
+    gates_ : ndarray of shape (n_features_in_[+1], n_neurons_)
+        Only of gated networks: the gate of every neuron, with a last row for the constant if
+        ``fit_intercept``. The activations are ``(X @ coefs_[0] + intercepts_[0])`` where
+        ``X @ gates_[:-1] + gates_[-1] > 0`` and zero elsewhere.
     n_neurons_ : int
-        Number of neurons.
+        Number of neurons. A gate that several neurons share counts for each.
     n_layers_ : int
         3, counting the input as scikit-learn's perceptrons do.
     n_outputs_ : int
         Number of outputs of the network: 1 for two classes, else the number of classes.
     out_activation_ : str
-        "logistic" or "softmax".
+        "logistic" or "softmax"; "identity" for the hinge loss.
     alpha_ : float
         The ``alpha`` that was used.
     alpha_max_ : float
-        Found by search: the smallest ``alpha`` for which the constant network is optimal.
+        The smallest ``alpha`` for which the constant network is optimal: found by search, and for
+        gated networks the largest price of a gate. For the hinge loss an upper bound.
     objective_ : float
         Value of the objective.
     dual_gap_ : float
@@ -247,14 +339,21 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         "exact" and "relaxation": the objective is proven to be within the gap of the global
         optimum. "estimated": the dual constraints were checked by local search only, the gap is an
         estimate and not a bound. Data in one column with a constant (or two without) give exact
-        certificates.
+        certificates, and so do all patterns with ``refinement=None`` and one output. For gated
+        networks the certificate is exact for the given gates and says nothing about others.
+    program_gap_ : float
+        Only of programs over given patterns: the proven relative gap of the program. With
+        ``refinement=None`` and some of the patterns ``dual_gap_`` is larger: it refers to networks
+        with any patterns.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
+        "max_iter" or "inaccurate".
     n_iter_ : int
-        Number of rounds.
+        Number of rounds, or of iterations of the solver of a program.
     history_ : dict of ndarrays of shape (n_iter_,)
         After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        fraction of alpha the worst dual constraint is exceeded. For programs of shape (1,), at the
+        end.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -275,7 +374,9 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
        Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
     .. [2] M. Pilanci and T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020.
-       arXiv:2002.10553 (Theorem 1).
+       arXiv:2002.10553 (Theorem 1: the program over activation patterns).
+    .. [3] A. Mishkin, A. Sahiner and M. Pilanci, "Fast Convex Optimization for Two-Layer ReLU
+       Networks", ICML 2022. arXiv:2202.01331 (gated networks, cone decomposition).
 
     Examples
     --------
@@ -288,7 +389,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
-        "loss": [StrOptions({"log_loss"})],
+        "loss": [StrOptions({"log_loss", "hinge"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -298,9 +399,14 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         *,
         loss="log_loss",
         fit_intercept=True,
-        refinement="cutting_plane",
+        activation="relu",
+        refinement="auto",
+        patterns="sampled",
+        n_patterns=None,
+        penalty="group",
+        solver="auto",
         max_neurons=None,
-        max_iter=50,
+        max_iter=None,
         tol=1e-2,
         gap_tol=None,
         warm_start=False,
@@ -312,7 +418,12 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             alpha=alpha,
             loss=loss,
             fit_intercept=fit_intercept,
+            activation=activation,
             refinement=refinement,
+            patterns=patterns,
+            n_patterns=n_patterns,
+            penalty=penalty,
+            solver=solver,
             max_neurons=max_neurons,
             max_iter=max_iter,
             tol=tol,
@@ -322,6 +433,11 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             verbose=verbose,
         )
         self.class_weight = class_weight
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = self.loss != "hinge"
+        return tags
 
 
 def alpha_max(

@@ -22,8 +22,21 @@ ESTIMATORS = [ConvexReLURegressor, ConvexReLUClassifier]
 # -------------------------------------------------------------------------- scikit-learn's contract
 
 VARIANT = {"fit_intercept": False, "max_neurons": 3, "tol": 1e-3}
+PROGRAM = {"refinement": None, "n_patterns": 4}
+CONFORMING = [
+    *(E(**p) for E in ESTIMATORS for p in ({}, VARIANT)),
+    ConvexReLURegressor(activation="gated_relu"),
+    # As below for the class weights; the other alphas keep the programs of noise small.
+    ConvexReLUClassifier(activation="gated_relu", alpha=0.01),
+    ConvexReLURegressor(alpha=1.0, **PROGRAM),
+    ConvexReLUClassifier(alpha=0.02, **PROGRAM),
+]
 # One check asks for 1000 rounds on weights a factor of 10^7 apart, where alpha="scale" is tiny.
 WITH_GAP = [ConvexReLURegressor(gap_tol=0.1), ConvexReLUClassifier(alpha=0.01, gap_tol=0.1)]
+CONIC = [
+    ConvexReLUClassifier(alpha=0.05, loss="hinge", n_patterns=4),
+    ConvexReLURegressor(activation="gated_relu", n_patterns=5, solver="clarabel"),
+]
 
 
 @pytest.fixture
@@ -42,15 +55,15 @@ def no_convergence_warning(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_convergence_warning")
-@parametrize_with_checks([E(**p) for E in ESTIMATORS for p in ({}, VARIANT)])
+@parametrize_with_checks(CONFORMING)
 def test_sklearn_check(estimator, check):
     check(estimator)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_convergence_warning")
-@parametrize_with_checks(WITH_GAP)
-def test_sklearn_check_with_gap_tol(estimator, check):
+@parametrize_with_checks([*WITH_GAP, *CONIC])
+def test_sklearn_check_of_costly_settings(estimator, check):
     check(estimator)
 
 

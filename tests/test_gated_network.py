@@ -121,9 +121,6 @@ def test_units():
 
 
 def test_messages():
-    rows, gates = make_gated(3, loss="log_loss")
-    with pytest.raises(ValueError, match="one binary network"):
-        train_gated(rows, gates, 0.01)
     rows, gates = make_gated()
     with pytest.raises(ValueError, match="one row per column"):
         train_gated(rows, gates[:-1], 0.01)

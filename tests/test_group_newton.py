@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from sklearn_convexnn.core import group_newton
+from sklearn_convexnn.core import group_newton, normal_equations
 from sklearn_convexnn.core.cones import ConeGroups, ConeProjections
 from sklearn_convexnn.core.conic import solve_conic
 from sklearn_convexnn.core.gated import FreeGroups
-from sklearn_convexnn.core.group_newton import bounded_newton, solve_groups
+from sklearn_convexnn.core.group_newton import solve_groups
 from sklearn_convexnn.core.losses import Hinge, get_loss
+from sklearn_convexnn.core.normal_equations import bounded_newton
 from sklearn_convexnn.core.rows import RowPass
 from tests.problems import TOY_X, TOY_Y, ZOO, patterns, sine_data
 
@@ -176,6 +177,19 @@ def test_start_and_budget(kind):
     assert short.certificate.primal >= solution.certificate.dual
 
 
+@pytest.mark.parametrize("kind", GROUPS)
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+def test_tiny_alpha(kind, loss):
+    """Down to a millionth of the largest alpha, where cones have many kinks and groups abound."""
+    for seed in range(3):
+        rows, groups = random_program(kind, loss, seed % 2 == 0, n=24, d=4, n_gates=15, seed=seed)
+        constant = solve_groups(rows, groups, 1e3).certificate.kappa
+        for share in (1e-3, 1e-6):
+            solution = solve_groups(rows, groups, share * constant, tol=1e-6)
+            assert solution.converged
+            assert_optimal(rows, groups, share * constant, solution, 1e-6)
+
+
 def test_both_forms_of_the_normal_matrix():
     """k x k where the free coordinates are few, n x n where they are many: the same optimum."""
     for n in (20, 400):
@@ -190,8 +204,9 @@ def test_conjugate_gradients(monkeypatch, loss, intercept):
     """The form for many rows, forced on a few, finds the same optimum."""
     rows, groups = random_program("gated", loss, intercept, n=300, n_gates=30)
     expected = solve_groups(rows, groups, 0.003, tol=1e-9)
-    monkeypatch.setattr(group_newton, "_LARGEST_FACTOR", 100)
-    monkeypatch.setattr(group_newton, "_FEW_COORDINATES", 0)
+    monkeypatch.setattr(normal_equations, "LARGEST_FACTOR", 100)
+    monkeypatch.setattr(group_newton, "LARGEST_FACTOR", 100)
+    monkeypatch.setattr(normal_equations, "FEW_COORDINATES", 0)
     monkeypatch.setattr(group_newton, "_SAMPLE", 90)
     solution = solve_groups(rows, groups, 0.003, tol=1e-5)
     assert solution.converged

@@ -137,6 +137,22 @@ def test_fenchel_young(name, n_outputs, seed, spread):
 @each_loss
 @for_many
 @given(seed=seeds)
+def test_outputs_invert_the_gradient(name, n_outputs, seed):
+    """Also a fraction of a dual variable belongs to outputs; ``curvature`` is the Hessian there."""
+    loss, Y, Z, _, _ = draw(name, n_outputs, seed, 1.0)
+    for share in (1.0, 0.3):
+        rho = -share * loss.gradient(Y, Z)
+        outputs = loss.outputs(Y, rho)
+        np.testing.assert_allclose(-loss.gradient(Y, outputs), rho, atol=1e-10)
+        s, P = loss.curvature(Y, outputs)
+        H = s[:, :, None] * np.eye(Z.shape[1])
+        H = H if P is None else H - s[:, :, None] * P[:, None, :]
+        np.testing.assert_allclose(H, loss.hessian(Y, outputs), atol=1e-10)
+
+
+@each_loss
+@for_many
+@given(seed=seeds)
 def test_dual_is_the_infimum_of_fenchel_young(name, n_outputs, seed):
     """``dual(y, rho) = min_z loss(y, z) + <rho, z>``: no smaller number would do."""
     loss, Y, Z, _, _ = draw(name, n_outputs, seed, 1.0)

@@ -53,9 +53,22 @@ def test_more_patterns_are_no_worse():
     assert values[0] * (1 + 1e-6) >= values[1] >= values[2] * (1 - 1e-6)
 
 
-def test_classes_need_one_network_each():
-    X = np.random.default_rng(0).standard_normal((9, 2))
-    Y = np.eye(3)[np.arange(9) % 3]
-    rows = RowPass(X, Y, np.full(9, 1 / 9), get_loss("log_loss", 3), intercept=False)
-    with pytest.raises(ValueError, match="one binary network"):
-        train_relu(rows, sample(X, 4, np.random.default_rng(0)), 0.1)
+@pytest.mark.parametrize("alpha", [0.02, 0.002])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_classes(intercept, alpha):
+    """Multinomial log-loss with unequal weights: the outputs meet; a conic solver agrees."""
+    rng = np.random.default_rng(0)
+    X, weights = rng.standard_normal((30, 2)), rng.uniform(0.5, 1.5, 30)
+    Y = np.eye(3)[(X[:, 0] > 0).astype(int) + (np.abs(X[:, 1]) > 0.7)]
+    loss = get_loss("log_loss", 3)
+    rows = RowPass(X, Y, weights / weights.sum(), loss, intercept=intercept)
+    patterns = sample(rows.dense(), 8, rng)
+    solution = train_relu(rows, patterns, alpha, tol=1e-9)
+    network = solution.network
+    assert solution.converged
+    Z = np.maximum(rows.dense() @ network.U.T, 0) @ network.C + network.b0
+    value = rows.weights @ loss.value(Y, Z) + alpha * network.penalty()
+    assert value == pytest.approx(solution.certificate.primal, rel=1e-9)
+    twin = train_relu(rows, patterns, alpha, solver="clarabel")
+    assert value == pytest.approx(twin.certificate.primal, rel=1e-6)
+    assert twin.certificate.dual <= value * (1 + 1e-9)

@@ -45,6 +45,8 @@ ESTIMATORS = [
 ON_A_LINE = (SplineReLURegressor, SplineReLUClassifier)
 # Settings with which any rows can be fitted.
 SETTINGS = {E: {"batch_norm": True} for E in (DeepReLURegressor, DeepReLUClassifier)}
+# Settings whose fits have attributes of their own.
+VARIANTS = {E: [{"activation": "gated_relu"}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
 MODULES = sorted(
     module.name
@@ -127,12 +129,14 @@ def test_fitted_attributes_are_the_documented_ones(Estimator):
     model = Estimator(**SETTINGS.get(Estimator, {}))
     if "random_state" in model.get_params():
         model.set_params(random_state=0)
-    model.fit(frame[["a"]] if Estimator in ON_A_LINE else frame, y)
-    fitted = {
-        name
-        for name in dir(model)
-        if name.endswith("_") and not name.startswith("_") and hasattr(model, name)
-    }
+    fitted = set()
+    for variant in [{}, *VARIANTS.get(Estimator, [])]:
+        model.set_params(**variant).fit(frame[["a"]] if Estimator in ON_A_LINE else frame, y)
+        fitted |= {
+            name
+            for name in dir(model)
+            if name.endswith("_") and not name.startswith("_") and hasattr(model, name)
+        }
     documented = entries(sections(Estimator.__doc__)["Attributes"])
     assert len(documented) == len(set(documented))
     assert fitted == set(documented)

@@ -36,10 +36,10 @@ def assert_refused(model, X, y, match, error=ValueError, **fit_params):
     [
         *(("alpha", value) for value in (-1.0, np.nan, np.inf, "auto", None, [1.0])),
         *(("max_neurons", value) for value in (0, -1, 2.5, "all")),
-        *(("max_iter", value) for value in (0, 1.5, None)),
+        *(("max_iter", value) for value in (0, 1.5, "auto")),
         *(("tol", value) for value in (0, 0.0, -1e-3, None, np.nan)),
         *(("gap_tol", value) for value in (0, -1e-3, "auto", np.nan)),
-        ("loss", "hinge"),
+        ("loss", "absolute_error"),
         ("fit_intercept", "yes"),
         ("refinement", "gated"),
         ("warm_start", 2),

@@ -73,25 +73,44 @@ def allowed_price(rows, Z, penalty, alpha, goal):
 def optimal_intercept(rows, Z, *, max_iter=50):
     """The shift of all outputs, shape (C,), that minimises the loss at outputs ``Z + shift``.
 
-    Newton's method with step halving on C unknowns; one step is exact for the squared error.
+    Newton's method on C unknowns; one step is exact for the squared error.  A step that does not
+    halve the gradient, or that raises the loss, is halved until the loss falls.  In the end the
+    gradient is zero up to rounding: values know the shift to half its digits only.
     """
     loss, Y, weights = rows.loss, rows.Y, rows.weights
-    shift = np.zeros(Z.shape[1])
-    value = weights @ loss.value(Y, Z)
-    rounding = 4 * np.finfo(float).eps
-    for _ in range(max_iter):
+
+    def gradient_and_step(shift):
         gradient = weights @ loss.gradient(Y, Z + shift)
-        if np.abs(gradient).max() <= 1e-13:
-            break
         hessian = loss.mean_hessian(Y, Z + shift, weights)
         # The multinomial log-loss is flat along equal shifts of all outputs: least squares.
-        step = -np.linalg.lstsq(hessian, gradient, rcond=1e-10)[0]
-        while True:
-            trial = weights @ loss.value(Y, Z + shift + step)
-            if trial <= value:
+        return np.abs(gradient).max(), -np.linalg.lstsq(hessian, gradient, rcond=1e-10)[0]
+
+    shift = np.zeros(Z.shape[1])
+    size, step = gradient_and_step(shift)
+    for _ in range(max_iter):
+        if size == 0.0:
+            break
+        trial_size, trial_step = gradient_and_step(shift + step)
+        # Far beyond the minimum the gradient of the log-loss may be small, and its curvature zero.
+        if not trial_size < 0.5 * size or _rises(rows, Z + shift, step):
+            if size <= 1e-13 or not _falls(rows, Z + shift, step):
                 break
-            step = 0.5 * step
-            if np.abs(step).max() <= rounding * (1.0 + np.abs(shift).max()):
-                return shift
-        shift, value = shift + step, trial
+            trial_size, trial_step = gradient_and_step(shift + step)
+        shift, size, step = shift + step, trial_size, trial_step
     return shift
+
+
+def _rises(rows, Z, step):
+    """Whether the loss at ``Z + step`` is more than at ``Z``, beyond rounding."""
+    before, after = (rows.weights @ rows.loss.value(rows.Y, part) for part in (Z, Z + step))
+    return not after <= before * (1 + 1e-12) + np.finfo(float).tiny
+
+
+def _falls(rows, Z, step):
+    """Halve ``step``, in place, until the loss at ``Z + step`` is less; False if it never is."""
+    value = rows.weights @ rows.loss.value(rows.Y, Z)
+    while np.abs(step).max() > 4 * np.finfo(float).eps * (1.0 + np.abs(Z).max()):
+        if rows.weights @ rows.loss.value(rows.Y, Z + step) < value:
+            return True
+        step *= 0.5
+    return False

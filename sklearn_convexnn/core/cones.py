@@ -8,6 +8,7 @@ weight (Pilanci & Ergen, arXiv:2002.10553, Theorem 1).
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +64,16 @@ class ConeProjections:
         self.walls = X[self.rows] / self.lengths[:, None]
         self.signs = np.where(D[self.rows], 1.0, -1.0)
         self.owner = owner
-        count, p = len(owner), X.shape[1]
+        self._forget()
+
+    def again(self):
+        """The same cones, with active walls of their own."""
+        twin = copy.copy(self)
+        twin._forget()
+        return twin
+
+    def _forget(self):
+        count, p = len(self.owner), self.walls.shape[1]
         self.index = np.zeros((count, p), dtype=np.intp)
         self.multipliers = np.zeros((count, p))
         self.used = np.zeros(count, dtype=np.intp)
@@ -194,6 +204,8 @@ class ConeGroups:
     """
 
     linear = False
+    # Faces of cones have few coordinates, however many rows there are.
+    factored = True
 
     def __init__(self, X, D):
         self.X, self.D = X, D.astype(np.float64)
@@ -201,6 +213,12 @@ class ConeGroups:
         self.owner = np.arange(self.count) // 2
         self.sign = np.where(np.arange(self.count) % 2, -1.0, 1.0)
         self.cones = ConeProjections(X, D, self.owner)
+
+    def again(self):
+        """The same groups, for another output: their projections start elsewhere."""
+        twin = copy.copy(self)
+        twin.cones = self.cones.again()
+        return twin
 
     @property
     def patterns(self):

@@ -9,27 +9,49 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
+from scipy.special import logit
 
 from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.group_newton import (
-    GroupSolution,
-    best_intercept,
-    dual_variable,
-)
+from sklearn_convexnn.core.group_newton import GroupSolution, best_shift, dual_variable
+from sklearn_convexnn.core.nuclear_groups import nuclear_solution
+from sklearn_convexnn.core.outputs import OutputGroups
 
 # The extra of the package that installs a solver; None for those that come with CVXPY.
 SOLVERS = {"clarabel": None, "scs": None, "ecos": "ecos"}
 
+# Products of rows, groups and columns that CVXPY may write out as numbers.
+_LARGEST_MATRIX = 50_000_000
+
+
+class ProgramStatus(Enum):
+    """How the solve of a program over given patterns ended; the value is advice for the user."""
+
+    GAP = "The relative duality gap of the program is below the tolerance."
+    MAX_ITER = "The iterations were used up. Increase max_iter, or alpha, or gap_tol."
+    INACCURATE = (
+        "Rounding, or the solver's own tolerance, allowed no smaller gap. Increase gap_tol or "
+        "alpha, scale X, or choose another solver."
+    )
+
+
+@dataclass(frozen=True)
+class EndedSolution(GroupSolution):
+    """A GroupSolution; ``limited`` says that iterations were used up, not accuracy."""
+
+    limited: bool
+
 
 def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=None):
-    """Minimise (F) for one output with a conic solver.
+    """Minimise (F) with a conic solver.
 
     Parameters
     ----------
     rows : RowPass
-        Its loss is the squared error, the binary log-loss or the hinge loss.
+        Its loss is the squared error, a log-loss or, for one output, the hinge loss.
     groups : FreeGroups or ConeGroups
     alpha : float, positive
     solver : {"clarabel", "ecos", "scs"}
@@ -41,49 +63,112 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
 
     Returns
     -------
-    GroupSolution
+    EndedSolution
         ``converged`` is true iff the solver says that it is optimal. Vectors are kept as the
         solver returns them: none is exactly zero, and cones are violated by up to the tolerance.
     """
     cp = _cvxpy(solver)
-    X, n = groups.X, len(groups.X)
+    _check_size(rows, groups)
     D = np.asarray(groups.patterns, dtype=np.float64)
-    V = cp.Variable((groups.count, X.shape[1]))
-    b0 = cp.Variable() if rows.intercept else 0.0
-    z = cp.Variable(n)
-    fits = cp.multiply(D * groups.sign, X @ V.T)
-    link = z == cp.sum(fits, axis=1) + b0
-    constraints = [link]
+    n_outputs = rows.n_outputs
+    parts = [cp.Variable((groups.count, groups.X.shape[1])) for _ in range(n_outputs)]
+    fits = [cp.sum(cp.multiply(D * groups.sign, groups.X @ V.T), axis=1) for V in parts]
+    cones = []
     if groups.cones is not None:
-        constraints.append(cp.multiply(2 * D - 1, X @ V.T) >= 0)
-    objective = _loss(cp, rows, z) + alpha * cp.sum(cp.norm(V, 2, axis=1))
-    program = cp.Problem(cp.Minimize(objective), constraints)
-    settings = _settings(solver, tol, max_iter)
+        cones = [cp.multiply(2 * D - 1, groups.X @ V.T) >= 0 for V in parts]
+    penalty = sum(cp.sum(cp.norm(V, 2, axis=1)) for V in parts)
+    b0, multiplier, n_iter, optimal, limited = _minimise(
+        cp, rows, fits, alpha * penalty, cones, solver, tol, max_iter
+    )
+    V = np.concatenate([part.value for part in parts])
+    outputs = OutputGroups(groups, n_outputs)
+    return _solution(rows, outputs, alpha, V, b0, multiplier, n_iter, optimal, limited)
+
+
+def solve_conic_nuclear(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=None):
+    """Minimise (G) of :mod:`sklearn_convexnn.core.nuclear_groups`, a semidefinite program.
+
+    Parameters
+    ----------
+    rows : RowPass
+        Its loss is the squared error or a log-loss.
+    groups : FreeGroups
+    alpha, tol, max_iter : as for :func:`solve_conic`
+    solver : {"clarabel", "scs"}
+
+    Returns
+    -------
+    NuclearSolution
+    """
+    if solver == "ecos":
+        raise ValueError(
+            "ecos has no semidefinite cones, which the nuclear norm needs: choose "
+            "solver='newton', 'clarabel' or 'scs'."
+        )
+    cp = _cvxpy(solver)
+    _check_size(rows, groups)
+    D, n_outputs = np.asarray(groups.patterns, dtype=np.float64), rows.n_outputs
+    parts = [cp.Variable((groups.X.shape[1], n_outputs)) for _ in range(groups.count)]
+    fits = [
+        sum((D[:, [j]] * groups.X) @ V[:, c] for j, V in enumerate(parts)) for c in range(n_outputs)
+    ]
+    penalty = sum(cp.normNuc(V) for V in parts)
+    b0, _, n_iter, optimal, _ = _minimise(
+        cp, rows, fits, alpha * penalty, [], solver, tol, max_iter
+    )
+    V = np.stack([part.value for part in parts])
+    fit = np.stack(
+        [groups.outputs(np.arange(groups.count), V[:, :, c]) for c in range(n_outputs)], axis=1
+    )
+    b0 = best_shift(rows, fit)
+    return nuclear_solution(
+        rows, groups, alpha, np.arange(groups.count), V, b0, fit + b0, n_iter, optimal
+    )
+
+
+def _check_size(rows, groups):
+    n, p = groups.X.shape
+    if n * p * groups.count * rows.n_outputs > _LARGEST_MATRIX:
+        raise ValueError(
+            f"A conic solver needs the matrix of {n} rows and {groups.count} groups of {p} columns "
+            "written out: use solver='newton', or fewer patterns."
+        )
+
+
+def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
+    """The intercept, the dual variable (n, C), iterations, optimal or not, out of them or not."""
+    n, n_outputs = rows.Y.shape
+    b0 = cp.Variable(n_outputs) if rows.intercept else np.zeros(n_outputs)
+    z = [cp.Variable(n) for _ in range(n_outputs)]
+    links = [one == fit + b0[c] for c, (one, fit) in enumerate(zip(z, fits, strict=True))]
+    # Tolerances of the solvers are partly absolute: weights may make the losses tiny.
+    unit = _constant_loss(rows) or 1.0
+    objective = cp.Minimize((_loss(cp, rows, z) + penalty) / unit)
+    program = cp.Problem(objective, [*links, *constraints])
     try:
         with warnings.catch_warnings():
             # Its words for an inaccurate solution; here the status and the gap say it.
             warnings.simplefilter("ignore", UserWarning)
-            program.solve(solver=solver.upper(), **settings)
+            program.solve(solver=solver.upper(), **_settings(solver, tol, max_iter))
     except cp.error.SolverError as error:
         raise RuntimeError(
             f"{solver} failed on this problem ({error}); use solver='newton' or scale X."
         ) from error
-    if V.value is None:
+    if z[0].value is None:
         raise RuntimeError(
             f"{solver} ended with status {program.status!r}; use solver='newton' or scale X."
         )
-    iterations = program.solver_stats.num_iters or 0
-    b = np.array([float(b0.value)]) if rows.intercept else np.zeros(1)
-    return _solution(
-        rows,
-        groups,
-        alpha,
-        V.value,
-        b,
-        np.asarray(link.dual_value).ravel(),
-        iterations,
-        program.status == cp.OPTIMAL,
-    )
+    multiplier = unit * np.column_stack([np.ravel(link.dual_value) for link in links])
+    n_iter = program.solver_stats.num_iters or 0
+    b0 = np.asarray(b0.value) if rows.intercept else b0
+    limited = program.status == cp.USER_LIMIT or n_iter == max_iter
+    return b0, multiplier, n_iter, program.status == cp.OPTIMAL, limited
+
+
+def _constant_loss(rows):
+    """The mean loss of the best constant outputs."""
+    b0 = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(rows.n_outputs)
+    return float(rows.weights @ rows.loss.value(rows.Y, np.broadcast_to(b0, rows.Y.shape)))
 
 
 def _cvxpy(solver):
@@ -116,42 +201,63 @@ def _settings(solver, tol, max_iter):
 
 def _loss(cp, rows, z):
     """The mean loss as an expression."""
-    y, w = rows.Y[:, 0], rows.weights
+    Y, w = rows.Y, rows.weights
     if rows.loss.name == "squared_error":
-        return 0.5 * cp.sum_squares(cp.multiply(np.sqrt(w), z - y))
+        root = np.sqrt(w)
+        return sum(
+            0.5 * cp.sum_squares(cp.multiply(root, one - Y[:, c])) for c, one in enumerate(z)
+        )
     if rows.loss.name == "log_loss (binary)":
-        return cp.sum(cp.multiply(w, cp.logistic(z) - cp.multiply(y, z)))
+        return cp.sum(cp.multiply(w, cp.logistic(z[0]) - cp.multiply(Y[:, 0], z[0])))
+    if rows.loss.name == "log_loss (multinomial)":
+        Z = cp.vstack(z)
+        return cp.sum(cp.multiply(w, cp.log_sum_exp(Z, axis=0))) - cp.sum(cp.multiply(w * Y.T, Z))
     if rows.loss.name == "hinge":
-        return cp.sum(cp.multiply(w, cp.pos(1 - cp.multiply(2 * y - 1, z))))
-    raise ValueError(f"No conic form of the loss {rows.loss.name!r} for one output is known.")
+        return cp.sum(cp.multiply(w, cp.pos(1 - cp.multiply(2 * Y[:, 0] - 1, z[0]))))
+    raise ValueError(f"No conic form of the loss {rows.loss.name!r} is known.")
 
 
-def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged):
+def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited):
     """The point with the gap that its own vectors and a multiple of its dual variable prove."""
     index = np.arange(groups.count)
-    fit = groups.outputs(index, V)[:, None]
+    fit = groups.outputs(index, V)
     if rows.loss.name == "hinge":
-        candidates = [_hinge_dual(rows, sign * multiplier) for sign in (1, -1)]
+        candidates = [hinge_dual(rows, sign * multiplier[:, 0])[:, None] for sign in (1, -1)]
     else:
-        b0 = best_intercept(rows, fit)
+        b0 = best_shift(rows, fit)
+        # The objective knows the outputs to half of its digits: the multiplier may be closer.
         candidates = [dual_variable(rows, fit + b0)]
+        for sign in (1, -1):
+            outputs = _outputs_of(rows, sign * multiplier)
+            candidates.append(dual_variable(rows, outputs + best_shift(rows, outputs)))
     Z = fit + b0
     sizes = np.linalg.norm(V, axis=1)
     primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
     points = []
     for u in candidates:
-        norms, _ = groups.screen(u, alpha)
+        norms, _ = groups.screen(u, alpha, index[:0], V[:0])
         kappa = float(norms.max(initial=0.0))
-        rho = (u / rows.weights)[:, None]
+        rho = u / rows.weights[:, None]
         s = rows.loss.best_scale(rows.Y, rho, rows.weights, alpha / kappa if kappa else np.inf)
         dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
         points.append((dual, kappa, s * u))
     dual, kappa, u = max(points, key=lambda point: point[0])
     certificate = Certificate(primal, dual, kappa, "exact")
-    return GroupSolution(index, V, b0, Z, u, sizes, certificate, n_iter, converged)
+    output, index = groups.split(index)
+    return EndedSolution(output, index, V, b0, Z, u, sizes, certificate, n_iter, converged, limited)
 
 
-def _hinge_dual(rows, u):
+def _outputs_of(rows, u):
+    """The outputs with the dual variable ``u``, or the nearest one that the loss can have."""
+    targets = rows.Y - u / rows.weights[:, None]
+    if rows.loss.quadratic:
+        return targets
+    tiny = np.finfo(float).eps
+    probabilities = np.clip(targets, tiny, 1.0 - tiny)
+    return logit(probabilities) if rows.n_outputs == 1 else np.log(probabilities)
+
+
+def hinge_dual(rows, u):
     """The nearest ``u`` in the domain of the dual: the solver leaves it by its tolerance."""
     signs = 2.0 * rows.Y[:, 0] - 1.0
     share = np.clip(signs * u, 0.0, rows.weights)

@@ -27,6 +27,8 @@ class FreeGroups:
 
     # The projections are linear in u.
     linear = True
+    # Are the normal equations factored, whatever their size?
+    factored = False
     cones = None
     sign = 1.0
 
@@ -40,6 +42,10 @@ class FreeGroups:
     def patterns(self):
         """The pattern of every group, (n, count)."""
         return self.D
+
+    def again(self):
+        """The same groups, for another output."""
+        return self
 
     def subset(self, chosen):
         """The same groups over some of the rows."""
@@ -113,10 +119,14 @@ class FreeGroups:
 
     def gram(self, index, share, face):
         """``sum_j share_j A_j A_j^T = (X X^T) o (D diag(share) D^T)``, (n, n)."""
+        D = self.D[:, index].astype(np.float64, copy=False)
+        return self.inner() * ((D * share) @ D.T)
+
+    def inner(self):
+        """``X X^T``, formed once."""
         if self._inner is None:
             self._inner = self.X @ self.X.T
-        D = self.D[:, index].astype(np.float64, copy=False)
-        return self._inner * ((D * share) @ D.T)
+        return self._inner
 
     def factor(self, index, share, face):
         """``[sqrt(share_j) A_j]`` side by side, (n, k)."""

@@ -13,13 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
+from sklearn_convexnn.core.conic import ProgramStatus, solve_conic_nuclear
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pattern_program import combine, solve_outputs
-from sklearn_convexnn.core.patterns import from_directions
+from sklearn_convexnn.core.nuclear_groups import solve_nuclear_groups
+from sklearn_convexnn.core.pattern_program import ProgramSolution, solve_outputs
+from sklearn_convexnn.core.patterns import Patterns, from_directions
 
 # Rows of a product with all gates held at once, in bytes.
 _PREDICT_BYTES = 64 << 20
+# Singular values, relative to the largest, that are rounding.
+_NO_SIZE = 1e-12
+# Newton steps at most for the nuclear norm, where the caller has no wish.
+_NUCLEAR_STEPS = 300
 
 
 @dataclass(frozen=True)
@@ -29,11 +35,14 @@ class GatedNetwork:
     gates: np.ndarray
     V: np.ndarray
     b0: np.ndarray
+    norm: str = "group"
 
     @property
     def sizes(self):
-        """``||V_j[:, c]||``, (m, C)."""
-        return np.linalg.norm(self.V, axis=1)
+        """``||V_j[:, c]||``, (m, C), or the singular values of every ``V_j``."""
+        if self.norm == "group":
+            return np.linalg.norm(self.V, axis=1)
+        return np.linalg.svd(self.V, compute_uv=False) if self.V.size else np.zeros((0, 0))
 
     def penalty(self):
         return float(self.sizes.sum())
@@ -71,18 +80,27 @@ class GatedNetwork:
         """
         active = A @ self.gates > 0
         U, C = [], []
-        for j, c in zip(*np.nonzero(self.sizes), strict=True):
-            unit = np.eye(len(self.b0))[c]
-            parts = decompose(A, active[:, j], self.V[j, :, c])
-            for part, sign in zip(parts, (1.0, -1.0), strict=True):
+        for j, v, direction in self.neurons():
+            for part, sign in zip(decompose(A, active[:, j], v), (1.0, -1.0), strict=True):
                 U.append(part)
-                C.append(sign * unit)
+                C.append(sign * direction)
         p, n_outputs = self.gates.shape[0], len(self.b0)
         network = Network.from_factors(
             np.reshape(U, (-1, p)), np.reshape(C, (-1, n_outputs)), self.b0
         )
         price = network.penalty() / self.penalty() if self.penalty() > 0 else 1.0
         return network, price
+
+    def neurons(self):
+        """The gate, the weights and the unit output weights of every gated neuron."""
+        for j, V in enumerate(self.V):
+            if self.norm == "group":
+                for c in np.flatnonzero(V.any(axis=0)):
+                    yield j, V[:, c], np.eye(len(self.b0))[c]
+            else:
+                left, sizes, right = np.linalg.svd(V, full_matrices=False)
+                for r in np.flatnonzero(sizes > _NO_SIZE * sizes[0]):
+                    yield j, sizes[r] * left[:, r], right[r]
 
 
 def decompose(A, active, v):
@@ -105,21 +123,20 @@ def decompose(A, active, v):
     residual = E @ multipliers - target
     if distance <= 1e-8:
         raise ValueError(
-            "The cone of a gate has no interior, so that no ReLU neurons have its outputs; use "
-            "gates with x^T g != 0 on every row."
+            "The cone of a gate has no interior up to rounding, so that no ReLU neurons have its "
+            "outputs: standardise X, and use gates with x^T g != 0 on every row."
         )
     x = -size * residual[:-1] / residual[-1]
     return x + v / 2, x - v / 2
 
 
-def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton"):
+def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton", penalty="group"):
     """Train a gated network to a relative duality gap of ``tol``.
 
     Parameters
     ----------
     rows : RowPass
-        One output, or several with the squared error.
-    gates : ndarray of shape (p, P)
+    gates : ndarray of shape (p, P), or Patterns
         With a last row for the constant column if there is one. Of gates with equal patterns the
         first is used.
     alpha : float, positive
@@ -127,6 +144,11 @@ def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton")
     max_iter : int, optional
         Iterations at most, for each output.
     solver : {"newton", "clarabel", "ecos", "scs"}
+    penalty : {"group", "nuclear"}
+        With several outputs: neurons that feed one output each, or all of them. The latter are
+        fewer, and their optimum is that of weight decay in both layers; see
+        :mod:`sklearn_convexnn.core.nuclear_groups`. It has no second-order cone form: of the conic
+        solvers "clarabel" and "scs" take it, as a semidefinite program.
 
     Returns
     -------
@@ -134,26 +156,47 @@ def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton")
         With the gates that are in use only; its certificate is exact for the given gates.
     """
     A = rows.dense()
-    if gates.shape[0] != A.shape[1]:
-        raise ValueError(
-            f"Gates of shape {gates.shape} do not fit rows of {A.shape[1]} columns (features"
-            f"{' and a constant' if rows.intercept else ''}): give one row per column."
-        )
-    patterns = from_directions(A, gates).without_idle()
+    patterns = gates
+    if not isinstance(gates, Patterns):
+        if gates.shape[0] != A.shape[1]:
+            raise ValueError(
+                f"Gates of shape {gates.shape} do not fit rows of {A.shape[1]} columns (features"
+                f"{' and a constant' if rows.intercept else ''}): give one row per column."
+            )
+        patterns = from_directions(A, gates)
+    patterns = patterns.without_idle()
     groups = FreeGroups(A, patterns.active)
     settings = {"tol": tol, "max_iter": max_iter, "solver": solver}
-    solutions = solve_outputs(rows, groups, alpha, **settings)
+    if penalty == "nuclear" and rows.n_outputs > 1:
+        return _train_nuclear(rows, patterns, groups, alpha, **settings)
+    solution = solve_outputs(rows, groups, alpha, **settings)
     V = np.zeros((patterns.n_patterns, A.shape[1], rows.n_outputs))
-    for c, solution in enumerate(solutions):
-        V[solution.index, :, c] = solution.V
+    V[solution.index, :, solution.output] = solution.V
     used = V.any(axis=(1, 2))
-    b0 = np.concatenate([solution.b0 for solution in solutions])
-    return combine(GatedNetwork(patterns.gates[:, used], V[used], b0), solutions)
+    network = GatedNetwork(patterns.gates[:, used], V[used], solution.b0)
+    return ProgramSolution.of(network, solution)
+
+
+def _train_nuclear(rows, patterns, groups, alpha, *, tol, max_iter, solver):
+    most = _NUCLEAR_STEPS if max_iter is None else max_iter
+    if solver == "newton":
+        solution = solve_nuclear_groups(rows, groups, alpha, tol=tol, max_iter=most)
+    else:
+        solution = solve_conic_nuclear(rows, groups, alpha, solver=solver, max_iter=max_iter)
+    network = GatedNetwork(
+        patterns.gates[:, solution.index], solution.V, solution.b0, norm="nuclear"
+    )
+    certificate = solution.certificate
+    if certificate.relative_gap <= tol:
+        status = ProgramStatus.GAP
+    else:
+        limited = solution.n_iter >= (most if solver == "newton" or max_iter else np.inf)
+        status = ProgramStatus.MAX_ITER if limited else ProgramStatus.INACCURATE
+    return ProgramSolution(network, certificate, solution.n_iter, status)
 
 
 def in_units(problem, network):
     """The network of a :class:`~sklearn_convexnn.core.problem.Problem` in the units of its data."""
     factor = problem.rows.scale * problem.y_scale
-    return GatedNetwork(
-        network.gates, factor * network.V, network.b0 * problem.y_scale + problem.y_shift
-    )
+    b0 = network.b0 * problem.y_scale + problem.y_shift
+    return GatedNetwork(network.gates, factor * network.V, b0, network.norm)

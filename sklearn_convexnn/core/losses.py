@@ -17,7 +17,9 @@ A new loss is one subclass and one line in :data:`LOSSES`.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, xlogy
+from scipy.special import expit, logit, xlogy
+
+_LEAST_PROBABILITY = 1e-14
 
 
 class Loss:
@@ -46,6 +48,13 @@ class Loss:
         """Second derivative of every row, shape (n, C, C)."""
         raise NotImplementedError
 
+    def curvature(self, Y, Z):
+        """``s`` and ``P``, (n, C), of the second derivatives ``diag(s) - s P^T`` of every row.
+
+        ``P`` is None where the outputs do not meet.
+        """
+        return np.einsum("icc->ic", self.hessian(Y, Z)), None
+
     def mean_hessian(self, Y, Z, weights):
         """Weighted sum over rows of the second derivatives, shape (C, C)."""
         return np.einsum("i,icd->cd", weights, self.hessian(Y, Z))
@@ -56,6 +65,10 @@ class Loss:
 
     def dual(self, Y, rho):
         """``-loss*(y, -rho)`` of every row, shape (n,); ``-inf`` outside the domain."""
+        raise NotImplementedError
+
+    def outputs(self, Y, rho):
+        """Outputs at which ``rho = -gradient``, for ``rho`` inside the domain of the dual."""
         raise NotImplementedError
 
     def constant(self, Y, weights):
@@ -100,6 +113,9 @@ class SquaredError(Loss):
         # loss*(y, q) = 1/2 ||q||^2 + <q, y> at q = -rho
         return np.einsum("ij,ij->i", rho, Y - 0.5 * rho)
 
+    def outputs(self, Y, rho):
+        return Y - rho
+
     def constant(self, Y, weights):
         return weights @ Y
 
@@ -143,6 +159,9 @@ class BinaryLogLoss(Loss):
         P = np.clip(P, 0.0, 1.0)
         return np.where(inside, -xlogy(P, P) - xlogy(1.0 - P, 1.0 - P), -np.inf).sum(axis=1)
 
+    def outputs(self, Y, rho):
+        return logit(np.clip(Y - rho, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
+
     def constant(self, Y, weights):
         p = weights @ Y
         return np.log(p) - np.log1p(-p)
@@ -174,6 +193,12 @@ class MultinomialLogLoss(Loss):
         P = self.gradient(Y, Z) + Y
         return P[:, :, None] * np.eye(Z.shape[1]) - P[:, :, None] * P[:, None, :]
 
+    def curvature(self, Y, Z):
+        # Classes that are ruled out keep a trace of it: the square root is divided by.
+        P = np.maximum(self.gradient(Y, Z) + Y, _LEAST_PROBABILITY)
+        P /= P.sum(axis=1, keepdims=True)
+        return P, P
+
     def mean_hessian(self, Y, Z, weights):
         # Without the (n, C, C) array: this one is called for all rows.
         P = self.gradient(Y, Z) + Y
@@ -190,6 +215,10 @@ class MultinomialLogLoss(Loss):
         inside = (P.min(axis=1) >= -tolerance) & (np.abs(rho.sum(axis=1)) <= tolerance)
         P = np.clip(P, 0.0, 1.0)
         return np.where(inside, -xlogy(P, P).sum(axis=1), -np.inf)
+
+    def outputs(self, Y, rho):
+        logits = np.log(np.maximum(Y - rho, _LEAST_PROBABILITY))
+        return logits - logits.mean(axis=1, keepdims=True)
 
     def constant(self, Y, weights):
         logits = np.log(weights @ Y)
@@ -217,6 +246,10 @@ class Hinge(Loss):
         tolerance = 64 * np.finfo(float).eps
         return np.where((share >= -tolerance) & (share <= 1 + tolerance), share, -np.inf)
 
+    def constant(self, Y, weights):
+        # Any number between -1 and 1 for classes of equal weight.
+        return np.sign(weights @ (2.0 * Y - 1.0))
+
 
 LOSSES = {
     "squared_error": lambda n_outputs: SquaredError(),
@@ -225,5 +258,10 @@ LOSSES = {
 
 
 def get_loss(name, n_outputs):
-    """The loss registered under ``name`` for a network with ``n_outputs`` outputs."""
+    """The loss registered under ``name`` for a network with ``n_outputs`` outputs.
+
+    The hinge loss is not in the registry of those that every solver takes.
+    """
+    if name == Hinge.name:
+        return Hinge()
     return LOSSES[name](n_outputs)

@@ -82,9 +82,9 @@ class NeuronProgram:
             rows, groups, alpha, tol=tol, sizes=self.sizes, outputs=self.outputs
         )
         active = solution.index
-        groups.project(solution.u, active)  # the walls of the solution, not of a later trial
+        groups.project(solution.u[:, 0], active)  # the walls of the solution, not of a later trial
         sign = self.sign[active]
-        D, _ = crossed(groups.cones, active, self.D[:, active], solution.u[:, None] * sign)
+        D, _ = crossed(groups.cones, active, self.D[:, active], solution.u * sign)
         walls = groups.cones.walls_held.of(active)
         sizes = np.linalg.norm(solution.V, axis=1)
         network = Network(solution.V / sizes[:, None], (sizes * sign)[:, None], solution.b0)

@@ -1,53 +1,85 @@
 """The programs over given patterns for any number of outputs, by any solver.
 
-With several outputs each group feeds one of them (one-vs-all): for the squared error the outputs
-then do not meet, and each is a program of its own.  The value is at least that of (P), whose
+With several outputs each group feeds one of them (one-vs-all).  For the squared error the outputs
+then do not meet, and each is a program of its own; the multinomial log-loss makes them one.  The
+value is at least that of (P), whose
 neurons feed all outputs at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.cones import ConeGroups
-from sklearn_convexnn.core.conic import solve_conic
+from sklearn_convexnn.core.conic import EndedSolution, ProgramStatus, solve_conic
 from sklearn_convexnn.core.group_newton import solve_groups
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.rows import RowPass
 
 # Vectors of a conic solver, relative to the largest, that stand for zero.
 _CONIC_ZERO = 1e-7
+# Tolerances of a conic solver: at most, relative to the gap that is asked for, and at least, where
+# they begin to fail.
+_CONIC_TOL, _CONIC_FRACTION, _CONIC_LEAST = 1e-8, 1e-3, 1e-10
+# Newton steps at most, where the caller has no wish, and steps without progress at which they end.
+_NEWTON_STEPS, _MOST_IDLE = 300, 12
 
 
 @dataclass(frozen=True)
 class ProgramSolution:
-    """A network and the gap of its program: exact *for the given patterns*."""
+    """A network and the gap of its program: exact *for the given patterns*.
+
+    ``R`` (n, C) is the dual variable, where the solver has one to give.
+    """
 
     network: object
     certificate: Certificate
     n_iter: int
-    converged: bool
+    status: ProgramStatus
+    R: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, network, solution):
+        """The network with what an :class:`EndedSolution` knows."""
+        status = ProgramStatus.MAX_ITER if solution.limited else ProgramStatus.INACCURATE
+        if solution.converged:
+            status = ProgramStatus.GAP
+        return cls(network, solution.certificate, solution.n_iter, status, solution.u)
+
+    @property
+    def converged(self):
+        return self.status is ProgramStatus.GAP
 
 
 def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
-    """A :class:`GroupSolution` for every output, by ``solver``."""
-    if rows.n_outputs > 1 and not rows.loss.quadratic:
-        raise ValueError(
-            "Given patterns and several outputs need the squared error: train one binary network "
-            "for each class."
-        )
+    """The solution of all outputs and groups, by ``solver``: an :class:`EndedSolution`."""
     if solver == "newton":
-        settings = {"tol": tol, "max_iter": 100 if max_iter is None else max_iter}
-        return [solve_groups(one, groups, alpha, **settings) for one in _outputs(rows)]
-    settings = {"solver": solver, "max_iter": max_iter}
-    return [solve_conic(one, groups, alpha, **settings) for one in _outputs(rows)]
+        most = _NEWTON_STEPS if max_iter is None else max_iter
+
+        def solve(rows):
+            solution = solve_groups(rows, groups, alpha, tol=tol, max_iter=most)
+            return EndedSolution(**vars(solution), limited=solution.n_iter + _MOST_IDLE >= most)
+
+    else:
+        own_tol = max(min(_CONIC_TOL, _CONIC_FRACTION * tol), _CONIC_LEAST)
+
+        def solve(rows):
+            settings = {"solver": solver, "max_iter": max_iter, "tol": own_tol}
+            solution = solve_conic(rows, groups, alpha, **settings)
+            # Whatever the solver says of itself: the measured gap decides.
+            return replace(solution, converged=solution.certificate.relative_gap <= tol)
+
+    if rows.n_outputs == 1 or not rows.loss.quadratic:
+        return solve(rows)
+    # The squared error sees each output by itself: C small systems are faster than a large one.
+    return _together([solve(one) for one in _single_outputs(rows)])
 
 
-def combine(network, solutions):
-    """One solution from those of the outputs."""
+def _together(solutions):
+    """One solution from those of the single outputs."""
     certificates = [solution.certificate for solution in solutions]
     certificate = Certificate(
         sum(c.primal for c in certificates),
@@ -55,15 +87,22 @@ def combine(network, solutions):
         max(c.kappa for c in certificates),
         "exact",
     )
-    n_iter = max(solution.n_iter for solution in solutions)
-    converged = all(solution.converged for solution in solutions)
-    return ProgramSolution(network, certificate, n_iter, converged)
+    return EndedSolution(
+        np.concatenate([np.full(len(s.index), c) for c, s in enumerate(solutions)]),
+        np.concatenate([s.index for s in solutions]),
+        np.concatenate([s.V for s in solutions]),
+        np.concatenate([s.b0 for s in solutions]),
+        np.hstack([s.Z for s in solutions]),
+        np.hstack([s.u for s in solutions]),
+        np.concatenate([s.sizes for s in solutions]),
+        certificate,
+        max(s.n_iter for s in solutions),
+        all(s.converged for s in solutions),
+        any(s.limited for s in solutions if not s.converged),
+    )
 
 
-def _outputs(rows):
-    if rows.n_outputs == 1:
-        yield rows
-        return
+def _single_outputs(rows):
     for c in range(rows.n_outputs):
         yield RowPass(
             rows.X,
@@ -81,7 +120,6 @@ def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton
     Parameters
     ----------
     rows : RowPass
-        One output, or several with the squared error.
     patterns : Patterns
         Of the rows with their constant column.
     alpha : float, positive
@@ -99,17 +137,10 @@ def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton
     """
     groups = ConeGroups(rows.dense(), patterns.active)
     settings = {"tol": tol, "max_iter": max_iter, "solver": solver}
-    solutions = solve_outputs(rows, groups, alpha, **settings)
-    U, C = [], []
-    for c, solution in enumerate(solutions):
-        lengths = np.linalg.norm(solution.V, axis=1)
-        kept = (
-            lengths > _CONIC_ZERO * lengths.max(initial=0.0) if solver != "newton" else lengths > 0
-        )
-        U.append(solution.V[kept])
-        outputs = np.zeros((kept.sum(), rows.n_outputs))
-        outputs[:, c] = groups.sign[solution.index[kept]]
-        C.append(outputs)
-    b0 = np.concatenate([solution.b0 for solution in solutions])
-    network = Network.from_factors(np.concatenate(U), np.concatenate(C), b0)
-    return combine(network, solutions)
+    solution = solve_outputs(rows, groups, alpha, **settings)
+    lengths = np.linalg.norm(solution.V, axis=1)
+    kept = lengths > (0.0 if solver == "newton" else _CONIC_ZERO * lengths.max(initial=0.0))
+    outputs = np.zeros((kept.sum(), rows.n_outputs))
+    outputs[np.arange(len(outputs)), solution.output[kept]] = groups.sign[solution.index[kept]]
+    network = Network.from_factors(solution.V[kept], outputs, solution.b0)
+    return ProgramSolution.of(network, solution)

@@ -65,9 +65,12 @@ def from_directions(X, gates):
     Patterns
     """
     gates = np.asarray(gates, dtype=np.float64)
-    active = np.asarray(X @ gates > 0)
-    packed = np.packbits(active, axis=0).T
-    first = _first_of_equals(packed)
+    return distinct(gates, np.asarray(X @ gates > 0))
+
+
+def distinct(gates, active):
+    """Gates with the patterns ``active`` (n, P), of those with equal ones the first."""
+    first = _first_of_equals(np.packbits(active, axis=0).T)
     return Patterns(gates[:, first], active[:, first])
 
 

@@ -50,6 +50,11 @@ def two_layer_network(estimator):
             f"{name} has {len(estimator.coefs_) - 1} hidden layers, but this needs one: "
             "pass a two-layer network (for a perceptron, hidden_layer_sizes of one number)."
         )
+    if hasattr(estimator, "gates_"):
+        raise ValueError(
+            f"{name} is a gated network, which jumps at its gates: pass the ReLU network "
+            "estimator.to_relu(X) of the training rows X."
+        )
     if getattr(estimator, "activation", "relu") != "relu":
         raise ValueError(
             f"{name} has activation={estimator.activation!r}: its outputs are not piecewise "

@@ -45,6 +45,11 @@ def training_rows(estimator, layers, X, y, sample_weight):
             f"{type(estimator).__name__} was not trained on a program with this dual variable: "
             "y is used for the convex estimators of this package only."
         )
+    if estimator.loss == "hinge":
+        raise ValueError(
+            "The dual variable of loss='hinge' does not follow from its network: inspect a "
+            "network trained with loss='log_loss'."
+        )
     y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=False)
     if len(y) != X.shape[0]:
         raise ValueError(f"X has {X.shape[0]} rows and y has {len(y)}.")

@@ -1,0 +1,400 @@
+"""refinement=None, given patterns, solvers, the hinge loss, and what is refused."""
+
+import importlib.util
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.multiclass import OneVsRestClassifier
+
+from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, ConvexReLURegressorCV
+from sklearn_convexnn.inspection import decision_regions, neuron_encodings, optimality_report
+from tests.conftest import make_case
+from tests.problems import ENUMERATED
+
+KINDS = ["regression", "multioutput", "binary", "multiclass"]
+SOLVERS = ["newton", "clarabel", "ecos", "scs"]
+
+
+@pytest.fixture(params=KINDS)
+def case(request):
+    return make_case(request.param)
+
+
+def program(case, **parameters):
+    settings = {"refinement": None, "n_patterns": 12, "random_state": 0, **parameters}
+    return case.Estimator(**settings)
+
+
+def predicted(model, X):
+    values = model.decision_function(X) if is_classifier(model) else model.predict(X)
+    return values.reshape(len(X), -1)
+
+
+def estimator_of(known, **parameters):
+    """An estimator and data for a problem of the zoo with one output."""
+    regression = known.loss == "squared_error"
+    Estimator = ConvexReLURegressor if regression else ConvexReLUClassifier
+    model = Estimator(known.alpha, fit_intercept=known.intercept, random_state=0, **parameters)
+    return model, known.X, known.Y[:, 0]
+
+
+# ------------------------------------------------------------------------------- the fitted network
+
+
+def test_attributes(case, outputs_of):
+    model = program(case).fit(case.X, case.y)
+    assert 0 < model.n_neurons_ <= 2 * 12 * model.n_outputs_
+    assert model.program_gap_ <= 1e-6
+    assert model.status_ == "gap"
+    # The program is solved, the network over all patterns is not.
+    assert model.certificate_ == "estimated"
+    assert model.dual_gap_ > 1e-3
+    assert not hasattr(model, "gates_")
+    assert all(values.shape == (1,) for values in model.history_.values())
+    np.testing.assert_allclose(predicted(model, case.X), outputs_of(model, case.X))
+    report = optimality_report(model, case.X, case.y, method="estimated")
+    assert report.objective == pytest.approx(model.objective_, rel=1e-9)
+    assert report.relative_gap == pytest.approx(model.dual_gap_, rel=0.05)
+
+
+def test_the_estimated_gap_covers_the_free_network(case):
+    model = program(case).fit(case.X, case.y)
+    free = case.Estimator(model.alpha_, tol=1e-3, random_state=0).fit(case.X, case.y)
+    assert free.objective_ < model.objective_
+    assert model.objective_ - model.dual_gap_abs_ <= free.objective_
+
+
+def test_alpha_scale_is_that_of_the_cutting_plane(case):
+    model = program(case).fit(case.X, case.y)
+    free = case.Estimator(random_state=0).fit(case.X, case.y)
+    assert model.alpha_max_ == pytest.approx(free.alpha_max_, rel=1e-3)
+    assert model.alpha_ == pytest.approx(free.alpha_, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "known", [k for k in ENUMERATED if k.Y.shape[1] == 1 and len(k.X) < 12], ids=repr
+)
+def test_all_patterns(known):
+    """The certificate of all patterns is that of the global optimum."""
+    model, X, y = estimator_of(known, refinement=None, patterns="exact", gap_tol=1e-7)
+    # Unequal weights of the zoo are sample weights.
+    model.fit(X, y, sample_weight=known.weights)
+    assert model.certificate_ == "exact"
+    assert model.dual_gap_ <= 1e-6
+    assert model.objective_ == pytest.approx(known.optimum(), rel=1e-6)
+    report = optimality_report(model, X, y, sample_weight=known.weights, method="exact")
+    assert report.relative_gap <= 1e-3
+
+
+def test_all_patterns_of_several_outputs_prove_nothing_about_the_network():
+    case = make_case("multioutput", d=2)
+    model = program(case, patterns="exact", n_patterns=None, fit_intercept=False)
+    model.fit(case.X, case.y)
+    assert model.program_gap_ <= 1e-6
+    assert model.dual_gap_ > 1e-4
+    # In the plane the price is exact, and so is the gap: of this network, not of its program.
+    assert model.certificate_ == "exact"
+    free = case.Estimator(model.alpha_, fit_intercept=False, gap_tol=1e-4, random_state=0)
+    assert free.fit(case.X, case.y).objective_ < model.objective_
+
+
+def test_given_patterns(simple_case):
+    gates = np.random.default_rng(0).standard_normal((4, 12))
+    model = program(simple_case, patterns=gates, n_patterns=None).fit(simple_case.X, simple_case.y)
+    allowed = {tuple(pattern) for pattern in (simple_case.X @ gates[:3] + gates[3] > 0).T}
+    hidden = model.hidden_activations(simple_case.X) > 1e-9
+    # A neuron lies in the closed cone of a pattern: it may rest on some of its walls.
+    assert all(any(not np.any(h & ~np.array(d)) for d in allowed) for h in hidden.T)
+    more = program(
+        simple_case, patterns=np.hstack([gates, -gates]), n_patterns=None, alpha=model.alpha_
+    )
+    assert more.fit(simple_case.X, simple_case.y).objective_ <= model.objective_ * (1 + 1e-6)
+
+
+# ----------------------------------------------------------------------------------------- solvers
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated_relu"])
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+def test_solvers_agree(activation, kind):
+    case = make_case(kind, n=25, d=2)
+    objectives, predictions = [], []
+    for solver in SOLVERS:
+        if importlib.util.find_spec(solver) is None and solver != "newton":
+            continue
+        model = program(case, activation=activation, solver=solver, n_patterns=8, gap_tol=1e-5)
+        model.fit(case.X, case.y)
+        assert model.status_ == "gap"
+        objectives.append(model.objective_)
+        predictions.append(predicted(model, case.X))
+    assert len(objectives) >= 3
+    np.testing.assert_allclose(objectives, objectives[0], rtol=2e-5)
+    for Z in predictions:
+        np.testing.assert_allclose(Z, predictions[0], atol=2e-2 * np.ptp(predictions[0]))
+
+
+def test_a_missing_solver_names_the_extra(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "ecos" else find(name, *a)
+    )
+    case = make_case("regression")
+    with pytest.raises(ImportError, match=r"sklearn_convexnn\[ecos\]"):
+        program(case, solver="ecos").fit(case.X, case.y)
+
+
+def test_conic_solvers_refuse_what_they_cannot_write_out():
+    X = np.random.default_rng(0).standard_normal((1000, 60))
+    model = ConvexReLURegressor(activation="gated_relu", solver="clarabel", random_state=0)
+    with pytest.raises(ValueError, match="use solver='newton', or fewer patterns"):
+        model.fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated_relu"])
+@pytest.mark.parametrize(
+    "solver, max_iter, status", [("newton", 1, "max_iter"), ("clarabel", 3, "max_iter")]
+)
+def test_iterations_that_run_out_warn_with_the_remedy(
+    simple_case, activation, solver, max_iter, status
+):
+    model = program(
+        simple_case, activation=activation, solver=solver, max_iter=max_iter, gap_tol=1e-9
+    )
+    with pytest.warns(ConvergenceWarning, match=r"gap_tol=1e-09.*Increase max_iter"):
+        model.fit(simple_case.X, simple_case.y)
+    assert model.status_ == status
+    assert np.isfinite(model.score(simple_case.X, simple_case.y))
+    assert model.program_gap_ > 1e-9
+
+
+def test_accuracy_that_runs_out_warns_with_the_remedy():
+    case = make_case("regression")
+    model = program(case, solver="clarabel", gap_tol=1e-16)
+    with pytest.warns(ConvergenceWarning, match=r"allowed no smaller gap.*Increase gap_tol"):
+        model.fit(case.X, case.y)
+    assert model.status_ == "inaccurate"
+
+
+# --------------------------------------------------------------- the cutting plane from patterns
+
+
+@pytest.mark.parametrize("start", ["n_patterns", "array", "exact"])
+def test_the_cutting_plane_goes_on_from_patterns(start):
+    case = make_case("regression", d=2)
+    options = {
+        "n_patterns": {"n_patterns": 20},
+        "array": {"patterns": np.random.default_rng(0).standard_normal((2, 20))},
+        "exact": {"patterns": "exact"},
+    }[start]
+    settings = {"fit_intercept": False, "random_state": 0}
+    restricted = case.Estimator(refinement=None, **options, **settings).fit(case.X, case.y)
+    model = case.Estimator(gap_tol=1e-3, **options, **settings).fit(case.X, case.y)
+    plain = case.Estimator(gap_tol=1e-3, **settings).fit(case.X, case.y)
+    assert model.objective_ <= restricted.objective_ * (1 + 1e-4)
+    assert model.objective_ == pytest.approx(plain.objective_, rel=2e-3)
+    assert model.dual_gap_ <= 1e-3
+    assert not hasattr(model, "program_gap_")
+
+
+# -------------------------------------------------------------------------------------- hinge loss
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated_relu"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_hinge(activation, fit_intercept):
+    case = make_case("binary")
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(case.X))
+    model = ConvexReLUClassifier(
+        loss="hinge",
+        activation=activation,
+        n_patterns=None if activation == "relu" else 30,
+        patterns="sampled",
+        refinement=None,
+        fit_intercept=fit_intercept,
+        random_state=0,
+    )
+    if activation == "relu":
+        model.set_params(n_patterns=20)
+    model.fit(case.X, case.y, sample_weight=weights)
+    assert model.program_gap_ <= 1e-6
+    assert model.certificate_ == ("exact" if activation == "gated_relu" else "estimated")
+    assert model.out_activation_ == "identity"
+    signs = np.where(case.y == model.classes_[1], 1.0, -1.0)
+    loss = np.average(np.maximum(0, 1 - signs * model.decision_function(case.X)), weights=weights)
+    decay = 0.5 * sum((part**2).sum() for part in (*model.coefs_, model.intercepts_[0]))
+    assert model.objective_ == pytest.approx(loss + model.alpha_ * decay, rel=1e-9)
+    assert model.score(case.X, case.y) > 0.8
+    assert set(model.predict(case.X)) <= {"yes", "no"}
+    for method in ("predict_proba", "predict_log_proba"):
+        assert not hasattr(model, method)
+    constant = clone(model).set_params(alpha=1.01 * model.alpha_max_)
+    outputs = constant.fit(case.X, case.y, sample_weight=weights).decision_function(case.X)
+    assert np.ptp(outputs) < 1e-4
+
+
+def test_hinge_alone_solves_a_program():
+    case = make_case("binary")
+    model = ConvexReLUClassifier(loss="hinge", n_patterns=10, random_state=0)
+    assert model.fit(case.X, case.y).program_gap_ <= 1e-6
+
+
+def test_hinge_is_for_two_classes():
+    case = make_case("multiclass")
+    model = ConvexReLUClassifier(loss="hinge", n_patterns=5, random_state=0)
+    with pytest.raises(ValueError, match=r"Only binary.*3 classes.*OneVsRestClassifier"):
+        model.fit(case.X, case.y)
+    assert OneVsRestClassifier(model).fit(case.X, case.y).score(case.X, case.y) > 0.7
+
+
+def test_inspection_of_the_hinge_loss():
+    case = make_case("binary", d=2)
+    model = ConvexReLUClassifier(loss="hinge", n_patterns=10, random_state=0).fit(case.X, case.y)
+    with pytest.raises(ValueError, match="does not follow from its network"):
+        optimality_report(model, case.X, case.y)
+    assert decision_regions(model, case.X).areas.sum() > 0
+    assert len(neuron_encodings(model, case.X).residuals) == model.n_neurons_
+
+
+# ----------------------------------------------------------------- combinations that mean nothing
+
+REFUSED = [
+    ({"activation": "gated_relu", "refinement": "cutting_plane"}, "gates of.*are given"),
+    ({"activation": "gated_relu", "max_neurons": 5}, "max_neurons is a limit.*larger alpha"),
+    ({"refinement": None, "max_neurons": 5}, "max_neurons is a limit.*larger alpha"),
+    ({"activation": "gated_relu", "warm_start": True}, "one optimum wherever it starts"),
+    ({"refinement": None, "warm_start": True}, "one optimum wherever it starts"),
+    ({"n_patterns": 5, "patterns": "exact"}, "leave it at None"),
+    ({"n_patterns": 5, "patterns": np.ones((3, 2))}, "leave it at None"),
+    ({"penalty": "nuclear"}, "penalty='nuclear' is for activation='gated_relu'"),
+    ({"penalty": "ridge"}, "penalty"),
+    ({"solver": "newton"}, "solves programs over given patterns"),
+    ({"solver": "clarabel"}, "solves programs over given patterns"),
+    ({"n_patterns": 5, "warm_start": True}, "two starts"),
+    ({"patterns": "exact", "warm_start": True}, "two starts"),
+    ({"refinement": None, "patterns": np.ones((2, 4))}, "3 or 4 rows"),
+    ({"refinement": None, "patterns": np.ones(4)}, r"one gate in each column.*\(4,\)"),
+    ({"refinement": None, "patterns": np.full((3, 4), np.nan)}, "patterns contains NaN"),
+    ({"refinement": None, "patterns": np.ones((3, 0))}, r"one gate in each column.*\(3, 0\)"),
+    ({"refinement": None, "patterns": [["a"], ["b"], ["c"]]}, "could not convert"),
+    ({"refinement": None, "n_patterns": 0}, "n_patterns"),
+    ({"activation": "gelu"}, "activation"),
+    ({"refinement": "newton"}, "refinement"),
+    ({"patterns": "all"}, "patterns"),
+    ({"solver": "mosek"}, "solver"),
+]
+
+
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+@pytest.mark.parametrize("parameters, match", REFUSED)
+def test_refused(kind, parameters, match):
+    case = make_case(kind)
+    model = case.Estimator(random_state=0, **parameters)
+    with pytest.raises(ValueError, match=match) as error:
+        model.fit(case.X, case.y)
+    assert not hasattr(model, "coefs_")
+    assert str(error.value)
+
+
+@pytest.mark.parametrize(
+    "parameters, match",
+    [
+        ({"refinement": "cutting_plane"}, "needs a smooth loss"),
+        ({"solver": "newton"}, "needs a smooth loss"),
+        ({"activation": "gated_relu", "solver": "newton"}, "needs a smooth loss"),
+    ],
+)
+def test_refused_with_the_hinge_loss(parameters, match):
+    case = make_case("binary")
+    with pytest.raises(ValueError, match=match):
+        ConvexReLUClassifier(loss="hinge", **parameters).fit(case.X, case.y)
+
+
+def test_too_many_patterns_are_refused_with_their_number():
+    X = np.random.default_rng(0).standard_normal((300, 10))
+    model = ConvexReLURegressor(refinement=None, patterns="exact")
+    with pytest.raises(ValueError, match=r"300 distinct rows of rank 11 may have .*fewer features"):
+        model.fit(X, X[:, 0])
+
+
+def test_warm_start_does_not_take_gates_for_neurons():
+    case = make_case("regression")
+    model = case.Estimator(activation="gated_relu", n_patterns=20, random_state=0)
+    model.fit(case.X, case.y)
+    model.set_params(activation="relu", n_patterns=None, warm_start=True)
+    with pytest.raises(ValueError, match=r"start from to_relu\(X\)"):
+        model.fit(case.X, case.y)
+
+
+# ------------------------------------------------------------------ what every estimator has to do
+
+
+def test_integer_weights_are_repetitions(case):
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 4, len(case.X))
+    index = rng.permutation(np.repeat(np.arange(len(case.X)), weights))
+    one = program(case).fit(case.X, case.y, sample_weight=weights)
+    two = program(case).fit(case.X[index], case.y[index])
+    np.testing.assert_allclose(predicted(one, case.X), predicted(two, case.X), rtol=1e-7)
+    assert one.objective_ == pytest.approx(two.objective_, rel=1e-10)
+
+
+def test_copies_and_the_same_seed(case):
+    model = program(case).fit(case.X, case.y)
+    again = clone(model).fit(case.X, case.y)
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(predicted(again, case.X), predicted(model, case.X))
+    np.testing.assert_array_equal(predicted(copied, case.X), predicted(model, case.X))
+
+
+def test_sparse_is_dense(simple_case):
+    X = np.where(np.abs(simple_case.X) > 0.7, simple_case.X, 0.0)
+    dense = program(simple_case).fit(X, simple_case.y)
+    model = program(simple_case).fit(sparse.csr_array(X), simple_case.y)
+    np.testing.assert_allclose(predicted(model, X), predicted(dense, X), rtol=1e-7, atol=1e-9)
+
+
+def test_float32(simple_case, outputs_of):
+    double = program(simple_case).fit(simple_case.X, simple_case.y)
+    single = program(simple_case).fit(simple_case.X.astype(np.float32), simple_case.y)
+    assert {a.dtype for a in single.coefs_ + single.intercepts_} == {np.dtype("float32")}
+    assert single.objective_ == pytest.approx(double.objective_, rel=1e-4)
+
+
+def test_verbose_prints_one_line(simple_case, capsys):
+    program(simple_case, verbose=1).fit(simple_case.X, simple_case.y)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "(estimated)" in line
+
+
+def test_a_callback_sees_one_round():
+    pytest.importorskip("sklearn.callback")
+    case, calls = make_case("regression"), []
+
+    class Record:
+        def setup(self, estimator, context):
+            calls.append("setup")
+
+        def teardown(self, estimator, context):
+            calls.append("teardown")
+
+        def on_fit_task_begin(self, estimator, context):
+            calls.append(context.task_name)
+
+        def on_fit_task_end(self, estimator, context):
+            return False
+
+    program(case).set_callbacks(Record()).fit(case.X, case.y)
+    assert calls[0] == "setup"
+    assert calls[-1] == "teardown"
+    assert calls.count("round") == 1
+
+
+def test_the_cross_validated_estimators_know_the_cutting_plane_only():
+    case = make_case("regression")
+    model = ConvexReLURegressorCV(refinement=None)
+    with pytest.raises(ValueError, match="refinement"):
+        model.fit(case.X, case.y)
