@@ -73,8 +73,8 @@ class GroupSolution:
     """A feasible point of (F) with its proven gap.
 
     ``V`` (m, p) are the vectors that are not zero, of the groups ``index`` (m,) of the outputs
-    ``output`` (m,); ``b0`` (C,) is the intercept, ``u`` (n, C) the dual variable, ``sizes`` one
-    number per output and group to start again from.
+    ``output`` (m,); ``b0`` (C,) is the intercept, ``u`` (n, C) a feasible dual variable, ``sizes``
+    one number per output and group to start again from.
     """
 
     output: np.ndarray
@@ -317,18 +317,21 @@ def _point(rows, groups, state, alpha, norms, n_iter):
     Z = state.outputs + b0
     loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
     primal = loss + alpha * float(np.linalg.norm(V, axis=1).sum())
-    proof = certificate(rows, primal, state.u, alpha, float(norms.max(initial=0.0)))
+    proof, u = certificate(rows, primal, state.u, alpha, float(norms.max(initial=0.0)))
     output, index = groups.split(state.active)
-    return GroupSolution(output, index, V, b0, Z, state.u, state.e, proof, n_iter, converged=False)
+    return GroupSolution(output, index, V, b0, Z, u, state.e, proof, n_iter, converged=False)
 
 
 def certificate(rows, primal, u, alpha, kappa):
-    """The gap that the best multiple of ``u`` proves, whose largest price is ``kappa``."""
+    """The gap that the best multiple of ``u`` proves, and this multiple.
+
+    ``kappa`` is the largest price of ``u``.
+    """
     rho = u / rows.weights[:, None]
     limit = alpha / kappa if kappa > 0 else np.inf
     s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
     dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
-    return Certificate(primal, dual, kappa, "exact")
+    return Certificate(primal, dual, kappa, "exact"), s * u
 
 
 def step(rows, groups, alpha, state, norms, C):
