@@ -192,6 +192,31 @@ def test_conjugate_gradients(monkeypatch, loss, intercept):
     assert solution.certificate.primal == pytest.approx(expected.certificate.primal, rel=1e-5)
 
 
+@pytest.mark.parametrize("rare", [False, True])
+def test_conjugate_gradients_for_classes(monkeypatch, rare):
+    """Three classes; with a rare one the sample of the rows does not know them all."""
+    rng = np.random.default_rng(0)
+    X, weights = rng.standard_normal((200, 3)), rng.uniform(0.5, 1.5, 200)
+    winner = (X[:, 0] > 0).astype(int) + (np.abs(X[:, 1]) > 0.7)
+    if rare:
+        winner = np.minimum(winner, 1)
+        winner[5] = 2
+    rows = RowPass(
+        X, np.eye(3)[winner], weights / weights.sum(), get_loss("log_loss", 3), intercept=True
+    )
+    A = rows.dense()
+    groups = FreeGroups(A, A @ rng.standard_normal((4, 20)) > 0)
+    expected = solve_groups(rows, groups, 0.003, tol=1e-9)
+    monkeypatch.setattr(normal_equations, "LARGEST_FACTOR", 100)
+    monkeypatch.setattr(group_newton, "LARGEST_FACTOR", 100)
+    monkeypatch.setattr(normal_equations, "FEW_COORDINATES", 0)
+    monkeypatch.setattr(group_newton, "_SAMPLE", 90)
+    solution = solve_groups(rows, groups, 0.003, tol=1e-5)
+    assert solution.converged
+    assert_program_optimal(rows, groups, 0.003, solution, 1e-5)
+    assert solution.certificate.primal == pytest.approx(expected.certificate.primal, rel=1e-5)
+
+
 # --------------------------------------------------------------------------------------- its parts
 
 

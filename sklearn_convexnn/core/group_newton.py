@@ -64,7 +64,7 @@ RESOLVED, MOST_IDLE = 1e-11, 12
 _PATH_RATIO, _PATH_TOL = 3.0, 0.1
 # The precision, relative to the value, of the first u for given sizes.
 _START = 1e-6
-# Rows of the sample with whose solution many rows begin.
+# Rows of the sample with whose solution many rows begin, times outputs.
 _SAMPLE = 2500
 
 
@@ -294,7 +294,7 @@ def sampled_sizes(rows, groups, alpha):
     n, n_outputs = rows.Y.shape
     if rows.Y.size <= LARGEST_FACTOR or not groups.linear:
         return None
-    few = min(_SAMPLE, LARGEST_FACTOR // n_outputs)
+    few = _SAMPLE // n_outputs
     chosen = np.unique(np.linspace(0, n - 1, few).astype(np.intp))
     if few == 0 or not np.ptp(rows.Y[chosen], axis=0).all():
         return None
