@@ -54,6 +54,22 @@ def certify(rows, Z, penalty, alpha, kappa, kind):
     return Certificate(primal, dual, kappa, kind)
 
 
+def allowed_price(rows, Z, penalty, alpha, goal):
+    """About the largest ``kappa`` with which the relative gap of :func:`certify` is ``goal``."""
+    low, high = 1.0, 1.0 + 4.0 * goal
+    for _ in range(60):
+        if certify(rows, Z, penalty, alpha, high * alpha, "estimated").relative_gap > goal:
+            break
+        low, high = high, 1.0 + 2.0 * (high - 1.0)
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        if certify(rows, Z, penalty, alpha, middle * alpha, "estimated").relative_gap > goal:
+            high = middle
+        else:
+            low = middle
+    return low * alpha
+
+
 def optimal_intercept(rows, Z, *, max_iter=50):
     """The shift of all outputs, shape (C,), that minimises the loss at outputs ``Z + shift``.
 

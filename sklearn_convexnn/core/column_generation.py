@@ -20,10 +20,17 @@ from enum import Enum
 
 import numpy as np
 
-from sklearn_convexnn.core.certificates import Certificate, certify, optimal_intercept
+from sklearn_convexnn.core.certificates import (
+    Certificate,
+    allowed_price,
+    certify,
+    optimal_intercept,
+)
 from sklearn_convexnn.core.descent import refit, slide
 from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import Prices, select_diverse
+from sklearn_convexnn.core.neuron_program import NeuronProgram
+from sklearn_convexnn.core.pricing import Prices, joined, select_diverse
+from sklearn_convexnn.core.wall_crossing import last_digits
 
 
 class Status(Enum):
@@ -44,6 +51,10 @@ _MOST_KNOWN = 64
 # Least angle between the neurons that enter a slide, in widths of the smoothed kinks: closer ones
 # are two pictures of one neuron.
 _ANGLE_IN_WIDTHS = 0.2
+# The program takes over at this gap, or at this decrease of a round.
+_PROGRAM_GAP, _PROGRAM_DECREASE = 5e-3, 1e-3
+# A program is solved to this share of the gap, but to a gap no larger than the second.
+_PROGRAM_SHARE, _LOOSEST_PROGRAM = 0.1, 1e-3
 # Growing angles at which neurons are joined where there are too many.
 _CUT_ANGLES = (0.1, 0.2, 0.4, 0.8)
 
@@ -82,6 +93,8 @@ class Options:
     # Effort of the pricing in a round and before a stop.
     round_effort: int = 1
     confirm_effort: int = 3
+    # Whether the program of the neurons' patterns takes over for the last digits.
+    program: bool = False
     # Precision of slides and refits.
     dtype: type = np.float64
     # Bytes that the hidden activations of all rows may take in a refit.
@@ -187,7 +200,8 @@ def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=N
                 status = Status.MAX_ITER
             if progress is not None:
                 latest = {name: values[-1] for name, values in run.history.items()}
-                if progress(n_iter, latest | {"certificate": pricing.kind}) and status is None:
+                latest["certificate"] = run.certificate.kind
+                if progress(n_iter, latest) and status is None:
                     status = Status.INTERRUPTED
     except KeyboardInterrupt:
         run.restore()
@@ -215,7 +229,7 @@ class _Run:
         if self.tracking:
             self._accept(self._refitted(self.fast, network))
         self.history = {"objective": [], "dual_gap": [], "n_neurons": [], "violation": []}
-        self.complete = None
+        self.complete = self.program = None
         self.effort = options.round_effort
         self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective
@@ -250,6 +264,12 @@ class _Run:
         """Add the priced directions, slide, refit; keep what came out only if it is better."""
         options, before = self.options, self.state.objective
         self.caution = max(1.0, 0.7 * self.caution)
+        if self.program is None and self._program_due():
+            self.program = NeuronProgram.of(self.rows, self.state.network, self.state.Z)
+            self.pricing = last_digits(self.pricing)
+        if self.program is not None:
+            self._solve_program()
+            return
         extended = self._extended()
         slid = self._slid(extended)
         self.width = max(self.width * options.width_decay, options.last_width)
@@ -262,8 +282,22 @@ class _Run:
             self._accept(self._refitted(self.rows, extended))
         self.decrease = (before - self.state.objective) / max(before, np.finfo(float).tiny)
 
+    def _solve_program(self):
+        """Solve the program of the neurons and of the priced directions; cross walls."""
+        options = self.options
+        found = select_diverse(
+            self.prices, options.new_neurons, above=self.alpha, max_cosine=options.max_cosine
+        )
+        program = self.program.extended(self.rows, found.directions, found.values[:, 0])
+        gap = self.certificate.relative_gap
+        tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), _PROGRAM_SHARE * self._gap_goal())
+        network, self.program = program.solved(self.rows, self.alpha, tol)
+        self._accept(network)
+
     def confirm(self, status):
         """Tight refit and thorough pricing before a stop: the status if that bears it out."""
+        if self.program is not None:
+            return self._confirm_program(status)
         options, gap_before = self.options, self.certificate.relative_gap
         self._accept(self._refitted(self.rows, self.state.network, effort=4))
         self.price(effort=options.confirm_effort)
@@ -285,6 +319,34 @@ class _Run:
             self.caution = 10.0 if gap > 10.0 * gap_before else max(1.0, gap / gap_before)
         return status
 
+    def _confirm_program(self, status):
+        """Thorough pricing, and a proof where that is quick, before a stop."""
+        self.price(effort=self.options.confirm_effort)
+        if self.gap_reached():
+            self._prove()
+        if self.certificate.relative_gap <= self._gap_goal():
+            return Status.GAP
+        self.pricing.widen()
+        return None if status is Status.GAP else status
+
+    def _prove(self):
+        """Replace the estimate by a bound, or by a direction that shows it to be wrong."""
+        state, penalty = self.state, self.state.network.penalty()
+        goal = allowed_price(self.rows, state.Z, penalty, self.alpha, self._gap_goal())
+        residual = state.residual(self.rows)
+        proof = self.pricing.prove(self.rows, residual, goal)
+        if proof is None:
+            return
+        upper, direction = proof
+        bound = certify(self.rows, state.Z, penalty, self.alpha, upper, "relaxation")
+        if bound.relative_gap <= self._gap_goal():
+            self.certificate = bound
+            return
+        values = self.rows.prices(direction[None], residual)
+        found = Prices(direction[None], values, np.linalg.norm(values, axis=1))
+        self.prices = joined(self.prices, found)
+        self.certificate = self._certified()
+
     def restore(self):
         """Back to the last complete round, whose certificate belongs to its network."""
         if self.complete is not None:
@@ -304,7 +366,15 @@ class _Run:
 
     def gap_reached(self):
         """Is the gap, with caution if it is that of a light search, below its goal?"""
+        if self.options.program and self.program is None and self.state.network.n_neurons:
+            return False  # the gap that the slides are told is too small
         return self.certificate.relative_gap * self.caution <= self._gap_goal()
+
+    def _program_due(self):
+        """Have the slides done what they do best?"""
+        gap = self.certificate.relative_gap
+        near = gap <= max(_PROGRAM_GAP, self._gap_goal()) or self.decrease < _PROGRAM_DECREASE
+        return self.options.program and near and self.state.network.n_neurons > 0
 
     def _no_progress(self):
         return self.options.gap_tol is None and self.decrease < self.options.tol

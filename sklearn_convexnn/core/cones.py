@@ -9,12 +9,33 @@ weight (Pilanci & Ergen, arXiv:2002.10553, Theorem 1).
 from __future__ import annotations
 
 import copy
+from typing import NamedTuple
 
 import numpy as np
 
 _EPS = np.finfo(float).eps
 # A wall is violated beyond this, relative to the length of the vector projected.
 _VIOLATED = 1e-11
+
+
+class WallsHeld(NamedTuple):
+    """Active walls of cones: numbers of rows and multipliers (m, p), how many of each count."""
+
+    index: np.ndarray
+    multipliers: np.ndarray
+    used: np.ndarray
+
+    def of(self, which):
+        return WallsHeld(*(part[which] for part in self))
+
+    def extended(self, count):
+        """With as many more cones without active walls."""
+        return WallsHeld(
+            *(
+                np.concatenate([part, np.zeros((count, *part.shape[1:]), part.dtype)])
+                for part in self
+            )
+        )
 
 
 class ConeProjections:
@@ -39,7 +60,8 @@ class ConeProjections:
         lengths = np.linalg.norm(X, axis=1)
         # A row of zeros is no wall, whatever its sign.
         self.rows = np.flatnonzero(lengths > _EPS * lengths.max(initial=0.0))
-        self.walls = X[self.rows] / lengths[self.rows, None]
+        self.lengths = lengths[self.rows]
+        self.walls = X[self.rows] / self.lengths[:, None]
         self.signs = np.where(D[self.rows], 1.0, -1.0)
         self.owner = owner
         self._forget()
@@ -123,6 +145,15 @@ class ConeProjections:
         most = int(used.max(initial=0))
         return self.index[which, :most], np.arange(most) < used[:, None]
 
+    @property
+    def walls_held(self):
+        """The active walls of every cone, to be :meth:`hold` by other projections."""
+        return WallsHeld(self.index, self.multipliers, self.used)
+
+    def hold(self, walls):
+        """Begin the next projections from these active walls."""
+        self.index, self.multipliers, self.used = (part.copy() for part in walls)
+
     def faces(self, which):
         """Orthonormal bases (m, p, p) of which the columns from ``used`` on span the faces."""
         index, free = self.active(which)
@@ -198,6 +229,12 @@ class ConeGroups:
         D = self.D[:, self.owner[index]]
         return ((D * u[:, None]).T @ self.X) * self.sign[index, None]
 
+    def _all_correlations(self, u):
+        half = (self.D * u[:, None]).T @ self.X
+        C = np.empty((self.count, self.X.shape[1]))
+        C[0::2], C[1::2] = half, -half
+        return C
+
     def project(self, u, index):
         """``c_j = P_j(A_j^T u)`` for the groups ``index``, (m, p), and the faces they lie in."""
         C = self.cones.project(self._correlations(u, index), index)
@@ -209,9 +246,7 @@ class ConeGroups:
 
         The groups ``known`` have the projections ``C_known``.
         """
-        half = (self.D * u[:, None]).T @ self.X
-        C = np.empty((self.count, self.X.shape[1]))
-        C[0::2], C[1::2] = half, -half
+        C = self._all_correlations(u)
         norms = np.linalg.norm(C, axis=1)
         # Projections are no longer than the vector.
         long = np.setdiff1d(np.flatnonzero(norms >= alpha), known)

@@ -89,7 +89,7 @@ class GroupSolution:
     converged: bool
 
 
-def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None):
+def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, outputs=None):
     """Minimise (F) to a relative duality gap of ``tol``; every output has groups of its own.
 
     Parameters
@@ -104,6 +104,8 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None):
         Newton steps in the sizes at most.
     sizes : ndarray of shape (n_outputs * groups.count,), optional
         Where to begin; by default zeros, or for many rows the sizes of a sample of them.
+    outputs : ndarray of shape (n, C), optional
+        Outputs to begin with, those of the best constant by default.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None):
         sizes = sampled_sizes(rows, groups, alpha)
     groups = OutputGroups(groups, rows.n_outputs)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
-    Z = constant_outputs(rows)
+    Z = constant_outputs(rows) if outputs is None else _shifted(rows, outputs)
     precision = _START * float(rows.weights @ rows.loss.value(rows.Y, Z))
     state = maximise(rows, groups, alpha, e, Z, precision)
     if e.any():

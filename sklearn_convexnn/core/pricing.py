@@ -246,6 +246,12 @@ class PlanePricing:
         V = rows.prices(U, R)
         return joined(Prices(U, V, np.linalg.norm(V, axis=1)))
 
+    def prove(self, rows, R, goal):
+        """Nothing is left to be proven."""
+
+    def widen(self):
+        """Nothing is overlooked."""
+
     def seeds(self, rows, R, count):
         """The best directions: there are few to choose from."""
         return select_diverse(self(rows, R, None, effort=0), count, max_cosine=0.9)

@@ -18,6 +18,8 @@ from sklearn_convexnn.core.spike_free import is_spike_free
 
 # Orthants are 2^p cones: beyond this rank branch and bound has no time to get anywhere.
 MAX_BRANCHING_RANK = 10
+# Ranks at which it often takes no longer than a thorough search.
+QUICK_RANK = 6
 # Sizes up to which the semidefinite program takes seconds.
 _MAX_SEMIDEFINITE_RANK = 50
 _MAX_SEMIDEFINITE_ROWS = 5000
@@ -89,6 +91,20 @@ def relaxed_price(A, R, goal, limits, found):
     return ProvenPrice(min(spectral, combined) + neglected, "relaxation", reason)
 
 
+def prove_price(A, R, goal, max_nodes):
+    """Branch and bound where it is quick: an upper bound of ``kappa(R)``, and the best direction.
+
+    None for several outputs or a rank beyond ``QUICK_RANK``.
+    """
+    if R.shape[1] > 1 or A.shape[1] > MAX_BRANCHING_RANK:
+        return None
+    reduced, neglected, basis = _reduced(A, R)
+    if not 0 < reduced.shape[1] <= QUICK_RANK:
+        return None
+    result = bound_price(reduced, R[:, 0], goal=goal, max_nodes=max_nodes)
+    return result.upper + neglected, basis @ result.direction
+
+
 def _one_output(A, r, goal, limits):
     """The least upper bound for one output and how it was obtained."""
     n, rank = A.shape
@@ -107,8 +123,13 @@ def _one_output(A, r, goal, limits):
 
 def _coordinates(A, R):
     """Rows in a basis of their span, and a bound of the prices of what is not in it."""
+    return _reduced(A, R)[:2]
+
+
+def _reduced(A, R):
+    """As :func:`_coordinates`, with the basis (p, rank)."""
     reduced, basis = reduce_rank(A)
     if reduced.shape[1] == A.shape[1]:
-        return reduced, 0.0
+        return reduced, 0.0, basis
     rest = np.linalg.norm(A - reduced @ basis.T, 2) if A.size else 0.0
-    return reduced, float(rest * np.linalg.norm(R))
+    return reduced, float(rest * np.linalg.norm(R)), basis

@@ -7,11 +7,15 @@ import numpy as np
 from sklearn_convexnn.core.column_generation import Options, Start, constant_network
 from sklearn_convexnn.core.path import solve_path
 from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing, plane_basis
+from sklearn_convexnn.core.wall_crossing import MAX_WALL_COLUMNS
 
 # alpha="scale" is this fraction of alpha_max over the square root of the number of distinct rows:
 # the level at which the dual constraints stop resolving the noise of n samples.  The constant was
 # measured on thirteen tabular data sets (see the table in doc/choosing.rst).
 SCALE_FRACTION = 0.1
+
+# Rows up to which the program of the neurons' patterns takes over at the end.
+MAX_PROGRAM_ROWS = 20_000
 
 # Below this tolerance the rounds are thorough even if no duality gap is asked for.
 LEAST_LIGHT_TOL = 1e-4
@@ -60,6 +64,8 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
         return Options(
             **goals,
             refit_tol=min(1e-4, 0.1 * goal),
+            confirm_effort=3 if goal < LEAST_SINGLE_GAP else 2,
+            program=gap_tol is not None and max_neurons is None and has_program(rows),
             dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
         )
     return Options(
@@ -76,6 +82,18 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
         round_effort=0,
         confirm_effort=1,
         dtype=fast_dtype(rows),
+    )
+
+
+def has_program(rows):
+    """Is the program of the neurons' patterns the way to a duality gap?
+
+    With one output, and as long as its matrices and the projections on cones stay small.
+    """
+    return (
+        rows.n_outputs == 1
+        and rows.n_columns <= MAX_WALL_COLUMNS
+        and rows.n_rows <= MAX_PROGRAM_ROWS
     )
 
 

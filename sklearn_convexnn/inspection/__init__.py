@@ -13,6 +13,7 @@ from sklearn_convexnn.inspection._neural_collapse import (
 )
 from sklearn_convexnn.inspection._optimality_report import OptimalityReport, optimality_report
 from sklearn_convexnn.inspection._path_display import PathDisplay
+from sklearn_convexnn.inspection._prune import prune
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
 from sklearn_convexnn.inspection._wedge import WedgeFeatures
 
@@ -38,5 +39,6 @@ __all__ = [
     "neuron_encodings",
     "ntk_kernel",
     "optimality_report",
+    "prune",
     "relu_kernel",
 ]
