@@ -88,8 +88,10 @@ def gated(args):
             if python is None:
                 rows.append(row | {"note": "not measured"})
                 continue
-            tried = run_peer(python, peer, X, y, gates, alpha, ours.primal, args.seconds)
+            tried, late = run_peer(python, peer, X, y, gates, alpha, ours.primal, args.seconds)
             row |= reached(tried, ours.primal)
+            if late:
+                row["note"] += f"; its next run was stopped after {4 * args.seconds:.0f} s"
             row["ratio"] = row["cpu6"] / cpu if row["cpu6"] is not None else None
             rows.append(row)
             print(peer, alpha, tried, flush=True)
@@ -106,7 +108,7 @@ def gated(args):
 
 
 def run_peer(python, peer, X, y, gates, alpha, target, seconds):
-    """(tolerance, objective, CPU seconds) of each run of a peer."""
+    """(tolerance, objective, CPU seconds) of each run of a peer; was the last one cut short?"""
     with tempfile.TemporaryDirectory() as folder:
         problem, result = Path(folder) / "problem.npz", Path(folder) / "result.npz"
         np.savez(
@@ -121,13 +123,15 @@ def run_peer(python, peer, X, y, gates, alpha, target, seconds):
             seconds=seconds,
         )
         command = [python, str(WORKER), peer, str(problem), str(result)]
+        late = False
         try:
             subprocess.run(command, check=True, timeout=4 * seconds)
         except subprocess.TimeoutExpired:
+            late = True
             if not result.exists():
-                return []
+                return [], late
         with np.load(result) as data:
-            return data["tried"].tolist()
+            return data["tried"].tolist(), late
 
 
 def reached(tried, target):
@@ -139,9 +143,7 @@ def reached(tried, target):
         close = [cpu for _, value, cpu in tried if value <= target * (1 + accuracy)]
         seconds.append(close[0] if close else None)
     best = min(value for _, value, _ in tried)
-    note = f"{best / target - 1:.0e} above ours"
-    if seconds[-1] is None:
-        note += f" after {tried[-1][2]:.0f} s"
+    note = f"{best / target - 1:.0e} above ours after {tried[-1][2]:.1f} s"
     return {"cpu4": seconds[0], "cpu6": seconds[1], "objective": best, "note": note}
 
 

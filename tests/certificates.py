@@ -11,6 +11,7 @@ least-squares problem::
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.optimize import nnls
 
 from tests.problems import patterns
@@ -98,6 +99,46 @@ def assert_optimal(problem, network, *, tol=1e-5):
     prices = np.maximum(network.U @ A.T, 0) @ R
     directions = network.C / np.linalg.norm(network.C, axis=1, keepdims=True)
     np.testing.assert_allclose(prices, alpha * directions, atol=tol * alpha, rtol=0)
+
+
+def assert_program_optimal(rows, groups, alpha, solution, tol, *, slack=1e-9):
+    """A solution of the program over given patterns: feasible, and optimal to ``tol``.
+
+    ``groups`` gives the rows, patterns, signs and whether there are cones, and nothing else is
+    taken from the package. The gap is recomputed from the dual variable ``u``: its prices are
+    norms, or with cones the non-negative least squares of every pattern.
+    """
+    output, index, V = solution.output, solution.index, solution.V
+    A, D = np.asarray(groups.X), np.asarray(groups.patterns) > 0
+    signs = np.broadcast_to(groups.sign, D.shape[1])
+    columns = D[:, index] * signs[index] * (A @ V.T)
+    Z = columns @ np.eye(rows.n_outputs)[output] + solution.b0
+    np.testing.assert_allclose(solution.Z, Z, atol=1e-9 * (1 + np.abs(Z).max()))
+    if groups.cones is not None:
+        assert ((2.0 * D[:, index] - 1) * (A @ V.T)).min(initial=0.0) >= -slack
+    R = solution.u
+    rho = R / rows.weights[:, None]
+    if rows.intercept:
+        np.testing.assert_allclose(R.sum(axis=0), 0, atol=1e-9)
+    prices = [
+        best_in_cell(A, sign * r, d)[1]
+        if groups.cones is not None
+        else np.linalg.norm(A.T @ (r * d))
+        for d, sign in zip(D.T, signs, strict=True)
+        for r in R.T
+    ]
+    sizes = np.linalg.norm(V, axis=1)
+    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
+    limit = alpha / max(prices) if max(prices) > 0 else np.inf
+    s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
+    dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
+    assert solution.certificate.primal == pytest.approx(primal, rel=1e-9, abs=1e-13)
+    assert dual <= primal * (1 + 1e-9) + slack
+    assert primal - dual <= tol * primal + 1e-13
+    # <v_j, A_j^T R> = alpha ||v_j||: slacks of the dual constraint that the gap is the sum of.
+    R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    fits = np.einsum("ij,ij->j", columns, R[:, output])
+    assert np.all(np.abs(fits - alpha * sizes) <= 2 * np.sqrt(tol) * primal + slack)
 
 
 def assert_bounds(primal, dual, optimum, *, tol=1e-8):

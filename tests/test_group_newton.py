@@ -14,6 +14,7 @@ from sklearn_convexnn.core.group_newton import solve_groups
 from sklearn_convexnn.core.losses import Hinge, get_loss
 from sklearn_convexnn.core.normal_equations import bounded_newton
 from sklearn_convexnn.core.rows import RowPass
+from tests.certificates import assert_program_optimal
 from tests.problems import TOY_X, TOY_Y, ZOO, patterns, sine_data
 
 GROUPS = {"gated": FreeGroups, "cones": ConeGroups}
@@ -31,29 +32,6 @@ def random_program(kind, loss, intercept, *, n=30, d=3, n_gates=12, seed=0):
     return rows, GROUPS[kind](A, D)
 
 
-def assert_optimal(rows, groups, alpha, solution, tol):
-    """Feasibility, the objective, and the conditions of the group lasso with cones."""
-    index, V = solution.index, solution.V
-    A, D = groups.X, groups.patterns
-    signs = np.broadcast_to(groups.sign, groups.count)
-    Z = np.einsum("ij,ij->i", D[:, index] * signs[index], A @ V.T)[:, None] + solution.b0
-    np.testing.assert_allclose(solution.Z, Z, atol=1e-9)
-    if groups.cones is not None:
-        slack = (2 * D[:, index] - 1) * (A @ V.T)
-        assert slack.min(initial=0.0) >= -1e-9
-    R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
-    assert np.abs(R.sum()) <= 1e-9 or not rows.intercept
-    sizes = np.linalg.norm(V, axis=1)
-    value = rows.weights @ rows.loss.value(rows.Y, Z) + alpha * sizes.sum()
-    certificate = solution.certificate
-    assert certificate.primal == pytest.approx(value, rel=1e-12)
-    assert certificate.relative_gap <= tol
-    # <v_j, A_j^T R> = alpha ||v_j||, the equality in the dual constraint.
-    prices = np.einsum("ij,ij->j", D[:, index] * signs[index] * (A @ V.T), np.repeat(R, len(V), 1))
-    # The gap is at least the sum of these slacks: sum_j alpha ||v_j|| - <v_j, A_j^T R>.
-    assert np.all(np.abs(prices - alpha * sizes) <= np.sqrt(tol) * certificate.primal)
-
-
 @pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 @pytest.mark.parametrize("kind", GROUPS)
@@ -63,7 +41,7 @@ def test_twin(kind, loss, intercept):
         rows, groups = random_program(kind, loss, intercept)
         solution = solve_groups(rows, groups, alpha, tol=1e-8)
         assert solution.converged
-        assert_optimal(rows, groups, alpha, solution, 1e-8)
+        assert_program_optimal(rows, groups, alpha, solution, 1e-8)
         twin = solve_conic(rows, groups, alpha, tol=1e-9)
         assert solution.certificate.primal == pytest.approx(twin.certificate.primal, rel=1e-6)
         np.testing.assert_allclose(solution.Z, twin.Z, atol=2e-3)
@@ -187,7 +165,7 @@ def test_tiny_alpha(kind, loss):
         for share in (1e-3, 1e-6):
             solution = solve_groups(rows, groups, share * constant, tol=1e-6)
             assert solution.converged
-            assert_optimal(rows, groups, share * constant, solution, 1e-6)
+            assert_program_optimal(rows, groups, share * constant, solution, 1e-6)
 
 
 def test_both_forms_of_the_normal_matrix():
@@ -195,7 +173,7 @@ def test_both_forms_of_the_normal_matrix():
     for n in (20, 400):
         rows, groups = random_program("gated", "squared_error", True, n=n, n_gates=6)
         solution = solve_groups(rows, groups, 0.01, tol=1e-10)
-        assert_optimal(rows, groups, 0.01, solution, 1e-10)
+        assert_program_optimal(rows, groups, 0.01, solution, 1e-10)
 
 
 @pytest.mark.parametrize("intercept", [False, True])
@@ -210,7 +188,32 @@ def test_conjugate_gradients(monkeypatch, loss, intercept):
     monkeypatch.setattr(group_newton, "_SAMPLE", 90)
     solution = solve_groups(rows, groups, 0.003, tol=1e-5)
     assert solution.converged
-    assert_optimal(rows, groups, 0.003, solution, 1e-5)
+    assert_program_optimal(rows, groups, 0.003, solution, 1e-5)
+    assert solution.certificate.primal == pytest.approx(expected.certificate.primal, rel=1e-5)
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_conjugate_gradients_for_classes(monkeypatch, rare):
+    """Three classes; with a rare one the sample of the rows does not know them all."""
+    rng = np.random.default_rng(0)
+    X, weights = rng.standard_normal((200, 3)), rng.uniform(0.5, 1.5, 200)
+    winner = (X[:, 0] > 0).astype(int) + (np.abs(X[:, 1]) > 0.7)
+    if rare:
+        winner = np.minimum(winner, 1)
+        winner[5] = 2
+    rows = RowPass(
+        X, np.eye(3)[winner], weights / weights.sum(), get_loss("log_loss", 3), intercept=True
+    )
+    A = rows.dense()
+    groups = FreeGroups(A, A @ rng.standard_normal((4, 20)) > 0)
+    expected = solve_groups(rows, groups, 0.003, tol=1e-9)
+    monkeypatch.setattr(normal_equations, "LARGEST_FACTOR", 100)
+    monkeypatch.setattr(group_newton, "LARGEST_FACTOR", 100)
+    monkeypatch.setattr(normal_equations, "FEW_COORDINATES", 0)
+    monkeypatch.setattr(group_newton, "_SAMPLE", 90)
+    solution = solve_groups(rows, groups, 0.003, tol=1e-5)
+    assert solution.converged
+    assert_program_optimal(rows, groups, 0.003, solution, 1e-5)
     assert solution.certificate.primal == pytest.approx(expected.certificate.primal, rel=1e-5)
 
 

@@ -15,8 +15,12 @@ from enum import Enum
 import numpy as np
 from scipy.special import logit
 
-from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.group_newton import GroupSolution, best_shift, dual_variable
+from sklearn_convexnn.core.group_newton import (
+    GroupSolution,
+    best_shift,
+    certificate,
+    dual_variable,
+)
 from sklearn_convexnn.core.nuclear_groups import nuclear_solution
 from sklearn_convexnn.core.outputs import OutputGroups
 
@@ -233,18 +237,13 @@ def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited
     Z = fit + b0
     sizes = np.linalg.norm(V, axis=1)
     primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
-    points = []
+    proofs = []
     for u in candidates:
         norms, _ = groups.screen(u, alpha, index[:0], V[:0])
-        kappa = float(norms.max(initial=0.0))
-        rho = u / rows.weights[:, None]
-        s = rows.loss.best_scale(rows.Y, rho, rows.weights, alpha / kappa if kappa else np.inf)
-        dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
-        points.append((dual, kappa, s * u))
-    dual, kappa, u = max(points, key=lambda point: point[0])
-    certificate = Certificate(primal, dual, kappa, "exact")
+        proofs.append(certificate(rows, primal, u, alpha, float(norms.max(initial=0.0))))
+    proof, u = max(proofs, key=lambda pair: pair[0].dual)
     output, index = groups.split(index)
-    return EndedSolution(output, index, V, b0, Z, u, sizes, certificate, n_iter, converged, limited)
+    return EndedSolution(output, index, V, b0, Z, u, sizes, proof, n_iter, converged, limited)
 
 
 def _outputs_of(rows, u):

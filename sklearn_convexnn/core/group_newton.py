@@ -64,7 +64,7 @@ RESOLVED, MOST_IDLE = 1e-11, 12
 _PATH_RATIO, _PATH_TOL = 3.0, 0.1
 # The precision, relative to the value, of the first u for given sizes.
 _START = 1e-6
-# Rows of the sample with whose solution many rows begin.
+# Rows of the sample with whose solution many rows begin, times outputs.
 _SAMPLE = 2500
 
 
@@ -73,8 +73,8 @@ class GroupSolution:
     """A feasible point of (F) with its proven gap.
 
     ``V`` (m, p) are the vectors that are not zero, of the groups ``index`` (m,) of the outputs
-    ``output`` (m,); ``b0`` (C,) is the intercept, ``u`` (n, C) the dual variable, ``sizes`` one
-    number per output and group to start again from.
+    ``output`` (m,); ``b0`` (C,) is the intercept, ``u`` (n, C) a feasible dual variable, ``sizes``
+    one number per output and group to start again from.
     """
 
     output: np.ndarray
@@ -104,7 +104,7 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
         Newton steps in the sizes at most.
     sizes : ndarray of shape (n_outputs * groups.count,), optional
         Where to begin; by default zeros, or for many rows the sizes of a sample of them.
-    outputs : ndarray of shape (n, n_outputs), optional
+    outputs : ndarray of shape (n, C), optional
         Outputs to begin with, those of the best constant by default.
 
     Returns
@@ -297,7 +297,7 @@ def sampled_sizes(rows, groups, alpha):
     n, n_outputs = rows.Y.shape
     if rows.Y.size <= LARGEST_FACTOR or not groups.linear:
         return None
-    few = min(_SAMPLE, LARGEST_FACTOR // n_outputs)
+    few = _SAMPLE // n_outputs
     chosen = np.unique(np.linspace(0, n - 1, few).astype(np.intp))
     if few == 0 or not np.ptp(rows.Y[chosen], axis=0).all():
         return None
@@ -320,18 +320,21 @@ def _point(rows, groups, state, alpha, norms, n_iter):
     Z = state.outputs + b0
     loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
     primal = loss + alpha * float(np.linalg.norm(V, axis=1).sum())
-    proof = certificate(rows, primal, state.u, alpha, float(norms.max(initial=0.0)))
+    proof, u = certificate(rows, primal, state.u, alpha, float(norms.max(initial=0.0)))
     output, index = groups.split(state.active)
-    return GroupSolution(output, index, V, b0, Z, state.u, state.e, proof, n_iter, converged=False)
+    return GroupSolution(output, index, V, b0, Z, u, state.e, proof, n_iter, converged=False)
 
 
 def certificate(rows, primal, u, alpha, kappa):
-    """The gap that the best multiple of ``u`` proves, whose largest price is ``kappa``."""
+    """The gap that the best multiple of ``u`` proves, and this multiple.
+
+    ``kappa`` is the largest price of ``u``.
+    """
     rho = u / rows.weights[:, None]
     limit = alpha / kappa if kappa > 0 else np.inf
     s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
     dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
-    return Certificate(primal, dual, kappa, "exact")
+    return Certificate(primal, dual, kappa, "exact"), s * u
 
 
 def step(rows, groups, alpha, state, norms, C):
