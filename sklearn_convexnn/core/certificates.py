@@ -103,7 +103,9 @@ def optimal_intercept(rows, Z, *, max_iter=50):
 def _rises(rows, Z, step):
     """Whether the loss at ``Z + step`` is more than at ``Z``, beyond rounding."""
     before, after = (rows.weights @ rows.loss.value(rows.Y, part) for part in (Z, Z + step))
-    return not after <= before * (1 + 1e-12) + np.finfo(float).tiny
+    # The log-loss of a row is a difference of numbers as large as its outputs.
+    rounding = 8 * np.finfo(float).eps * float((rows.weights @ np.abs(Z)).sum())
+    return not after <= before * (1 + 1e-12) + rounding + np.finfo(float).tiny
 
 
 def _falls(rows, Z, step):

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-from scipy.special import logit
 
 from sklearn_convexnn.core.group_newton import (
     GroupSolution,
@@ -232,7 +231,7 @@ def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited
         # The objective knows the outputs to half of its digits: the multiplier may be closer.
         candidates = [dual_variable(rows, fit + b0)]
         for sign in (1, -1):
-            outputs = _outputs_of(rows, sign * multiplier)
+            outputs = rows.loss.outputs(rows.Y, sign * multiplier / rows.weights[:, None])
             candidates.append(dual_variable(rows, outputs + best_shift(rows, outputs)))
     Z = fit + b0
     sizes = np.linalg.norm(V, axis=1)
@@ -244,16 +243,6 @@ def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited
     proof, u = max(proofs, key=lambda pair: pair[0].dual)
     output, index = groups.split(index)
     return EndedSolution(output, index, V, b0, Z, u, sizes, proof, n_iter, converged, limited)
-
-
-def _outputs_of(rows, u):
-    """The outputs with the dual variable ``u``, or the nearest one that the loss can have."""
-    targets = rows.Y - u / rows.weights[:, None]
-    if rows.loss.quadratic:
-        return targets
-    tiny = np.finfo(float).eps
-    probabilities = np.clip(targets, tiny, 1.0 - tiny)
-    return logit(probabilities) if rows.n_outputs == 1 else np.log(probabilities)
 
 
 def hinge_dual(rows, u):
