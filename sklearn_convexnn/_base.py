@@ -22,12 +22,15 @@ from sklearn_convexnn._validation import (
     one_blas_thread,
 )
 from sklearn_convexnn.core.column_generation import Start, Status
+from sklearn_convexnn.core.minimal import minimal_solution
 from sklearn_convexnn.core.network import hidden_activations, network_outputs
-from sklearn_convexnn.core.problem import make_problem
+from sklearn_convexnn.core.problem import make_problem, obstacle
 from sklearn_convexnn.core.training import start_of_path, train
 
 # Rounds of the cutting plane where max_iter=None.
 DEFAULT_ROUNDS = 50
+# A gap of so many times tol is no surprise only where the descent is well conditioned.
+_LARGE_GAP = 10.0
 
 
 class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
@@ -105,8 +108,18 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
         self.history_["objective"] = self.history_["objective"] * unit
         self.status_ = solution.status.name.lower()
 
-    def _report(self, solution):
+    def _report(self, solution, problem):
         """The one place that warns about the way a fit ended."""
+        if solution.status is Status.PROGRESS and self.dual_gap_ > _LARGE_GAP * self.tol:
+            remedy = obstacle(problem.rows)
+            if remedy is not None:
+                warnings.warn(
+                    f"{type(self).__name__} made little progress at a relative duality gap of "
+                    f"{self.dual_gap_:.2e} ({self.certificate_}): the descent is badly "
+                    f"conditioned. {remedy}",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
         if solution.status not in (Status.MAX_ITER, Status.INTERRUPTED):
             return
         goal = (
@@ -157,6 +170,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         **BaseTwoLayer._parameter_constraints,
         **PatternOptionsMixin._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "minimal": ["boolean"],
         "warm_start": ["boolean"],
     }
 
@@ -173,6 +187,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         penalty,
         solver,
         max_neurons,
+        minimal,
         max_iter,
         tol,
         gap_tol,
@@ -190,6 +205,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         self.penalty = penalty
         self.solver = solver
         self.max_neurons = max_neurons
+        self.minimal = minimal
         self.max_iter = max_iter
         self.tol = tol
         self.gap_tol = gap_tol
@@ -226,13 +242,17 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         start = self._warm_start(problem, classes)
         progress = Progress(self, X, y, objective_unit=problem.objective_unit)
         solution, alpha_max = solve(problem, start, progress)
+        if self.minimal:
+            solution = minimal_solution(problem.rows, solution)
         self._remember_targets(y, classes)
         given = None if self.alpha == "scale" else self.alpha
         self._set_attributes(problem, solution, alpha_max, given)
         self._set_program_attributes(solution)
         progress.close()
-        report = self._report if self._cutting_plane() else self._report_program
-        report(solution)
+        if self._cutting_plane():
+            self._report(solution, problem)
+        else:
+            self._report_program(solution)
         return self
 
     def _train_cutting_plane(self, problem, start, progress):

@@ -161,7 +161,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
         self._remember_targets(y, classes)
         self._set_attributes(problem, solution, alpha_max, self.alphas_[chosen])
         progress.close()
-        self._report(solution)
+        self._report(solution, problem)
         return self
 
     # ------------------------------------------------------------------ alphas, folds, scores

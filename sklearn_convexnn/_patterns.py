@@ -74,6 +74,11 @@ class PatternOptionsMixin:
                 "penalty='nuclear' is for activation='gated_relu', whose gates can feed all "
                 "outputs at once: set penalty='group'."
             )
+        if self.minimal and self.activation == "gated_relu":
+            raise ValueError(
+                "minimal=True joins ReLU neurons, and those of activation='gated_relu' each have a "
+                "gate of their own: set minimal=False."
+            )
         check = self._check_cutting_plane if self._cutting_plane() else self._check_program
         check()
 

@@ -67,6 +67,11 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     max_neurons : int, default=None
         Largest number of neurons to keep in the cutting plane. The duality gap still refers to
         networks of every width.
+    minimal : bool, default=False
+        Reduce the network to neurons with linearly independent activations on the training rows:
+        fewer neurons, the same outputs there, no larger penalty. It costs little and matters most
+        after a tight ``gap_tol`` or ``refinement=None``; :func:`~sklearn_convexnn.inspection.prune`
+        does the same to a fitted network, and goes further for a stated rise of the objective.
     max_iter : int, default=None
         Largest number of rounds of the cutting plane, 50 for None; or of iterations of the solver
         of a program, for None 300 of "newton" and each other solver's own limit.
@@ -188,6 +193,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         penalty="group",
         solver="auto",
         max_neurons=None,
+        minimal=False,
         max_iter=None,
         tol=1e-2,
         gap_tol=None,
@@ -206,6 +212,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
             penalty=penalty,
             solver=solver,
             max_neurons=max_neurons,
+            minimal=minimal,
             max_iter=max_iter,
             tol=tol,
             gap_tol=gap_tol,
@@ -283,6 +290,11 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     max_neurons : int, default=None
         Largest number of neurons to keep in the cutting plane. The duality gap still refers to
         networks of every width.
+    minimal : bool, default=False
+        Reduce the network to neurons with linearly independent activations on the training rows:
+        fewer neurons, the same outputs there, no larger penalty. It costs little and matters most
+        after a tight ``gap_tol`` or ``refinement=None``; :func:`~sklearn_convexnn.inspection.prune`
+        does the same to a fitted network, and goes further for a stated rise of the objective.
     max_iter : int, default=None
         Largest number of rounds of the cutting plane, 50 for None; or of iterations of the solver
         of a program, for None 300 of "newton" and each other solver's own limit.
@@ -406,6 +418,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         penalty="group",
         solver="auto",
         max_neurons=None,
+        minimal=False,
         max_iter=None,
         tol=1e-2,
         gap_tol=None,
@@ -425,6 +438,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             penalty=penalty,
             solver=solver,
             max_neurons=max_neurons,
+            minimal=minimal,
             max_iter=max_iter,
             tol=tol,
             gap_tol=gap_tol,

@@ -33,6 +33,7 @@ def cv_estimator(case, **settings):
 # -------------------------------------------------------------------------- scikit-learn's contract
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([E(**SMALL) for E in ESTIMATORS])
 def test_sklearn_check(estimator, check):
     check(estimator)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, scale
 
 from sklearn_convexnn import (
     ConvexReLUClassifier,
@@ -226,6 +227,7 @@ def test_rows_in_extreme_units(simple_case, unit):
         assert pruned.objective_ <= (1 + tolerance) * model.objective_ * (1 + 1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.*badly conditioned:sklearn.exceptions.ConvergenceWarning")
 def test_rows_far_from_zero(simple_case):
     X, y = simple_case.X + 1e4, simple_case.y
     model = simple_case.Estimator(alpha=1e-3, random_state=0).fit(X, y)
@@ -283,3 +285,28 @@ def test_other_estimators(regression):
     for other, rows in ((perceptron, X), (spline, X[:, :1])):
         with pytest.raises(ValueError, match="cannot be pruned"):
             prune(other, rows)
+
+
+# ------------------------------------------------------------------------------ minimal=True in fit
+
+
+@pytest.mark.parametrize("settings", [{}, {"refinement": None, "n_patterns": 60}])
+def test_minimal_fit_is_the_pruned_fit(settings):
+    X, y = load_diabetes(return_X_y=True)
+    X, y = scale(X[:80, :4]), scale(y[:80])
+    given = ConvexReLURegressor(alpha=1e-3, random_state=0, **settings).fit(X, y)
+    minimal = clone(given).set_params(minimal=True).fit(X, y)
+    assert minimal.n_neurons_ <= given.n_neurons_
+    np.testing.assert_allclose(minimal.predict(X), given.predict(X), atol=1e-7)
+    assert minimal.objective_ <= given.objective_ * (1 + 1e-10)
+    H = minimal.hidden_activations(X)
+    H = np.column_stack([np.ones(len(H)), H])
+    singular = np.linalg.svd(H / np.linalg.norm(H, axis=0), compute_uv=False)
+    assert singular[-1] > 1e-10
+
+
+def test_gated_networks_are_not_made_minimal():
+    X, y = load_diabetes(return_X_y=True)
+    model = ConvexReLURegressor(activation="gated_relu", minimal=True)
+    with pytest.raises(ValueError, match="minimal=False"):
+        model.fit(X, y)

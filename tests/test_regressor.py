@@ -183,6 +183,7 @@ def test_noise_is_not_memorised():
     assert r2(make_signal(X_new), model.predict(X_new)) > 0.5
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("unit", [1e-6, 1e-7, 1e-8])
 def test_no_certificate_is_exact_because_a_unit_is_small(unit):
     """The constant is then nearly all of the Gram matrix of the rows."""

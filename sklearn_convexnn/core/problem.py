@@ -17,6 +17,10 @@ from sklearn_convexnn.core.losses import get_loss
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.rows import RowPass
 
+# Beyond these the descent is badly conditioned: the length of the mean row (with its constant) over
+# the spread of the rows about it, and the largest weight of a row over the smallest.
+_LARGEST_OFFSET = 8.0
+_LARGEST_WEIGHT_RATIO = 1e3
 # Squares of targets and their sums must be finite.
 _LARGEST_TARGET = 1e150
 # Sparse rows become an array up to this size, or this multiple of their own: below it the products
@@ -76,6 +80,26 @@ class Problem:
         C = np.asarray(coefs[1], dtype=np.float64) / (self.rows.scale * self.y_scale)
         b0 = (np.asarray(intercepts[1], dtype=np.float64) - self.y_shift) / self.y_scale
         return Network.from_factors(U, C, b0 if self.rows.intercept else np.zeros_like(b0))
+
+
+def obstacle(rows):
+    """What makes the descent on these rows badly conditioned, with its remedy; None if nothing.
+
+    With features far from zero (or tiny ones beside the constant), neurons with a kink among the
+    rows are nearly orthogonal to the mean row: a small change of their direction takes the kink
+    away. Of extreme weights most add next to nothing to the loss, but carry constraints.
+    """
+    mean = rows.scale * np.asarray(rows.X.T @ rows.weights, dtype=np.float64)
+    # The mean square of the rows is 1 in working units.
+    squared = mean @ mean + rows.intercept * rows.scale**2
+    if squared >= (1.0 - squared) * _LARGEST_OFFSET**2:
+        return (
+            "The rows, with a constant for the bias, differ little compared with their length: "
+            "standardise the features."
+        )
+    if rows.weights.max() > _LARGEST_WEIGHT_RATIO * rows.weights.min():
+        return "The weights of the rows differ extremely: use more even sample or class weights."
+    return None
 
 
 def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
