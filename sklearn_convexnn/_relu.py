@@ -79,7 +79,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         The cutting plane stops when a round lowers the objective by less than this fraction of it,
         or when the relative duality gap is below it.
     gap_tol : float, default=None
-        The cutting plane goes on until the relative duality gap is below this value instead. For
+        The cutting plane goes on until the relative duality gap is below this value instead; the
+        gap is proven where that is quick, with one output and rows of rank six at most. For
         programs over given patterns it is the relative gap of the program, 1e-6 for None.
     warm_start : bool, default=False
         Start the cutting plane from the neurons of the previous fit.
@@ -302,7 +303,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         The cutting plane stops when a round lowers the objective by less than this fraction of it,
         or when the relative duality gap is below it.
     gap_tol : float, default=None
-        The cutting plane goes on until the relative duality gap is below this value instead. For
+        The cutting plane goes on until the relative duality gap is below this value instead; the
+        gap is proven where that is quick, with one output and rows of rank six at most. For
         programs over given patterns it is the relative gap of the program, 1e-6 for None.
     warm_start : bool, default=False
         Start the cutting plane from the neurons of the previous fit.
