@@ -21,10 +21,10 @@ from sklearn_convexnn._validation import (
     check_X,
     one_blas_thread,
 )
-from sklearn_convexnn.core.column_generation import Start, Status
 from sklearn_convexnn.core.minimal import minimal_solution
 from sklearn_convexnn.core.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem import make_problem, obstacle
+from sklearn_convexnn.core.solution import Start, Status
 from sklearn_convexnn.core.training import start_of_path, train
 
 # Rounds of the cutting plane where max_iter=None.

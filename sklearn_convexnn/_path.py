@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_convexnn._callbacks import Progress
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
 from sklearn_convexnn._validation import check_grid, one_blas_thread
-from sklearn_convexnn.core.column_generation import Status
 from sklearn_convexnn.core.path import solve_path
+from sklearn_convexnn.core.solution import Status
 from sklearn_convexnn.core.training import choose_options, start_of_path
 
 

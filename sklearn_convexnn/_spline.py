@@ -20,7 +20,7 @@ from sklearn_convexnn._validation import (
     check_weights,
     encode_classes,
 )
-from sklearn_convexnn.core.column_generation import Status
+from sklearn_convexnn.core.solution import Status
 from sklearn_convexnn.core.spline import Penalty
 from sklearn_convexnn.core.spline_network import layers, line_network
 from sklearn_convexnn.core.spline_training import distinct_rows, principal_axis, train_lines

@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.column_generation import Status
 from sklearn_convexnn.core.network import Network
+from sklearn_convexnn.core.solution import Status
 from sklearn_convexnn.core.training import make_pricing, price_constant, train
 from tests.certificates import assert_bounds, assert_optimal
 from tests.problems import (

@@ -15,13 +15,11 @@ drops neurons, and takes the duality gap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
 import numpy as np
 
 from sklearn_convexnn.core.certificates import (
-    Certificate,
     allowed_price,
     certify,
     optimal_intercept,
@@ -30,17 +28,8 @@ from sklearn_convexnn.core.descent import refit, slide
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.neuron_program import NeuronProgram
 from sklearn_convexnn.core.pricing import Prices, joined, select_diverse
+from sklearn_convexnn.core.solution import Solution, Start, Status
 from sklearn_convexnn.core.wall_crossing import last_digits
-
-
-class Status(Enum):
-    """How a solve ended; the value is advice for the user."""
-
-    PROGRESS = "A round lowered the objective by less than tol."
-    GAP = "The relative duality gap is below the tolerance."
-    MAX_ITER = "The rounds were used up. Increase max_iter, or alpha, or the tolerances."
-    INTERRUPTED = "Interrupted from outside; the network of the last complete round was kept."
-
 
 # Relative gap below which every round prices as thoroughly as a confirmation.
 _LAST_DIGITS = 1e-3
@@ -102,33 +91,6 @@ class Options:
     dtype: type = np.float64
     # Bytes that the hidden activations of all rows may take in a refit.
     memory: int = 256 << 20
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a solve begins.
-
-    ``prices`` are those of the network, if they are known.  With a ``width``, that of the smoothed
-    kinks, the network is the end of a solve for a larger alpha: it is refitted first, and its
-    candidates are priced again before new ones are searched for.
-    """
-
-    network: Network
-    prices: Prices | None = None
-    width: float | None = None
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What every solver returns."""
-
-    network: Network
-    certificate: Certificate
-    status: Status
-    alpha: float
-    n_iter: int
-    history: dict = field(default_factory=dict)
-    end: Start | None = None
 
 
 @dataclass(frozen=True)

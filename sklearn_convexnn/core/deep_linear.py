@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.column_generation import Status
 from sklearn_convexnn.core.losses import get_loss
 from sklearn_convexnn.core.low_rank import constant_gradient, solve_low_rank
 from sklearn_convexnn.core.nuclear import duality_gap, solve_nuclear
 from sklearn_convexnn.core.quadratic import LinearRows, Reduction, make_rows, reduce
 from sklearn_convexnn.core.schatten import SpectralPoint, solve_spectral
+from sklearn_convexnn.core.solution import Status
 from sklearn_convexnn.core.spectral import balanced_layers, power_penalty
 
 _EPS = np.finfo(float).eps

@@ -31,7 +31,6 @@ from scipy import linalg
 
 from sklearn_convexnn.core.batch_norm import batch_normalise, random_features, reach
 from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.column_generation import Status
 from sklearn_convexnn.core.envelope import (
     Node,
     group_node,
@@ -39,6 +38,7 @@ from sklearn_convexnn.core.envelope import (
     minimise_ridge_curve,
 )
 from sklearn_convexnn.core.problem import canonical_rows
+from sklearn_convexnn.core.solution import Status
 from sklearn_convexnn.core.spectral import balanced_layers, power_penalty, shrink
 
 _EPS = np.finfo(float).eps

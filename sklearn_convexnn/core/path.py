@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation import Start, Status, constant_network, solve
+from sklearn_convexnn.core.column_generation import constant_network, solve
 from sklearn_convexnn.core.network import Network
+from sklearn_convexnn.core.solution import Start, Status
 
 # Joining the neurons of five networks at this angle (radians) left as many as one of them has, and
 # a lower objective after the next round than any of them, on eight data sets.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate, optimal_intercept
-from sklearn_convexnn.core.column_generation import Solution, Start, constant_network
+from sklearn_convexnn.core.column_generation import constant_network
 from sklearn_convexnn.core.conic import hinge_dual
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.gated_layers import active_gates, gated_neurons
@@ -27,6 +27,7 @@ from sklearn_convexnn.core.patterns import (
     enumerate_patterns,
     reduce_rank,
 )
+from sklearn_convexnn.core.solution import Solution, Start
 from sklearn_convexnn.core.training import make_pricing, scale_alpha
 
 # Sampled patterns where the caller names no number; see doc/patterns.rst for the measurements.

@@ -19,8 +19,8 @@ import numpy as np
 from scipy.optimize import linprog
 
 from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.column_generation import Solution, Status
 from sklearn_convexnn.core.losses import Loss
+from sklearn_convexnn.core.solution import Solution, Status
 from sklearn_convexnn.core.spline import Spline, prices
 from sklearn_convexnn.core.spline_solver import certify, feasible_residual, solve_spline
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.column_generation import Solution, Status
 from sklearn_convexnn.core.losses import SquaredError
+from sklearn_convexnn.core.solution import Solution, Status
 from sklearn_convexnn.core.spline import Spline, prices, slope_jumps
 from sklearn_convexnn.core.spline_qp import Face, Quadratic, descend, leap
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.column_generation import Solution, Status
 from sklearn_convexnn.core.losses import get_loss
+from sklearn_convexnn.core.solution import Solution, Status
 from sklearn_convexnn.core.spline import Penalty, Spline, make_line_problem, prices
 from sklearn_convexnn.core.spline_hinge import Hinge, ProximalHinge, solve_hinge
 from sklearn_convexnn.core.spline_solver import feasible_residual, solve_spline

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation import Options, Start, constant_network
+from sklearn_convexnn.core.column_generation import Options, constant_network
 from sklearn_convexnn.core.path import solve_path
 from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing, plane_basis
+from sklearn_convexnn.core.solution import Start
 from sklearn_convexnn.core.wall_crossing import MAX_WALL_COLUMNS
 
 # alpha="scale" is this fraction of alpha_max over the square root of the number of distinct rows:
