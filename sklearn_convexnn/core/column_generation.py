@@ -85,7 +85,9 @@ class Options:
     # Effort of the pricing in a round and before a stop.
     round_effort: int = 1
     confirm_effort: int = 3
-    # Whether the program of the neurons' patterns takes over for the last digits.
+    # Whether climbs across the walls of patterns confirm a gap, and whether the program of the
+    # neurons' patterns takes over for its last digits.
+    crossing: bool = False
     program: bool = False
     # Precision of slides and refits.
     dtype: type = np.float64
@@ -181,6 +183,7 @@ class _Run:
 
     def __init__(self, rows, alpha, pricing, options, start):
         self.alpha, self.pricing, self.options = alpha, pricing, options
+        self.thorough_pricing = last_digits(pricing) if options.crossing else pricing
         # Objectives and certificates are always taken in double precision.
         self.rows, self.fast = rows.with_dtype(np.float64), rows.with_dtype(options.dtype)
         self.tracking = start.width is not None
@@ -206,7 +209,7 @@ class _Run:
 
     # ------------------------------------------------------------------ steps
 
-    def price(self, *, effort=None):
+    def price(self, *, effort=None, pricing=None):
         """Search for violated constraints at the present network and take its duality gap."""
         known = None
         if effort is None:
@@ -219,7 +222,7 @@ class _Run:
                 self.prices, _MOST_VIOLATED, above=self.alpha, max_cosine=_SAME
             ).directions
         residual = self.state.residual(self.rows)
-        self.prices = self.pricing(
+        self.prices = (pricing or self.pricing)(
             self.rows, residual, self.state.network, effort=effort, known=known
         )
         self.certificate = self._certified()
@@ -236,7 +239,7 @@ class _Run:
         self.caution = max(1.0, 0.7 * self.caution)
         if self.program is None and self._program_due():
             self.program = NeuronProgram.of(self.rows, self.state.network, self.state.Z)
-            self.pricing = last_digits(self.pricing)
+            self.pricing = self.thorough_pricing
         if self.program is not None:
             self._solve_program()
             return
@@ -270,7 +273,7 @@ class _Run:
             return self._confirm_program(status)
         options, gap_before = self.options, self.certificate.relative_gap
         self._accept(self._refitted(self.rows, self.state.network, effort=4))
-        self.price(effort=options.confirm_effort)
+        self.price(effort=options.confirm_effort, pricing=self.thorough_pricing)
         gap = self.certificate.relative_gap
         if gap <= self._gap_goal():  # no caution: this search was thorough
             return Status.GAP

@@ -15,10 +15,11 @@ from sklearn_convexnn.core.wall_crossing import MAX_WALL_COLUMNS
 # measured on thirteen tabular data sets (see the table in doc/choosing.rst).
 SCALE_FRACTION = 0.1
 
-# Rows up to which the program of the neurons' patterns takes over at the end of a solve: for any
-# duality gap, and for one that slides do not reach.  A round of it takes several times as long as
-# one of slides, and far more so on many rows (4 177 x 10: 51 s against 6 s to a gap of 1e-2).
-MAX_PROGRAM_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
+# Rows up to which climbs across the walls of activation patterns confirm a gap and, for one output,
+# programs over patterns have its last digits: for any duality gap, and for one that slides do not
+# reach.  A round takes several times as long as one of slides, and far more so on many rows (4 177
+# x 10: 51 s against 6 s to a gap of 1e-2).
+MAX_CROSSING_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
 
 # Below this tolerance the rounds are thorough even if no duality gap is asked for.
 LEAST_LIGHT_TOL = 1e-4
@@ -64,11 +65,13 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     goals = {"tol": tol, "gap_tol": gap_tol, "max_iter": max_iter, "max_neurons": max_neurons}
     if gap_tol is not None or tol < LEAST_LIGHT_TOL:
         goal = tol if gap_tol is None else gap_tol
+        crossing = gap_tol is not None and can_cross(rows, goal)
         return Options(
             **goals,
             refit_tol=min(1e-4, 0.1 * goal),
             confirm_effort=3 if goal < LEAST_SINGLE_GAP else 2,
-            program=gap_tol is not None and max_neurons is None and has_program(rows, goal),
+            crossing=crossing,
+            program=crossing and max_neurons is None and rows.n_outputs == 1,
             dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
         )
     return Options(
@@ -88,13 +91,10 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     )
 
 
-def has_program(rows, goal):
-    """Is the program of the neurons' patterns the way to a relative gap of ``goal``?
-
-    With one output, and as long as its matrices and the projections on cones stay small.
-    """
-    most = MAX_PROGRAM_ROWS if goal >= LEAST_SINGLE_GAP else MAX_LAST_DIGITS_ROWS
-    return rows.n_outputs == 1 and rows.n_columns <= MAX_WALL_COLUMNS and rows.n_rows <= most
+def can_cross(rows, goal):
+    """Do projections on the cones of patterns take bearable time for a relative gap of ``goal``?"""
+    most = MAX_CROSSING_ROWS if goal >= LEAST_SINGLE_GAP else MAX_LAST_DIGITS_ROWS
+    return rows.n_columns <= MAX_WALL_COLUMNS and rows.n_rows <= most
 
 
 def start_of_path(problem, rng):

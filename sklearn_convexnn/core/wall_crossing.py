@@ -17,6 +17,7 @@ from sklearn_convexnn.core.neuron_cones import NeuronCones, crossed
 from sklearn_convexnn.core.pricing import (
     COARSE_WIDTHS,
     Prices,
+    SearchPricing,
     joined,
     local_ascent,
     normalise,
@@ -100,7 +101,7 @@ def _first_of_kind(D, positive):
 
 def last_digits(pricing):
     """What prices in place of ``pricing`` when only the last digits are missing."""
-    return pricing if pricing.kind == "exact" else CrossingPricing(pricing.rng)
+    return pricing if pricing.kind == "exact" else CrossingPricing(pricing.rng, pricing)
 
 
 class CrossingPricing:
@@ -109,8 +110,9 @@ class CrossingPricing:
     Violations that are left late have small basins, most of them near neurons of the network: on
     real data a start half a radian from one leads to a violated constraint five times as often as
     a random one.  Efforts are those of :class:`~sklearn_convexnn.core.pricing.SearchPricing`; 3 is
-    that of a confirmation.  Whenever a confirmation finds what the rounds had overlooked,
-    :meth:`widen` doubles the effort of the rounds.
+    that of a confirmation.  From 2 on what that search finds is climbed from as well.  Whenever a
+    confirmation finds what the rounds had overlooked, :meth:`widen` doubles the effort of the
+    rounds.
     """
 
     kind = "estimated"
@@ -123,8 +125,8 @@ class CrossingPricing:
     # Of the largest price: what remains below it after the ascent is not climbed further.
     share = 0.8
 
-    def __init__(self, rng):
-        self.rng, self.width = rng, 1
+    def __init__(self, rng, search=None):
+        self.rng, self.search, self.width = rng, search or SearchPricing(rng), 1
 
     def __call__(self, rows, R, network, *, effort, known=None):
         times = self.n_times.get(effort, min(self.width, self.n_times[2]))
@@ -136,9 +138,14 @@ class CrossingPricing:
         most = len(found.norms) if effort > 1 else self.most_in_round
         least = self.share * found.largest
         best = select_diverse(found, most, above=least, max_cosine=0.999)
-        best = sharpen(rows, R, best, widths=COARSE_WIDTHS)
-        ends = best.directions if known is None else np.concatenate([best.directions, known])
-        return joined(cross_walls(rows, R, ends), found)
+        climbs = [sharpen(rows, R, best, widths=COARSE_WIDTHS).directions]
+        if known is not None:
+            climbs.append(known)
+        if effort > 1:
+            others = self.search(rows, R, network, effort=3)
+            climbs.append(select_diverse(others, most, above=least, max_cosine=0.999).directions)
+            found = joined(found, others)
+        return joined(cross_walls(rows, R, np.concatenate(climbs)), found)
 
     def prove(self, rows, R, goal):
         """An upper bound of the largest price and a direction, if that takes seconds at most.
