@@ -46,10 +46,10 @@ left.plot(sizes, [network.objective_ for network in networks], "o-", color="#256
 left.axhline(
     model.objective_ - model.dual_gap_abs_, color="0.6", ls="--", label="lower bound (est.)"
 )
-left.set(xlabel="neurons", ylabel="training objective", xscale="log", ylim=(0, None))
+left.set(xlabel="neurons", ylabel="training objective", ylim=(0, None))
 left.legend(frameon=False)
 right.plot(sizes, [n.score(X_test, y_test) for n in networks], "o-", color="#c8553d")
-right.set(xlabel="neurons", ylabel="test accuracy", xscale="log")
+right.set(xlabel="neurons", ylabel="test accuracy")
 for ax in (left, right):
     ax.set_xticks([5, 10, 20, 50], ["5", "10", "20", "50"])
     ax.spines[["top", "right"]].set_visible(False)
