@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
@@ -118,3 +119,16 @@ def test_neurons_are_needed():
     singular = np.linalg.svd(H / np.linalg.norm(H, axis=0), compute_uv=False)
     assert singular[-1] > 1e-10
     assert model.n_neurons_ < 40
+
+
+def test_the_optimum_of_breast_cancer():
+    """Best objective known: 0.0935303. Over-parameterised L-BFGS with 500 neurons ends at 0.09363."""
+    X, y = load_breast_cancer(return_X_y=True)
+    X, _, y, _ = train_test_split(X, y, test_size=0.2, random_state=0, stratify=y)
+    X = X - X.mean(axis=0)
+    X /= np.linalg.norm(X, axis=0)
+    model = ConvexReLURegressor(1e-3, fit_intercept=False, gap_tol=5e-3, random_state=0)
+    model.fit(X, 2.0 * y - 1.0)
+    assert 0.09353 < model.objective_ < 0.09358
+    assert model.n_neurons_ <= 60
+    assert model.objective_ - model.dual_gap_abs_ <= 0.0935303
