@@ -122,7 +122,7 @@ def test_neurons_are_needed():
 
 
 def test_the_optimum_of_breast_cancer():
-    """Best objective known: 0.0935303. Over-parameterised L-BFGS with 500 neurons ends at 0.09363."""
+    """Best objective known: 0.0935303. L-BFGS with 500 neurons ends at 0.09363."""
     X, y = load_breast_cancer(return_X_y=True)
     X, _, y, _ = train_test_split(X, y, test_size=0.2, random_state=0, stratify=y)
     X = X - X.mean(axis=0)
