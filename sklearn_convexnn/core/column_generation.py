@@ -47,6 +47,8 @@ _ANGLE_IN_WIDTHS = 0.2
 _PROGRAM_GAP, _PROGRAM_DECREASE = 5e-3, 1e-3
 # A program is solved to this share of the gap, but to a gap no larger than the second.
 _PROGRAM_SHARE, _LOOSEST_PROGRAM = 0.1, 1e-3
+# How much more tightly it is solved where it gains nothing.
+_TIGHTER = (1.0, 1e-2, 1e-4, 1e-6)
 # Growing angles at which neurons are joined where there are too many.
 _CUT_ANGLES = (0.1, 0.2, 0.4, 0.8)
 
@@ -263,9 +265,13 @@ class _Run:
         )
         program = self.program.extended(self.rows, found.directions, found.values[:, 0])
         gap = self.certificate.relative_gap
-        tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), _PROGRAM_SHARE * self._gap_goal())
-        network, self.program = program.solved(self.rows, self.alpha, tol)
-        self._accept(network)
+        least = _PROGRAM_SHARE * self._gap_goal()
+        tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
+        # New neurons may gain less than the gap of the program: then it is solved more tightly.
+        for tightness in _TIGHTER:
+            network, self.program = program.solved(self.rows, self.alpha, tightness * tol)
+            if self._accept(network) or tightness * tol < 1e-2 * least:
+                break
 
     def confirm(self, status):
         """Tight refit and thorough pricing before a stop: the status if that bears it out."""
@@ -422,6 +428,9 @@ class _Run:
         return limit is not None and network.n_neurons > limit
 
     def _accept(self, network):
+        """Go on with the network if its objective is lower."""
         state = _State.of(self.rows, network, self.alpha)
-        if state.objective < self.state.objective:
+        lower = state.objective < self.state.objective
+        if lower:
             self.state = state
+        return lower
