@@ -105,13 +105,13 @@ class DirectNormal:
         else:
             K = root.both(groups.gram(active, share, face))
         K[np.diag_indices(len(K))] += 1.0
-        self.cholesky = _cholesky(K, K.diagonal().max(initial=0.0))
+        self.cholesky = linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
         self.constants = root.constants()
         if self.constants.shape[2]:
             self.held = self._solve(self.constants)
             E = self.constants.reshape(n * C, -1)
             schur = E.T @ self.held.reshape(n * C, -1)
-            self.schur = _cholesky(schur, np.sum(E**2, axis=0).max()), True
+            self.schur = _cholesky(schur, np.sum(E**2, axis=0).max())
 
     def _solve(self, B):
         """``(I + F^T K F)^{-1} B`` for ``B`` of shape (n, C, m)."""
@@ -257,7 +257,7 @@ class IterativeNormal:
 
 
 def _cholesky(K, scale):
-    """The lower Cholesky factor of ``K``, what was cancelled being of size ``scale``.
+    """The Cholesky factor of ``K``, as by ``cho_factor``; what was cancelled is of size ``scale``.
 
     Where rounding has left ``K`` indefinite (columns in units far too small, a tiny alpha) as
     little is added to its diagonal as that asks for: the step is tested by a line search.
@@ -265,7 +265,7 @@ def _cholesky(K, scale):
     ridge = 0.0
     while True:
         try:
-            return linalg.cholesky(K + ridge * np.eye(len(K)) if ridge else K, lower=True)
+            return linalg.cho_factor(K + ridge * np.eye(len(K)) if ridge else K)
         except linalg.LinAlgError:
             if ridge > scale:
                 raise
@@ -286,7 +286,7 @@ def bounded_newton(H, b, e):
 
     As little is added to the diagonal of H as its rounding asks for.
     """
-    diagonal = np.abs(H.diagonal())  # where all was cancelled, of either sign
+    diagonal = np.maximum(H.diagonal(), 0.0)  # where all was cancelled, of either sign
     ridge = 1e-10 * diagonal + 1e-12 * (diagonal.max(initial=0.0) or 1.0)
     while True:
         try:
