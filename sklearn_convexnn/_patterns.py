@@ -28,7 +28,10 @@ from sklearn_convexnn.core.pattern_training import (
 
 
 def _is_gated(estimator):
-    if estimator.activation != "gated_relu":
+    # What was fitted decides, not what the parameters have been set to since.
+    fitted = hasattr(estimator, "coefs_")
+    gated = hasattr(estimator, "gates_") if fitted else estimator.activation == "gated_relu"
+    if not gated:
         raise AttributeError("Only a network with activation='gated_relu' has to_relu.")
     return True
 
@@ -274,7 +277,8 @@ class PatternOptionsMixin:
         relu.n_neurons_ = coefs[0].shape[1]
         penalty = float(np.linalg.norm(self.coefs_[1], axis=1) @ _inner_lengths(self))
         relu.objective_ = self.objective_ + self.alpha_ * (price - 1.0) * penalty
-        relu.dual_gap_, relu.dual_gap_abs_, relu.certificate_ = 1.0, relu.objective_, "relaxation"
+        relu.dual_gap_ = 1.0 if relu.objective_ > 0 else 0.0
+        relu.dual_gap_abs_, relu.certificate_ = relu.objective_, "relaxation"
         return relu
 
 

@@ -318,6 +318,21 @@ def test_relu_networks_have_no_to_relu(case):
         model.to_relu(case.X)
 
 
+def test_what_was_fitted_decides_about_to_relu(case):
+    model = gated(case).fit(case.X, case.y).set_params(activation="relu")
+    np.testing.assert_allclose(
+        predicted(model.to_relu(case.X), case.X), predicted(model, case.X), atol=1e-8
+    )
+    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    assert not hasattr(model.set_params(activation="gated_relu"), "to_relu")
+
+
+def test_to_relu_of_a_constant_network():
+    X = np.random.default_rng(0).standard_normal((20, 2))
+    relu = ConvexReLURegressor(activation="gated_relu").fit(X, np.zeros(20)).to_relu(X)
+    assert (relu.objective_, relu.dual_gap_, relu.dual_gap_abs_) == (0.0, 0.0, 0.0)
+
+
 # -------------------------------------------------------------------------------------- inspection
 
 

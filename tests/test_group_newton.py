@@ -12,7 +12,7 @@ from sklearn_convexnn.core.conic import solve_conic
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.group_newton import solve_groups
 from sklearn_convexnn.core.losses import Hinge, get_loss
-from sklearn_convexnn.core.normal_equations import bounded_newton
+from sklearn_convexnn.core.normal_equations import _cholesky, bounded_newton
 from sklearn_convexnn.core.rows import RowPass
 from tests.certificates import assert_program_optimal
 from tests.problems import TOY_X, TOY_Y, ZOO, patterns, sine_data
@@ -264,6 +264,22 @@ def test_bounded_newton():
         assert np.all(d >= -e)
         assert np.all(slope >= -1e-7)
         assert np.abs(slope[d > -e]).max(initial=0) <= 1e-7
+
+
+@pytest.mark.parametrize("diagonal", [[1.0, -1e-16, 1e-16], [-1e-16, -1e-18, 0.0], [0.0] * 3])
+def test_bounded_newton_where_the_curvature_is_rounding(diagonal):
+    d = bounded_newton(np.diag(diagonal), np.array([1.0, 0.5, -1.0]), np.full(3, 0.1))
+    assert np.isfinite(d).all()
+    assert np.all(d >= -0.1)
+
+
+def test_cholesky_where_everything_was_cancelled():
+    factor, _ = _cholesky(np.array([[-1e-17]]), 1.0)
+    assert 0 < factor[0, 0] <= 1e-6
+    K = np.array([[4.0, 2.0], [2.0, 3.0]])
+    np.testing.assert_allclose(np.triu(_cholesky(K, 4.0)[0]), np.linalg.cholesky(K).T)
+    with pytest.raises(np.linalg.LinAlgError):
+        _cholesky(-K, 1.0)
 
 
 # ----------------------------------------------------------------------------------- conic solvers

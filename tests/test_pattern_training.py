@@ -280,3 +280,23 @@ def test_neurons_in_any_units():
         solution, _ = solve(problem, n_patterns=20, gap_tol=1e-4)
         variance = solve(problem, 1e12 * unit)[0].certificate.primal
         assert solution.certificate.primal < 0.8 * variance, unit
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e-4])
+def test_neurons_that_differ_by_little_in_small_units_stay_apart(unit):
+    X = unit * rng().standard_normal((25, 2))
+    problem = make(n=25, X=X)
+    # Nearly all that the columns can explain is in neurons of nearly the same direction.
+    solution, _ = solve(problem, gates="exact")
+    assert solution.status is ProgramStatus.GAP
+    assert solution.certificate.kind == "exact"
+    assert solution.certificate.relative_gap <= 1e-6
+
+
+def test_the_status_is_that_of_the_network():
+    """Where rounding loses the solution of the program on the way to its network."""
+    X = 1e-8 * rng().standard_normal((25, 2))
+    solution, _ = solve(make(n=25, X=X), gates="exact")
+    gap = solution.certificate.relative_gap
+    assert solution.program.relative_gap == gap
+    assert (solution.status is ProgramStatus.GAP) == (gap <= 1.01e-6)

@@ -47,6 +47,8 @@ _ANGLE_IN_WIDTHS = 0.2
 _PROGRAM_GAP, _PROGRAM_DECREASE = 5e-3, 1e-3
 # A program is solved to this share of the gap, but to a gap no larger than the second.
 _PROGRAM_SHARE, _LOOSEST_PROGRAM = 0.1, 1e-3
+# A decrease beside the gap that is little.
+_LITTLE = 0.03
 # How much more tightly it is solved where it gains nothing.
 _TIGHTER = (1.0, 1e-2, 1e-4, 1e-6)
 # Growing angles at which neurons are joined where there are too many.
@@ -265,13 +267,16 @@ class _Run:
         )
         program = self.program.extended(self.rows, found.directions, found.values[:, 0])
         gap = self.certificate.relative_gap
-        least = _PROGRAM_SHARE * self._gap_goal()
+        least, before = _PROGRAM_SHARE * self._gap_goal(), self.state.objective
         tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
         # New neurons may gain less than the gap of the program: then it is solved more tightly.
         for tightness in _TIGHTER:
             network, self.program = program.solved(self.rows, self.alpha, tightness * tol)
             if self._accept(network) or tightness * tol < 1e-2 * least:
                 break
+        self.decrease = (before - self.state.objective) / max(before, np.finfo(float).tiny)
+        if self.decrease < _LITTLE * gap:
+            self.pricing.widen()  # the light search overlooks what the gap is made of
 
     def confirm(self, status):
         """Tight refit and thorough pricing before a stop: the status if that bears it out."""

@@ -110,7 +110,8 @@ class DirectNormal:
         if self.constants.shape[2]:
             self.held = self._solve(self.constants)
             E = self.constants.reshape(n * C, -1)
-            self.schur = linalg.cho_factor(E.T @ self.held.reshape(n * C, -1))
+            schur = E.T @ self.held.reshape(n * C, -1)
+            self.schur = _cholesky(schur, np.sum(E**2, axis=0).max())
 
     def _solve(self, B):
         """``(I + F^T K F)^{-1} B`` for ``B`` of shape (n, C, m)."""
@@ -255,6 +256,22 @@ class IterativeNormal:
         return x, coordinates(residual)
 
 
+def _cholesky(K, scale):
+    """The Cholesky factor of ``K``, as by ``cho_factor``; what was cancelled is of size ``scale``.
+
+    Where rounding has left ``K`` indefinite (columns in units far too small, a tiny alpha) as
+    little is added to its diagonal as that asks for: the step is tested by a line search.
+    """
+    ridge = 0.0
+    while True:
+        try:
+            return linalg.cho_factor(K + ridge * np.eye(len(K)) if ridge else K)
+        except linalg.LinAlgError:
+            if ridge > scale:
+                raise
+            ridge = max(10.0 * ridge, 16 * np.finfo(float).eps * scale)
+
+
 def _independent(gram, inside):
     """Those of the columns ``inside``, of unit length, that are linearly independent."""
     index = np.flatnonzero(inside)
@@ -269,8 +286,8 @@ def bounded_newton(H, b, e):
 
     As little is added to the diagonal of H as its rounding asks for.
     """
-    diagonal = H.diagonal()
-    ridge = 1e-10 * diagonal + 1e-12 * diagonal.max(initial=0.0)
+    diagonal = np.maximum(H.diagonal(), 0.0)  # where all was cancelled, of either sign
+    ridge = 1e-10 * diagonal + 1e-12 * (diagonal.max(initial=0.0) or 1.0)
     while True:
         try:
             return _bounded(H + np.diag(ridge), b, e)

@@ -8,13 +8,13 @@ are part of the model, so that its program is all there is to know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate, optimal_intercept
 from sklearn_convexnn.core.column_generation import constant_network
-from sklearn_convexnn.core.conic import hinge_dual
+from sklearn_convexnn.core.conic import ProgramStatus, hinge_dual
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.gated_layers import active_gates, gated_neurons
 from sklearn_convexnn.core.gated_network import train_gated
@@ -44,6 +44,10 @@ MAX_PATTERNS, _MAX_ENTRIES = 100_000, 50_000_000
 _DENSE_BYTES = 1 << 30
 # Vectors of a conic solver, relative to the largest, that stand for zero.
 _CONIC_ZERO = 1e-7
+# Neurons of the same direction become one if the objective rises by less than this fraction of tol.
+_JOINED = 0.1
+# Relative gaps below this are zero but for rounding.
+_ROUNDING = 1e-14
 # Columns whose spread is below this fraction of their size are constant.
 _CONSTANT = 1e-12
 
@@ -153,18 +157,42 @@ def _solve_gated(rows, patterns, alpha, settings):
     activations = active_gates(rows.X, gates) * (rows.dense() @ network.U.T)
     Z = activations @ network.C + network.b0
     network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
-    return program, network, gates, certificate
+    return _of_network(program, certificate, settings), network, gates, certificate
 
 
 def _solve_relu(rows, patterns, alpha, settings, pricing):
     """The same for ReLU networks, which have no gates; the certificate is about (P)."""
     program = train_relu(rows, patterns, alpha, **settings.goals)
-    network = program.network.keep(_above(program.network, settings.zero)).merged()
-    Z = rows.with_dtype(np.float64).outputs(network.U, network.C, network.b0)
-    network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
+    network = program.network.keep(_above(program.network, settings.zero))
+    network, certificate = _joined(rows, network, alpha, settings, program.certificate)
+    program = _of_network(program, certificate, settings)
     if not settings.all_patterns or rows.n_outputs > 1:
         certificate = _priced(rows, network, certificate.primal, alpha, pricing, program.R)
     return program, network, None, certificate
+
+
+def _of_network(program, certificate, settings):
+    """The solution with the gap of its network, which rounding may have made worse."""
+    if settings.solver != "newton":
+        return program  # the gap is that of its vectors, before those near zero are dropped
+    missed = certificate.relative_gap > 1.01 * settings.goals["tol"] + _ROUNDING
+    inaccurate = missed and program.status is ProgramStatus.GAP
+    status = ProgramStatus.INACCURATE if inaccurate else program.status
+    return replace(program, certificate=certificate, status=status)
+
+
+def _joined(rows, network, alpha, settings, program):
+    """The network with neurons of the same direction as one, and its certificate."""
+    rows = rows.with_dtype(np.float64)
+
+    def evaluated(network):
+        Z = rows.outputs(network.U, network.C, network.b0)
+        return _evaluated(rows, network, Z, alpha, program)
+
+    found, joined = evaluated(network), evaluated(network.merged())
+    # In columns of small units neurons of nearly the same direction may be far apart in the data.
+    rise = joined[1].primal - found[1].primal
+    return joined if rise <= _JOINED * settings.goals["tol"] * found[1].primal else found
 
 
 def start_from_patterns(problem, alpha, settings, *, rng):

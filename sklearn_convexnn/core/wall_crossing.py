@@ -111,8 +111,8 @@ class CrossingPricing:
     real data a start half a radian from one leads to a violated constraint five times as often as
     a random one.  Efforts are those of :class:`~sklearn_convexnn.core.pricing.SearchPricing`; 3 is
     that of a confirmation.  From 2 on what that search finds is climbed from as well.  Whenever a
-    confirmation finds what the rounds had overlooked, :meth:`widen` doubles the effort of the
-    rounds.
+    confirmation finds what the rounds had overlooked, or rounds gain little, :meth:`widen` doubles
+    the effort of the rounds.
     """
 
     kind = "estimated"
