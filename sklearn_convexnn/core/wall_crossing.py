@@ -117,7 +117,7 @@ class CrossingPricing:
 
     kind = "estimated"
     # Random starts and starts near neurons of a round, and how many times as many at a stop.
-    n_random, n_near, n_times = 100, 200, {2: 3, 3: 10}
+    n_random, n_near, n_times = 100, 200, {2: 2, 3: 10}
     distances = (0.25, 0.5, 1.0)
     sweeps = 20
     # Climbs that are finished in a round.
@@ -142,7 +142,7 @@ class CrossingPricing:
         if known is not None:
             climbs.append(known)
         if effort > 1:
-            others = self.search(rows, R, network, effort=3)
+            others = self.search(rows, R, network, effort=effort)
             climbs.append(select_diverse(others, most, above=least, max_cosine=0.999).directions)
             found = joined(found, others)
         return joined(cross_walls(rows, R, np.concatenate(climbs)), found)
