@@ -307,7 +307,7 @@ def certificates(args):
                 model,
                 Z,
                 targets,
-                tol=1e-5,
+                tol=1e-4 if d <= 3 else 1e-3,
                 time_limit=args.seconds,
                 max_nodes=10**9,
             )

@@ -18,7 +18,7 @@ change on the training rows, or at a price in the objective that you name.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
@@ -61,13 +61,13 @@ plt.show()
 #
 # With ``tolerance=0``, the default, outputs on the rows stay, the penalty does not rise, and the
 # targets are not needed. Neurons of one activation pattern become one, and linear relations
-# between the activations remove others. That is for fits of a small gap to few rows, where such
-# relations arise; a fit that stopped early has none to speak of.
+# between the activations remove others. That is for fits of a small gap with several outputs, where
+# such relations arise: with one output a fit with ``gap_tol`` removes them itself, and a fit that
+# stopped early has none to speak of.
 
-X, y = load_breast_cancer(return_X_y=True)
-chosen = np.random.default_rng(0).permutation(len(X))[:60]
-X, y = StandardScaler().fit_transform(X[chosen]), y[chosen]
-model = ConvexReLUClassifier(gap_tol=1e-5, random_state=0).fit(X, y)
+X, y = load_iris(return_X_y=True)
+X = StandardScaler().fit_transform(X)
+model = ConvexReLUClassifier(alpha=2e-3, gap_tol=1e-3, random_state=0).fit(X, y)
 minimal = prune(model, X)
 change = np.abs(minimal.decision_function(X) - model.decision_function(X)).max()
 print(f"{model.n_neurons_} neurons, objective {model.objective_:.9f}, gap {model.dual_gap_:.1e}")
