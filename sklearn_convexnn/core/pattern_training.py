@@ -28,7 +28,7 @@ from sklearn_convexnn.core.patterns import (
     reduce_rank,
 )
 from sklearn_convexnn.core.solution import Solution, Start
-from sklearn_convexnn.core.training import make_pricing, scale_alpha
+from sklearn_convexnn.core.training import make_pricing, price_noise, scale_alpha
 
 # Sampled patterns where the caller names no number; see doc/patterns.rst for the measurements.
 GATED_PATTERNS, RELU_PATTERNS = 1000, 100
@@ -338,8 +338,7 @@ def _gated_alpha_max(rows, patterns, penalty):
 
 def _unless_noise(rows, R, largest):
     """Zero for a price that is zero up to rounding: nothing fits better than the constant."""
-    noise = 64 * np.finfo(float).eps * (np.abs(R).sum() + np.abs(rows.Y).max())
-    return largest if largest > noise else 0.0
+    return largest if largest > price_noise(rows, R) else 0.0
 
 
 def _working_alpha(problem, alpha, largest, gated):

@@ -57,7 +57,7 @@ def exact_price(A, R, max_patterns):
     n_patterns = n_patterns_at_most(A)
     if n_patterns > max_patterns:
         return None
-    reduced, neglected = _coordinates(A, R)
+    reduced, neglected, _ = _coordinates(A, R)
     upper = price_by_enumeration(reduced, R) + rounding(A, R) + neglected
     return ProvenPrice(upper, "exact", f"all activation patterns, at most {n_patterns}")
 
@@ -69,7 +69,7 @@ def relaxed_price(A, R, goal, limits, found):
     outputs are bounded one by one, ``kappa(R)^2 <= sum_c kappa(R q_c)^2`` for any orthonormal
     ``q_c``: proven, but up to the root of their number above the truth.
     """
-    reduced, neglected = _coordinates(A, R)
+    reduced, neglected, _ = _coordinates(A, R)
     if R.shape[1] == 1:
         upper, reason = _one_output(reduced, R[:, 0], goal, limits)
         return ProvenPrice(upper + neglected, "relaxation", reason)
@@ -98,7 +98,7 @@ def prove_price(A, R, goal, max_nodes):
     """
     if R.shape[1] > 1 or A.shape[1] > MAX_BRANCHING_RANK:
         return None
-    reduced, neglected, basis = _reduced(A, R)
+    reduced, neglected, basis = _coordinates(A, R)
     if not 0 < reduced.shape[1] <= QUICK_RANK:
         return None
     result = bound_price(reduced, R[:, 0], goal=goal, max_nodes=max_nodes)
@@ -122,12 +122,7 @@ def _one_output(A, r, goal, limits):
 
 
 def _coordinates(A, R):
-    """Rows in a basis of their span, and a bound of the prices of what is not in it."""
-    return _reduced(A, R)[:2]
-
-
-def _reduced(A, R):
-    """As :func:`_coordinates`, with the basis (p, rank)."""
+    """Rows in a basis of their span, a bound of the prices of what is not in it, and the basis."""
     reduced, basis = reduce_rank(A)
     if reduced.shape[1] == A.shape[1]:
         return reduced, 0.0, basis

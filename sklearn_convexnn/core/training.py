@@ -44,11 +44,14 @@ def price_constant(rows, pricing):
     Z = np.broadcast_to(network.b0, rows.Y.shape)
     R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
     prices = pricing(rows, R, network, effort=1)
-    # Prices that are zero up to rounding: no function of the rows fits better than the constant.
-    noise = 64 * np.finfo(float).eps * (np.abs(R).sum() + np.abs(rows.Y).max())
-    if prices.largest <= noise:
+    if prices.largest <= price_noise(rows, R):
         prices = prices._replace(norms=np.zeros_like(prices.norms))
     return prices
+
+
+def price_noise(rows, R):
+    """Prices at the constant network that are zero up to rounding: nothing fits better than it."""
+    return 64 * np.finfo(float).eps * (np.abs(R).sum() + np.abs(rows.Y).max())
 
 
 def scale_alpha(rows, alpha_max):
