@@ -283,6 +283,7 @@ class _Run:
         if self.program is not None:
             return self._confirm_program(status)
         options, gap_before = self.options, self.certificate.relative_gap
+        before = self.state.objective
         self._accept(self._refitted(self.rows, self.state.network, effort=4))
         self.price(effort=options.confirm_effort, pricing=self.thorough_pricing)
         gap = self.certificate.relative_gap
@@ -297,6 +298,10 @@ class _Run:
         if status is Status.PROGRESS and overlooked and effort > self.effort:
             # Little progress is no sign of convergence where the search had overlooked neurons; a
             # round seldom gains more than a tenth of the gap.
+            status = None
+        gain = (before - self.state.objective) / max(before, np.finfo(float).tiny)
+        if status is Status.PROGRESS and gain >= options.tol:
+            # The round was short of progress because its loose refit was.
             status = None
         if status is None:
             self.effort = effort
