@@ -252,13 +252,8 @@ def neurons(args):
 def gap_of_fresh_starts(model, X, y, n_starts=20_000, n_sharp=500):
     """The relative gap with the largest price of a search that knows nothing of the fit."""
     from sklearn_convexnn.core.certificates import certify
-    from sklearn_convexnn.core.pricing import (
-        FINE_WIDTHS,
-        local_ascent,
-        random_starts,
-        select_diverse,
-        sharpen,
-    )
+    from sklearn_convexnn.core.directions import random_starts, select_diverse
+    from sklearn_convexnn.core.pricing import FINE_WIDTHS, local_ascent, sharpen
 
     data = rows_of(X, y)
     Z = model.predict(X)[:, None]

@@ -14,11 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.conic import ProgramStatus
-from sklearn_convexnn.core.gated_layers import (
-    gated_activations,
-    gated_outputs,
-    relu_of_layers,
-)
+from sklearn_convexnn.core.gated_layers import gated_activations, gated_outputs, relu_of_layers
 from sklearn_convexnn.core.pattern_training import (
     PROGRAM_TOL,
     PatternSettings,

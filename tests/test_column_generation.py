@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.core.certificates import certify
-from sklearn_convexnn.core.column_generation import Options, constant_network, solve
+from sklearn_convexnn.core.column_generation import Options, solve
+from sklearn_convexnn.core.constant import constant_network
 from sklearn_convexnn.core.losses import get_loss
 from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing
+from sklearn_convexnn.core.plane import PlanePricing
+from sklearn_convexnn.core.pricing import SearchPricing
 from sklearn_convexnn.core.rows import RowPass
 from sklearn_convexnn.core.solution import Start, Status
 from tests.certificates import largest_price

@@ -6,10 +6,11 @@ from scipy import sparse
 
 from sklearn_convexnn.core import minimal
 from sklearn_convexnn.core.certificates import Certificate
+from sklearn_convexnn.core.directions import normalise
 from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.minimal import minimal_network, minimal_solution, smaller_network
+from sklearn_convexnn.core.minimal import minimal_network, minimal_solution
 from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import normalise
+from sklearn_convexnn.core.pruning import smaller_network
 from sklearn_convexnn.core.rows import RowPass
 from sklearn_convexnn.core.solution import Solution, Status
 from tests.certificates import assert_optimal

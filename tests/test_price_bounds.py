@@ -9,11 +9,7 @@ from sklearn_convexnn.core.exact_pricing import (
     price_by_enumeration,
     price_of_spike_free,
 )
-from sklearn_convexnn.core.price_bounds import (
-    lagrangian_bound,
-    semidefinite_bound,
-    spectral_bound,
-)
+from sklearn_convexnn.core.price_bounds import lagrangian_bound, semidefinite_bound, spectral_bound
 from sklearn_convexnn.core.spike_free import is_spike_free
 from tests.certificates import largest_price
 from tests.problems import whitened_rows

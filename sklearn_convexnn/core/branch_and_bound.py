@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from sklearn_convexnn.core.pricing import normalise
+from sklearn_convexnn.core.directions import normalise
 
 # Cones whose bounds are computed at once, and directions priced at once.
 _BATCH = 4096

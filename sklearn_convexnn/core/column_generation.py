@@ -19,15 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_convexnn.core.certificates import (
-    allowed_price,
-    certify,
-    optimal_intercept,
-)
+from sklearn_convexnn.core.certificates import allowed_price, certify, optimal_intercept
+from sklearn_convexnn.core.constant import constant_network
 from sklearn_convexnn.core.descent import refit, slide
+from sklearn_convexnn.core.directions import Prices, joined, select_diverse
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.neuron_program import NeuronProgram
-from sklearn_convexnn.core.pricing import Prices, joined, select_diverse
 from sklearn_convexnn.core.solution import Solution, Start, Status
 from sklearn_convexnn.core.wall_crossing import last_digits
 
@@ -120,13 +117,6 @@ class _State:
 
     def residual(self, rows):
         return -rows.weights[:, None] * rows.loss.gradient(rows.Y, self.Z)
-
-
-def constant_network(rows):
-    """The best network without neurons."""
-    n_outputs = rows.n_outputs
-    b0 = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(n_outputs)
-    return Network.constant(b0, rows.n_columns)
 
 
 def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=None):

@@ -14,12 +14,7 @@ from enum import Enum
 
 import numpy as np
 
-from sklearn_convexnn.core.group_newton import (
-    GroupSolution,
-    best_shift,
-    certificate,
-    dual_variable,
-)
+from sklearn_convexnn.core.group_newton import GroupSolution, best_shift, certificate, dual_variable
 from sklearn_convexnn.core.nuclear_groups import nuclear_solution
 from sklearn_convexnn.core.outputs import OutputGroups
 

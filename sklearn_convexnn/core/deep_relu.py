@@ -30,14 +30,9 @@ import numpy as np
 from scipy import linalg
 
 from sklearn_convexnn.core.batch_norm import batch_normalise, random_features, reach
+from sklearn_convexnn.core.canonical_rows import canonical_rows
 from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.envelope import (
-    Node,
-    group_node,
-    minimise_on_curve,
-    minimise_ridge_curve,
-)
-from sklearn_convexnn.core.problem import canonical_rows
+from sklearn_convexnn.core.envelope import Node, group_node, minimise_on_curve, minimise_ridge_curve
 from sklearn_convexnn.core.solution import Status
 from sklearn_convexnn.core.spectral import balanced_layers, power_penalty, shrink
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_convexnn.core.directions import normalise
 from sklearn_convexnn.core.encodings import best_in_cell
 from sklearn_convexnn.core.patterns import (
     complement,
@@ -29,7 +30,7 @@ from sklearn_convexnn.core.patterns import (
     halves_of_cells,
     reduce_rank,
 )
-from sklearn_convexnn.core.pricing import best_on_arcs, normalise
+from sklearn_convexnn.core.plane import best_on_arcs
 
 # Activations of all rows for directions of one block.
 _BLOCK_BYTES = 32 << 20

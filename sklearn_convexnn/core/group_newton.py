@@ -44,11 +44,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_convexnn.core.certificates import Certificate, optimal_intercept
-from sklearn_convexnn.core.normal_equations import (
-    LARGEST_FACTOR,
-    CurvatureRoot,
-    normal_equations,
-)
+from sklearn_convexnn.core.normal_equations import LARGEST_FACTOR, CurvatureRoot, normal_equations
 from sklearn_convexnn.core.outputs import OutputGroups
 from sklearn_convexnn.core.rows import RowPass
 

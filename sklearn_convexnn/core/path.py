@@ -9,22 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation import constant_network, solve
+from sklearn_convexnn.core.column_generation import solve
+from sklearn_convexnn.core.constant import constant_network
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.solution import Start, Status
 
 # Joining the neurons of five networks at this angle (radians) left as many as one of them has, and
 # a lower objective after the next round than any of them, on eight data sets.
 _MIXTURE_ANGLE = 0.6
-
-
-def alpha_grid(alpha_max, n_alphas, eps):
-    """``n_alphas`` values from ``alpha_max`` down to ``eps * alpha_max``, equally spaced in log."""
-    if n_alphas == 1:
-        return np.array([alpha_max], dtype=float)
-    grid = alpha_max * np.geomspace(1.0, eps, n_alphas)
-    grid[0] = alpha_max  # not a rounding below it: there the network is a constant
-    return grid
 
 
 def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progress=None):

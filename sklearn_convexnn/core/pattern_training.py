@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_convexnn.core.alphas import scale_alpha
 from sklearn_convexnn.core.certificates import Certificate, optimal_intercept
-from sklearn_convexnn.core.column_generation import constant_network
 from sklearn_convexnn.core.conic import ProgramStatus, hinge_dual
+from sklearn_convexnn.core.constant import constant_network, price_noise
 from sklearn_convexnn.core.gated import FreeGroups
 from sklearn_convexnn.core.gated_layers import active_gates, gated_neurons
 from sklearn_convexnn.core.gated_network import train_gated
@@ -28,7 +29,7 @@ from sklearn_convexnn.core.patterns import (
     reduce_rank,
 )
 from sklearn_convexnn.core.solution import Solution, Start
-from sklearn_convexnn.core.training import make_pricing, price_noise, scale_alpha
+from sklearn_convexnn.core.training import make_pricing
 
 # Sampled patterns where the caller names no number; see doc/patterns.rst for the measurements.
 GATED_PATTERNS, RELU_PATTERNS = 1000, 100

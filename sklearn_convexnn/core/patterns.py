@@ -25,7 +25,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from sklearn_convexnn.core.pricing import normalise
+from sklearn_convexnn.core.directions import normalise
 
 # Unit rows closer than this (or to the negative of one another) are parallel, and singular values
 # below this fraction of the largest are none.

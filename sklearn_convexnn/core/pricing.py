@@ -8,9 +8,15 @@ starts at once, each sweep being two matrix products.  What it returns is a lowe
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
+
+from sklearn_convexnn.core.directions import (
+    Prices,
+    joined,
+    normalise,
+    random_starts,
+    select_diverse,
+)
 
 # Relative widths of the parabolas through which `sharpen` approaches the kinks: a few steps to
 # find good neurons, steps by less than a factor of two to find nearly every violated constraint,
@@ -22,29 +28,6 @@ LAST_WIDTHS = tuple(np.geomspace(1e-3, 1e-6, 12))
 # `sharpen` solves one p x p system per candidate; beyond this p plain ascent has to do.
 MAX_CURVATURE_COLUMNS = 400
 _CURVATURE_BYTES = 32 << 20
-
-
-class Prices(NamedTuple):
-    """Directions with their prices, best first."""
-
-    directions: np.ndarray  # (k, p), unit rows
-    values: np.ndarray  # (k, C), R^T (X u)_+
-    norms: np.ndarray  # (k,), decreasing
-
-    @property
-    def largest(self):
-        return float(self.norms[0]) if len(self.norms) else 0.0
-
-
-def normalise(U):
-    """Rows scaled to unit length; zero rows stay zero."""
-    norms = np.linalg.norm(U, axis=1, keepdims=True)
-    return U / np.where(norms > 0, norms, 1.0)
-
-
-def random_starts(rng, n_starts, n_columns):
-    """Directions uniform on the sphere: they depend neither on the rows nor on their order."""
-    return normalise(rng.standard_normal((n_starts, n_columns)))
 
 
 def local_ascent(rows, R, U, *, sweeps):
@@ -71,18 +54,6 @@ def local_ascent(rows, R, U, *, sweeps):
         Q[up] = normalise(V[up])
         step = np.where(up, np.minimum(1.0, 1.5 * step), 0.5 * step)
     return joined(Prices(U, V, best))
-
-
-def select_diverse(prices, count, *, above=0.0, max_cosine=0.98):
-    """The best ``count`` directions priced over ``above`` whose mutual cosines stay small."""
-    chosen = []
-    for j in np.flatnonzero(prices.norms > above):
-        if len(chosen) == count:
-            break
-        u = prices.directions[j]
-        if not chosen or np.max(prices.directions[chosen] @ u) < max_cosine:
-            chosen.append(j)
-    return Prices(prices.directions[chosen], prices.values[chosen], prices.norms[chosen])
 
 
 def sharpen(rows, R, prices, *, widths):
@@ -126,13 +97,6 @@ def _sharpen_batch(rows, R, prices, widths):
         U[up], V[up], best[up] = position[up], V_now[up], value[up]
         Q = normalise(V_now)
     return Prices(U, V, best)
-
-
-def joined(*found):
-    """All prices in one list, best first."""
-    U, V, norms = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.argsort(-norms, kind="stable")
-    return Prices(U[order], V[order], norms[order])
 
 
 def repriced(rows, R, prices):
@@ -191,101 +155,3 @@ class SearchPricing:
         starts = random_starts(self.rng, 4 * count, rows.n_columns)
         found = local_ascent(rows.with_dtype(self.dtype), R, starts, sweeps=1)
         return select_diverse(found, count, max_cosine=0.9)
-
-
-def plane_basis(rows):
-    """An orthonormal basis of the span of the rows, (p, 1) or (p, 2); None if it is larger."""
-    p = rows.n_columns
-    if p <= 2:
-        return np.eye(p)
-    # A few rows settle it for nearly all data.
-    if p > MAX_CURVATURE_COLUMNS or _span(rows.dense(slice(0, 16))).shape[1] > 2:
-        return None
-    basis = _span(rows.dense())
-    return basis if basis.shape[1] <= 2 else None
-
-
-def _span(X):
-    """An orthonormal basis of the span of the rows, up to the rounding of each column.
-
-    Columns are scaled to length one first, which keeps the span's dimension: an "exact" price must
-    not leave out a feature because its unit is small or its mean is large.
-    """
-    X = X.astype(np.float64)
-    largest = np.abs(X).max(axis=0)
-    X = X / np.where(largest > 0, largest, 1.0)
-    lengths = np.linalg.norm(X, axis=0)
-    triangle = np.linalg.qr(X / np.where(lengths > 0, lengths, 1.0), mode="r")
-    _, sigma, Vt = np.linalg.svd(triangle, full_matrices=False)
-    rank = max(1, int(np.sum(sigma > 16 * X.shape[1] * np.finfo(float).eps * sigma[0])))
-    scale = largest * lengths
-    return np.linalg.qr(scale[:, None] * Vt[:rank].T)[0]
-
-
-class PlanePricing:
-    """Every activation pattern of rows of rank 1 or 2: the exact largest price.
-
-    In the plane the lines ``x_i^T u = 0`` cut the circle of directions into at most 2n arcs; on an
-    arc the activations are linear, ``R^T (X u)_+ = G u`` with ``G = R^T D X``, and the largest
-    ``||G u||`` is at the top right singular vector of ``G`` if it lies on the arc, else at an end.
-    """
-
-    kind = "exact"
-
-    def __init__(self, basis=None, n_kept=1000):
-        self.basis, self.n_kept = basis, n_kept
-
-    def __call__(self, rows, R, network, *, effort, known=None):
-        rows = rows.with_dtype(np.float64)  # in single precision no certificate is exact
-        basis = np.eye(rows.n_columns) if self.basis is None else self.basis
-        if basis.shape[1] == 1:
-            U = np.array([[1.0], [-1.0]])
-        else:
-            U = best_on_arcs(rows.dense() @ basis, R, self.n_kept)
-        U = U @ basis.T
-        V = rows.prices(U, R)
-        return joined(Prices(U, V, np.linalg.norm(V, axis=1)))
-
-    def prove(self, rows, R, goal):
-        """Nothing is left to be proven."""
-
-    def widen(self):
-        """Nothing is overlooked."""
-
-    def seeds(self, rows, R, count):
-        """The best directions: there are few to choose from."""
-        return select_diverse(self(rows, R, None, effort=0), count, max_cosine=0.9)
-
-
-def best_on_arcs(X, R, count):
-    """The ``count`` best of: the top of every arc that has one inside, and all ends of arcs."""
-    angle = np.arctan2(X[:, 1], X[:, 0])
-    # Row i is active for directions less than a quarter turn from its own.
-    borders = np.mod(np.concatenate([angle - np.pi / 2, angle + np.pi / 2]), 2 * np.pi)
-    order = np.argsort(borders, kind="stable")
-    # Begin in the middle of the widest arc: there the active rows are beyond doubt, while borders
-    # of parallel rows may differ by rounding.
-    gaps = np.diff(borders[order], append=borders[order[0]] + 2 * np.pi)
-    widest = int(np.argmax(gaps))
-    begin = borders[order[widest]] + 0.5 * gaps[widest]
-    order = np.roll(order, -(widest + 1))
-    borders, gaps = borders[order], np.roll(gaps, -(widest + 1))
-    products = R[:, :, None] * X[:, None, :]
-    changes = np.concatenate([products, -products])[order]
-    active = np.cos(begin - angle) > 0
-    G = products[active].sum(axis=0) + np.cumsum(changes, axis=0)
-    H = np.einsum("kcp,kcq->kpq", G, G)
-    top = 0.5 * np.arctan2(2 * H[:, 0, 1], H[:, 0, 0] - H[:, 1, 1])
-    angles, values = [borders], [np.linalg.norm(_times_direction(G, borders), axis=1)]
-    for candidate in (top, top + np.pi):
-        offset = np.mod(candidate - borders, 2 * np.pi)
-        inside = offset <= gaps
-        angles.append(candidate[inside])
-        values.append(np.linalg.norm(_times_direction(G[inside], candidate[inside]), axis=1))
-    angles, values = np.concatenate(angles), np.concatenate(values)
-    best = angles[np.argsort(-values, kind="stable")[:count]]
-    return np.column_stack([np.cos(best), np.sin(best)])
-
-
-def _times_direction(G, angles):
-    return G[:, :, 0] * np.cos(angles)[:, None] + G[:, :, 1] * np.sin(angles)[:, None]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from sklearn_convexnn.core.certificates import Certificate
+from sklearn_convexnn.core.directions import Prices
 from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import Prices
 
 
 class Status(Enum):

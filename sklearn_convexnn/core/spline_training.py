@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_convexnn.core.alphas import SCALE_FRACTION
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.losses import get_loss
 from sklearn_convexnn.core.solution import Solution, Status
 from sklearn_convexnn.core.spline import Penalty, Spline, make_line_problem, prices
 from sklearn_convexnn.core.spline_hinge import Hinge, ProximalHinge, solve_hinge
 from sklearn_convexnn.core.spline_solver import feasible_residual, solve_spline
-from sklearn_convexnn.core.training import SCALE_FRACTION
 
 
 def line_loss(name):

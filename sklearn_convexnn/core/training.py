@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation import Options, constant_network
+from sklearn_convexnn.core.alphas import scale_alpha
+from sklearn_convexnn.core.column_generation import Options
+from sklearn_convexnn.core.constant import constant_network, price_noise
 from sklearn_convexnn.core.path import solve_path
-from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing, plane_basis
+from sklearn_convexnn.core.plane import PlanePricing, plane_basis
+from sklearn_convexnn.core.pricing import SearchPricing
 from sklearn_convexnn.core.solution import Start
 from sklearn_convexnn.core.wall_crossing import MAX_WALL_COLUMNS
-
-# alpha="scale" is this fraction of alpha_max over the square root of the number of distinct rows:
-# the level at which the dual constraints stop resolving the noise of n samples.  The constant was
-# measured on thirteen tabular data sets (see the table in doc/choosing.rst).
-SCALE_FRACTION = 0.1
 
 # Rows up to which climbs across the walls of activation patterns confirm a gap and, for one output,
 # programs over patterns have its last digits: for any duality gap, and for one that slides do not
@@ -47,16 +45,6 @@ def price_constant(rows, pricing):
     if prices.largest <= price_noise(rows, R):
         prices = prices._replace(norms=np.zeros_like(prices.norms))
     return prices
-
-
-def price_noise(rows, R):
-    """Prices at the constant network that are zero up to rounding: nothing fits better than it."""
-    return 64 * np.finfo(float).eps * (np.abs(R).sum() + np.abs(rows.Y).max())
-
-
-def scale_alpha(rows, alpha_max):
-    """The value of ``alpha="scale"``."""
-    return SCALE_FRACTION * alpha_max / np.sqrt(rows.n_rows)
 
 
 def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):

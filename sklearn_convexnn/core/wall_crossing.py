@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.neuron_cones import NeuronCones, crossed
-from sklearn_convexnn.core.pricing import (
-    COARSE_WIDTHS,
+from sklearn_convexnn.core.directions import (
     Prices,
-    SearchPricing,
     joined,
-    local_ascent,
     normalise,
     random_starts,
     select_diverse,
-    sharpen,
 )
+from sklearn_convexnn.core.neuron_cones import NeuronCones, crossed
+from sklearn_convexnn.core.pricing import COARSE_WIDTHS, SearchPricing, local_ascent, sharpen
 from sklearn_convexnn.core.proven_prices import prove_price
 
 # Turns at most, and the relative rise of a price below which its climb has ended.

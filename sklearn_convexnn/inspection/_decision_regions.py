@@ -6,13 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
-from sklearn_convexnn.core.arrangement import (
-    SNAP,
-    arrange,
-    clip_lines,
-    in_blocks,
-    largest_score,
-)
+from sklearn_convexnn.core.arrangement import SNAP, arrange, clip_lines, in_blocks, largest_score
 from sklearn_convexnn.core.intervals import kinks, largest_score_on_line
 from sklearn_convexnn.core.merging import merge, ring_area
 from sklearn_convexnn.inspection._networks import (

@@ -19,7 +19,7 @@ from sklearn_convexnn.core.cardinality import (
 from sklearn_convexnn.core.encodings import dense
 from sklearn_convexnn.core.exact_pricing import price_of_spike_free
 from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.pricing import PlanePricing, plane_basis
+from sklearn_convexnn.core.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.rows import RowPass
 from sklearn_convexnn.core.spike_free import is_spike_free
 from sklearn_convexnn.inspection._networks import two_layer_network
