@@ -380,7 +380,7 @@ def test_interrupt_between_rounds_keeps_the_network(simple_case, at):
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_interrupt_inside_a_round_keeps_the_last_network(simple_case, monkeypatch, at):
-    from sklearn_convexnn.core import column_generation
+    from sklearn_convexnn.core.column_generation.loop import loop as column_generation
 
     slide, calls = column_generation.slide, []
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_convexnn.core import minimal
-from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.directions import normalise
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.minimal import minimal_network, minimal_solution
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pruning import smaller_network
-from sklearn_convexnn.core.rows import RowPass
-from sklearn_convexnn.core.solution import Solution, Status
+from sklearn_convexnn.core.column_generation.pruning import smaller_network
+from sklearn_convexnn.core.problem.certificates import Certificate
+from sklearn_convexnn.core.problem.directions import normalise
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.solution import Solution, Status
+from sklearn_convexnn.core.programs import minimal
+from sklearn_convexnn.core.programs.minimal import minimal_network, minimal_solution
 from tests.certificates import assert_optimal
 from tests.conftest import make_rows
 from tests.problems import Known, planted_problem

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
 
-from sklearn_convexnn.core.patterns import count_bound, enumerate_patterns, from_directions, sample
+from sklearn_convexnn.core.patterns.enumeration import (
+    count_bound,
+    enumerate_patterns,
+    from_directions,
+    sample,
+)
 from tests.problems import patterns as patterns_by_rays
 from tests.problems import sine_data
 

@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.branch_and_bound import bound_price
-from sklearn_convexnn.core.exact_pricing import (
+from sklearn_convexnn.core.patterns.spike_free import is_spike_free
+from sklearn_convexnn.core.pricing.branch_and_bound import bound_price
+from sklearn_convexnn.core.pricing.enumeration import (
     n_patterns_at_most,
     price_by_enumeration,
     price_of_spike_free,
 )
-from sklearn_convexnn.core.price_bounds import lagrangian_bound, semidefinite_bound, spectral_bound
-from sklearn_convexnn.core.spike_free import is_spike_free
+from sklearn_convexnn.core.pricing.upper_bounds import (
+    lagrangian_bound,
+    semidefinite_bound,
+    spectral_bound,
+)
 from tests.certificates import largest_price
 from tests.problems import whitened_rows
 

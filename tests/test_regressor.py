@@ -6,7 +6,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import RidgeCV
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
-from sklearn_convexnn.core.alphas import SCALE_FRACTION
+from sklearn_convexnn.core.problem.alphas import SCALE_FRACTION
 from tests.conftest import make_case, make_rows, make_signal
 
 

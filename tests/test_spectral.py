@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.spectral import balanced_layers, factored_svd, power_penalty, shrink
+from sklearn_convexnn.core.deep.singular_values import (
+    balanced_layers,
+    factored_svd,
+    power_penalty,
+    shrink,
+)
 
 
 @pytest.mark.parametrize("n_layers", [2, 3, 4, 7, 20])
