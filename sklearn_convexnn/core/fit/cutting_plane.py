@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation.loop import Options
+from sklearn_convexnn.core.column_generation.options import Options
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.search import SearchPricing
