@@ -88,7 +88,7 @@ class SlidePhase:
     def confirm(self, status):
         """Tight refit and thorough pricing before a stop: the status if that bears it out."""
         run, options = self.run, self.options
-        gap_before = run.certificate.relative_gap
+        gap_before, before = run.certificate.relative_gap, run.state.objective
         run.accept(self._refitted(run.rows, run.state.network, effort=4))
         run.price(self.thorough, effort=options.confirm_effort)
         gap = run.certificate.relative_gap
@@ -103,6 +103,10 @@ class SlidePhase:
         if status is Status.PROGRESS and overlooked and effort > self.effort:
             # Little progress is no sign of convergence where the search had overlooked neurons; a
             # round seldom gains more than a tenth of the gap.
+            status = None
+        gain = (before - run.state.objective) / max(before, np.finfo(float).tiny)
+        if status is Status.PROGRESS and gain >= options.tol:
+            # The round was short of progress because its loose refit was.
             status = None
         if status is None:
             self.effort = effort
