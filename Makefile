@@ -31,7 +31,7 @@ test: $(call INSTALLED,test)  ## run the tests, in as many processes as there ar
 	$(RUN) -m pytest -n auto $(ARGS)
 
 test-kernels: $(call INSTALLED,test)  ## run the numerical tests on the BLAS kernels of other processors
-	$(RUN) -m tests.kernels $(ARGS)
+	$(RUN) -m tests.blas_kernels $(ARGS)
 
 coverage: $(call INSTALLED,test)  ## run the tests and list the lines that they miss
 	$(RUN) -m coverage erase

@@ -28,8 +28,8 @@ import warnings
 import numpy as np
 
 from sklearn_convexnn import DeepLinearRegressor
-from sklearn_convexnn.core.nuclear import evaluate, solve_nuclear
-from sklearn_convexnn.core.quadratic import make_rows, reduce
+from sklearn_convexnn.core.deep.nuclear_norm import evaluate, solve_nuclear
+from sklearn_convexnn.core.deep.spectral_rows import make_rows, reduce
 
 
 def make_data(n, d, K, condition, seed=0):

@@ -53,8 +53,8 @@ TOLERANCES = {
 
 
 def rows_of(X, y):
-    from sklearn_convexnn.core.losses import get_loss
-    from sklearn_convexnn.core.rows import RowPass
+    from sklearn_convexnn.core.problem.losses import get_loss
+    from sklearn_convexnn.core.problem.rows import RowPass
 
     weights = np.full(len(X), 1 / len(X))
     loss = get_loss("squared_error", 1)
@@ -66,7 +66,7 @@ def rows_of(X, y):
 
 def gated(args):
     """Ours and the peers on 500 gates."""
-    from sklearn_convexnn.core.gated_network import train_gated
+    from sklearn_convexnn.core.programs.gated_network import train_gated
 
     X, y = C.breast_cancer_problem()
     gates = np.random.default_rng(0).standard_normal((X.shape[1], 500))
@@ -152,8 +152,8 @@ def reached(tried, target):
 
 def large(args):
     """Many rows: the expanded matrix is never formed."""
-    from sklearn_convexnn.core.gated import FreeGroups
-    from sklearn_convexnn.core.gated_network import train_gated
+    from sklearn_convexnn.core.programs.free_groups import FreeGroups
+    from sklearn_convexnn.core.programs.gated_network import train_gated
 
     X, y = C.teacher_problem(n=args.rows)
     gates = np.random.default_rng(0).standard_normal((X.shape[1], 500))
@@ -184,8 +184,8 @@ def large(args):
 
 def cones(args):
     """ReLU networks on given random patterns."""
-    from sklearn_convexnn.core.pattern_program import train_relu
-    from sklearn_convexnn.core.patterns import from_directions
+    from sklearn_convexnn.core.patterns.enumeration import from_directions
+    from sklearn_convexnn.core.programs.solve import train_relu
 
     X, y = C.breast_cancer_problem()
     rows = []
@@ -251,14 +251,9 @@ def neurons(args):
 
 def gap_of_fresh_starts(model, X, y, n_starts=20_000, n_sharp=500):
     """The relative gap with the largest price of a search that knows nothing of the fit."""
-    from sklearn_convexnn.core.certificates import certify
-    from sklearn_convexnn.core.pricing import (
-        FINE_WIDTHS,
-        local_ascent,
-        random_starts,
-        select_diverse,
-        sharpen,
-    )
+    from sklearn_convexnn.core.pricing.search import FINE_WIDTHS, local_ascent, sharpen
+    from sklearn_convexnn.core.problem.certificates import certify
+    from sklearn_convexnn.core.problem.directions import random_starts, select_diverse
 
     data = rows_of(X, y)
     Z = model.predict(X)[:, None]

@@ -21,11 +21,11 @@ from sklearn_convexnn._validation import (
     check_X,
     one_blas_thread,
 )
-from sklearn_convexnn.core.minimal import minimal_solution
-from sklearn_convexnn.core.network import hidden_activations, network_outputs
-from sklearn_convexnn.core.problem import make_problem, obstacle
-from sklearn_convexnn.core.solution import Start, Status
-from sklearn_convexnn.core.training import start_of_path, train
+from sklearn_convexnn.core.fit.cutting_plane import start_of_path, train
+from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
+from sklearn_convexnn.core.problem.solution import Start, Status
+from sklearn_convexnn.core.problem.units import make_problem, obstacle
+from sklearn_convexnn.core.programs.minimal import minimal_solution
 
 # Rounds of the cutting plane where max_iter=None.
 DEFAULT_ROUNDS = 50

@@ -28,9 +28,10 @@ from sklearn_convexnn._validation import (
     check_grid,
     one_blas_thread,
 )
-from sklearn_convexnn.core.path import mixture
-from sklearn_convexnn.core.solution import Start
-from sklearn_convexnn.core.training import choose_options, scale_alpha, start_of_path, train
+from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path, train
+from sklearn_convexnn.core.fit.path import mixture
+from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.solution import Start
 
 # The paths of the folds choose an alpha: no finer than this, whatever the final fit is asked for.
 _LEAST_FOLD_TOL = 1e-2

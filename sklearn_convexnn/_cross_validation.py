@@ -15,10 +15,10 @@ from joblib import effective_n_jobs
 from sklearn.metrics import r2_score
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_convexnn.core.path import solve_path
-from sklearn_convexnn.core.problem import Problem
-from sklearn_convexnn.core.solution import Start, Status
-from sklearn_convexnn.core.training import start_of_path
+from sklearn_convexnn.core.fit.cutting_plane import start_of_path
+from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.problem.solution import Start, Status
+from sklearn_convexnn.core.problem.units import Problem
 
 # What a class costs in log-likelihood that the training rows of a fold do not have.
 _LOG_PROBABILITY_OF_MISSING_CLASS = np.log(np.finfo(float).eps)

@@ -20,8 +20,8 @@ from sklearn_convexnn._validation import (
     check_X,
     encode_classes,
 )
-from sklearn_convexnn.core.deep_linear import make_deep_linear
-from sklearn_convexnn.core.solution import Status
+from sklearn_convexnn.core.deep.linear import make_deep_linear
+from sklearn_convexnn.core.problem.solution import Status
 
 _SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 

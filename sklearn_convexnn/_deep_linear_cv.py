@@ -15,7 +15,7 @@ from sklearn_convexnn._validation import (
     _raise_for_params,
     _routing_enabled,
 )
-from sklearn_convexnn.core.linear_path import alpha_grid, fold_errors
+from sklearn_convexnn.core.deep.linear_path import alpha_grid, fold_errors
 
 
 def _splitter(cv):

@@ -17,7 +17,7 @@ from sklearn_convexnn._validation import (
     check_weights,
     encode_classes,
 )
-from sklearn_convexnn.core.deep_relu import forward, solve_deep_relu
+from sklearn_convexnn.core.deep.relu_closed_forms import forward, solve_deep_relu
 
 _SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 

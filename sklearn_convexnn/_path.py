@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_convexnn._callbacks import Progress
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
 from sklearn_convexnn._validation import check_grid, one_blas_thread
-from sklearn_convexnn.core.path import solve_path
-from sklearn_convexnn.core.solution import Status
-from sklearn_convexnn.core.training import choose_options, start_of_path
+from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path
+from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.problem.solution import Status
 
 
 @dataclass(frozen=True)

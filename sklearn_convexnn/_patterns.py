@@ -13,17 +13,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._validation import Interval, StrOptions
-from sklearn_convexnn.core.conic import ProgramStatus
-from sklearn_convexnn.core.gated_layers import (
-    gated_activations,
-    gated_outputs,
-    relu_of_layers,
-)
-from sklearn_convexnn.core.pattern_training import (
+from sklearn_convexnn.core.fit.given_patterns import (
     PROGRAM_TOL,
     PatternSettings,
     start_from_patterns,
     train_patterns,
+)
+from sklearn_convexnn.core.programs.conic import ProgramStatus
+from sklearn_convexnn.core.programs.gated_layers import (
+    gated_activations,
+    gated_outputs,
+    relu_of_layers,
 )
 
 

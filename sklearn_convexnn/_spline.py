@@ -20,10 +20,10 @@ from sklearn_convexnn._validation import (
     check_weights,
     encode_classes,
 )
-from sklearn_convexnn.core.solution import Status
-from sklearn_convexnn.core.spline import Penalty
-from sklearn_convexnn.core.spline_network import layers, line_network
-from sklearn_convexnn.core.spline_training import distinct_rows, principal_axis, train_lines
+from sklearn_convexnn.core.problem.solution import Status
+from sklearn_convexnn.core.spline.network import layers, line_network
+from sklearn_convexnn.core.spline.problem import Penalty
+from sklearn_convexnn.core.spline.training import distinct_rows, principal_axis, train_lines
 
 # Rows may miss their line by this fraction of their spread: rounding, no more.
 _LINE_TOL = {np.dtype("float64"): 1e-9, np.dtype("float32"): 1e-5}

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 )
 from threadpoolctl import threadpool_limits
 
-from sklearn_convexnn.core.path import alpha_grid
+from sklearn_convexnn.core.problem.alphas import alpha_grid
 
 # The solver works on blocks of rows that fit into the cache of one core: a second thread of the
 # BLAS has nothing to gain there, and waiting for each other made fits three to ten times slower.

@@ -6,7 +6,7 @@ import cvxpy as cp
 import numpy as np
 from scipy.optimize import minimize
 
-from sklearn_convexnn.core.quadratic import make_rows, reduce
+from sklearn_convexnn.core.deep.spectral_rows import make_rows, reduce
 
 
 def linear_data(n=30, d=5, K=3, *, condition=1.0, seed=0):

@@ -24,9 +24,9 @@ import cvxpy as cp
 import numpy as np
 from scipy.special import logsumexp
 
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.problem import make_problem
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.units import make_problem
 
 # -------------------------------------------------------------------------------- losses, once more
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearn_convexnn.core.arrangement import (
+from sklearn_convexnn.core.geometry.planar_cells import (
     Cells,
     affine_pieces,
     arrange,
     clip_lines,
     largest_score,
 )
-from sklearn_convexnn.core.merging import merge, ring_area
+from sklearn_convexnn.core.geometry.regions import merge, ring_area
 
 
 def random_lines(m, seed=0):

@@ -5,9 +5,14 @@ from math import comb
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.certificates import KINDS, Certificate, certify, optimal_intercept
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.network import Network
+from sklearn_convexnn.core.problem.certificates import (
+    KINDS,
+    Certificate,
+    certify,
+    optimal_intercept,
+)
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.network import Network
 from tests.certificates import (
     assert_bounds,
     assert_optimal,

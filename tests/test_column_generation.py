@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.certificates import certify
-from sklearn_convexnn.core.column_generation import Options, constant_network, solve
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing
-from sklearn_convexnn.core.rows import RowPass
-from sklearn_convexnn.core.solution import Start, Status
+from sklearn_convexnn.core.column_generation.loop import solve
+from sklearn_convexnn.core.column_generation.options import Options
+from sklearn_convexnn.core.pricing.plane import PlanePricing
+from sklearn_convexnn.core.pricing.search import SearchPricing
+from sklearn_convexnn.core.problem.certificates import certify
+from sklearn_convexnn.core.problem.constant import constant_network
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.solution import Start, Status
 from tests.certificates import largest_price
 from tests.problems import loss_values
 

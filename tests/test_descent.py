@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_convexnn.core.descent import _finish_on_face, refit, slide
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.column_generation.descent import _finish_on_face, refit, slide
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import RowPass
 from tests.problems import loss_values
 
 LOSS_SHAPES = [("squared_error", 1), ("squared_error", 3), ("log_loss", 1), ("log_loss", 3)]

@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
-from sklearn_convexnn.core.encodings import best_in_cell, nearest_in_cone
+from sklearn_convexnn.core.patterns.mixtures import best_in_cell, nearest_in_cone
 from sklearn_convexnn.inspection import neuron_encodings
 from tests import certificates
 from tests.problems import PLANTED, patterns, whitened_rows

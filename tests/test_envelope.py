@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.envelope import (
-    Node,
-    lower_bound,
-    minimise_ridge_curve,
-)
+from sklearn_convexnn.core.deep.concave_power import Node, lower_bound, minimise_ridge_curve
 
 
 def scalar_problem(seed, d=6, condition=1e4):

@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.solution import Status
-from sklearn_convexnn.core.training import make_pricing, price_constant, train
+from sklearn_convexnn.core.fit.cutting_plane import make_pricing, price_constant, train
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.solution import Status
 from tests.certificates import assert_bounds, assert_optimal
 from tests.problems import (
     ENUMERATED,

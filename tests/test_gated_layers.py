@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_convexnn.core import gated_layers
-from sklearn_convexnn.core.gated_layers import (
+from sklearn_convexnn.core.programs import gated_layers
+from sklearn_convexnn.core.programs.gated_layers import (
     active_gates,
     gated_activations,
     gated_neurons,
     gated_outputs,
     relu_of_layers,
 )
-from sklearn_convexnn.core.gated_network import GatedNetwork
+from sklearn_convexnn.core.programs.gated_network import GatedNetwork
 
 
 def make_layers(intercept=True, n_outputs=2, d=3, m=6, seed=0):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.gated_network import decompose, in_units, train_gated
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.problem import make_problem
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.units import make_problem
+from sklearn_convexnn.core.programs.gated_network import decompose, in_units, train_gated
 
 
 def make_gated(n_outputs=1, intercept=True, loss="squared_error", n=40, d=3, seed=0):

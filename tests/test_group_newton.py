@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from sklearn_convexnn.core import group_newton, normal_equations
-from sklearn_convexnn.core.cones import ConeGroups, ConeProjections
-from sklearn_convexnn.core.conic import solve_conic
-from sklearn_convexnn.core.gated import FreeGroups
-from sklearn_convexnn.core.group_newton import solve_groups
-from sklearn_convexnn.core.losses import Hinge, get_loss
-from sklearn_convexnn.core.normal_equations import _cholesky, bounded_newton
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.patterns.cones import ConeGroups, ConeProjections
+from sklearn_convexnn.core.problem.losses import Hinge, get_loss
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.programs import group_newton, normal_equations
+from sklearn_convexnn.core.programs.conic import solve_conic
+from sklearn_convexnn.core.programs.free_groups import FreeGroups
+from sklearn_convexnn.core.programs.group_newton import solve_groups
+from sklearn_convexnn.core.programs.normal_equations import _cholesky, bounded_newton
 from tests.certificates import assert_program_optimal
 from tests.problems import TOY_X, TOY_Y, ZOO, patterns, sine_data
 

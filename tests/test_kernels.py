@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_convexnn import SplineReLURegressor
-from sklearn_convexnn.core.wedge import n_subsets, wedge_neurons
+from sklearn_convexnn.core.geometry.hyperplanes import n_subsets, wedge_neurons
 from sklearn_convexnn.inspection import WedgeFeatures, min_l1_solution, ntk_kernel, relu_kernel
 from tests.problems import sine_data
 

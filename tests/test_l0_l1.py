@@ -8,14 +8,14 @@ from scipy.optimize import linprog
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
-from sklearn_convexnn.core.cardinality import (
+from sklearn_convexnn.core.geometry.cardinality import (
     kink_bound,
     one_neuron_suffices,
     positions_on_line,
     rank_bound,
     sufficient_for_independent_rows,
 )
-from sklearn_convexnn.core.spike_free import is_spike_free
+from sklearn_convexnn.core.patterns.spike_free import is_spike_free
 from sklearn_convexnn.inspection import l0_l1_certificate
 from tests.problems import PLANTED, whitened_rows
 from tests.test_encodings import one_feature, regressor

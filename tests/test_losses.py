@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_convexnn.core.losses import LOSSES, get_loss
+from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
 
 N_ROWS = 12
 

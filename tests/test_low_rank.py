@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.low_rank import constant_gradient, solve_low_rank
-from sklearn_convexnn.core.quadratic import make_rows, reduce
+from sklearn_convexnn.core.deep.nuclear_norm_any_loss import constant_gradient, solve_low_rank
+from sklearn_convexnn.core.deep.spectral_rows import make_rows, reduce
+from sklearn_convexnn.core.problem.losses import get_loss
 from tests.linear_problems import linear_data, nuclear_optimum
 
 

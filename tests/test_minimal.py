@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_convexnn.core import minimal
-from sklearn_convexnn.core.certificates import Certificate
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.minimal import minimal_network, minimal_solution, smaller_network
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import normalise
-from sklearn_convexnn.core.rows import RowPass
-from sklearn_convexnn.core.solution import Solution, Status
+from sklearn_convexnn.core.column_generation import pruning
+from sklearn_convexnn.core.column_generation.pruning import smaller_network
+from sklearn_convexnn.core.problem.certificates import Certificate
+from sklearn_convexnn.core.problem.directions import normalise
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.solution import Solution, Status
+from sklearn_convexnn.core.programs import minimal
+from sklearn_convexnn.core.programs.minimal import minimal_network, minimal_solution
 from tests.certificates import assert_optimal
 from tests.conftest import make_rows
 from tests.problems import Known, planted_problem
@@ -353,7 +355,7 @@ def test_who_leaves_is_missed_least(intercept):
         return 0.5 * w @ np.sum((fit - target) ** 2, axis=1)
 
     least = min(best_answer(np.delete(np.arange(6), j)) for j in range(6))
-    smaller = minimal._without(rows, network, 1)
+    smaller = pruning._without(rows, network, 1)
     assert smaller.n_neurons == 5
     change = 0.5 * w @ np.sum((outputs(rows, smaller) - Z) ** 2, axis=1)
     np.testing.assert_allclose(change, least, rtol=1e-6)

@@ -8,10 +8,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
-from sklearn_convexnn.core.exact_pricing import price_by_enumeration
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.neuron_program import NeuronProgram
-from sklearn_convexnn.core.problem import make_problem
+from sklearn_convexnn.core.pricing.enumeration import price_by_enumeration
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.units import make_problem
+from sklearn_convexnn.core.programs.neuron_program import NeuronProgram
 from sklearn_convexnn.inspection import optimality_report
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.nuclear import (
+from sklearn_convexnn.core.deep.nuclear_norm import (
     _hessian,
     _value_and_gradient,
     evaluate,
     solve_nuclear,
 )
-from sklearn_convexnn.core.quadratic import Quadratic
+from sklearn_convexnn.core.deep.spectral_rows import Quadratic
 from tests.linear_problems import linear_data, nuclear_optimum, quadratic_of
 
 CASES = {

@@ -4,12 +4,12 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.gated import FreeGroups
-from sklearn_convexnn.core.gated_network import train_gated
-from sklearn_convexnn.core.group_newton import solve_groups
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.nuclear_groups import solve_nuclear_groups
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.programs.free_groups import FreeGroups
+from sklearn_convexnn.core.programs.gated_network import train_gated
+from sklearn_convexnn.core.programs.group_newton import solve_groups
+from sklearn_convexnn.core.programs.nuclear_newton import solve_nuclear_groups
 
 
 def make_problem(loss, intercept, *, n=25, d=3, n_outputs=3, n_gates=8, seed=0):

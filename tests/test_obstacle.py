@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
-from sklearn_convexnn.core.problem import make_problem, obstacle
+from sklearn_convexnn.core.problem.units import make_problem, obstacle
 from tests.conftest import make_rows, make_signal
 
 

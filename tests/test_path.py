@@ -5,10 +5,11 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max, convexnn_path
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.path import alpha_grid, mixture
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.fit.path import mixture
+from sklearn_convexnn.core.problem.alphas import alpha_grid
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import RowPass
 from tests.conftest import make_case
 
 LOSS = {ConvexReLURegressor: "squared_error", ConvexReLUClassifier: "log_loss"}

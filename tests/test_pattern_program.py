@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.pattern_program import train_relu
-from sklearn_convexnn.core.patterns import enumerate_patterns, sample
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.patterns.enumeration import enumerate_patterns, sample
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.programs.solve import train_relu
 from tests.certificates import assert_optimal
 from tests.problems import ENUMERATED, TABLES
 

@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_convexnn.core import pattern_training
-from sklearn_convexnn.core.certificates import certify
-from sklearn_convexnn.core.gated import FreeGroups
-from sklearn_convexnn.core.pattern_program import ProgramStatus
-from sklearn_convexnn.core.pattern_training import (
+from sklearn_convexnn.core.fit import given_patterns as pattern_training
+from sklearn_convexnn.core.fit.given_patterns import (
     GATED_PATTERNS,
     PatternSettings,
     choose_patterns,
@@ -16,7 +13,10 @@ from sklearn_convexnn.core.pattern_training import (
     sample_gates,
     train_patterns,
 )
-from sklearn_convexnn.core.problem import make_problem
+from sklearn_convexnn.core.problem.certificates import certify
+from sklearn_convexnn.core.problem.units import make_problem
+from sklearn_convexnn.core.programs.free_groups import FreeGroups
+from sklearn_convexnn.core.programs.solve import ProgramStatus
 from tests.certificates import largest_price
 from tests.problems import ENUMERATED, Known, finite_program
 

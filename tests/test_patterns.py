@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
 
-from sklearn_convexnn.core.patterns import (
+from sklearn_convexnn.core.patterns.enumeration import (
     count_bound,
     enumerate_patterns,
     from_directions,

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core import price_bounds
-from sklearn_convexnn.core.branch_and_bound import bound_price
-from sklearn_convexnn.core.exact_pricing import (
+from sklearn_convexnn.core.patterns.spike_free import is_spike_free
+from sklearn_convexnn.core.pricing import upper_bounds
+from sklearn_convexnn.core.pricing.branch_and_bound import bound_price
+from sklearn_convexnn.core.pricing.enumeration import (
     n_patterns_at_most,
     price_by_enumeration,
     price_of_spike_free,
 )
-from sklearn_convexnn.core.price_bounds import (
+from sklearn_convexnn.core.pricing.upper_bounds import (
     lagrangian_bound,
     semidefinite_bound,
     spectral_bound,
 )
-from sklearn_convexnn.core.spike_free import is_spike_free
 from tests.certificates import largest_price
 from tests.problems import whitened_rows
 
@@ -109,7 +109,7 @@ def test_a_linear_term_lost_beside_the_eigenvalues(rest, size):
 
 
 def test_a_solver_that_fails_costs_the_semidefinite_bound_nothing(monkeypatch):
-    monkeypatch.setattr(price_bounds, "_solve_semidefinite", lambda *args: None)
+    monkeypatch.setattr(upper_bounds, "_solve_semidefinite", lambda *args: None)
     for seed in range(20):
         A, r = random_rows(seed)
         bound = semidefinite_bound(A, r)

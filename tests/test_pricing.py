@@ -3,21 +3,12 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import (
-    FINE_WIDTHS,
-    PlanePricing,
-    Prices,
-    SearchPricing,
-    joined,
-    local_ascent,
-    plane_basis,
-    random_starts,
-    select_diverse,
-    sharpen,
-)
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
+from sklearn_convexnn.core.pricing.search import FINE_WIDTHS, SearchPricing, local_ascent, sharpen
+from sklearn_convexnn.core.problem.directions import Prices, joined, random_starts, select_diverse
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import RowPass
 from tests.certificates import largest_price, price, residual
 from tests.problems import ENUMERATED, PLANTED, Known, finite_program
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sklearn_convexnn.core.network import Network, network_outputs
-from sklearn_convexnn.core.problem import canonical_rows, make_problem, row_hashes
+from sklearn_convexnn.core.problem.canonical_rows import canonical_rows, row_hashes
+from sklearn_convexnn.core.problem.network import Network, network_outputs
+from sklearn_convexnn.core.problem.units import make_problem
 from tests.problems import loss_values
 
 for_many = settings(max_examples=60, deadline=None, derandomize=True)

@@ -5,12 +5,12 @@ import importlib.util
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.cones import ConeGroups
-from sklearn_convexnn.core.gated import FreeGroups
-from sklearn_convexnn.core.losses import Hinge, get_loss
-from sklearn_convexnn.core.pattern_program import solve_outputs, train_relu
-from sklearn_convexnn.core.patterns import enumerate_patterns
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.patterns.cones import ConeGroups
+from sklearn_convexnn.core.patterns.enumeration import enumerate_patterns
+from sklearn_convexnn.core.problem.losses import Hinge, get_loss
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.programs.free_groups import FreeGroups
+from sklearn_convexnn.core.programs.solve import solve_outputs, train_relu
 from tests.certificates import assert_program_optimal
 from tests.problems import ENUMERATED, TABLES, TOY_X, TOY_Y, Known, patterns
 

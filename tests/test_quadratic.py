@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_convexnn.core.quadratic import make_rows, reduce
+from sklearn_convexnn.core.deep.spectral_rows import make_rows, reduce
 from tests.linear_problems import linear_data
 
 SHAPES = [(30, 5, 3), (6, 9, 3), (30, 4, 7), (5, 12, 8), (20, 3, 1)]

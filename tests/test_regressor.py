@@ -6,8 +6,9 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import RidgeCV
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
-from sklearn_convexnn.core.problem import make_problem, mean_square_spread
-from sklearn_convexnn.core.training import SCALE_FRACTION, fast_dtype
+from sklearn_convexnn.core.fit.cutting_plane import fast_dtype
+from sklearn_convexnn.core.problem.alphas import SCALE_FRACTION
+from sklearn_convexnn.core.problem.units import make_problem, mean_square_spread
 from tests.conftest import make_case, make_rows, make_signal
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.rows import RowPass, relu, smooth_relu
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.rows import RowPass, relu, smooth_relu
 
 N_ROWS, N_FEATURES, N_NEURONS = 129, 4, 5  # two blocks of 64 rows and one row more
 WIDTH = 0.3

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.quadratic import Quadratic
-from sklearn_convexnn.core.schatten import solve_spectral
-from sklearn_convexnn.core.spectral import power_penalty, shrink
+from sklearn_convexnn.core.deep.schatten_norm import solve_spectral
+from sklearn_convexnn.core.deep.singular_values import power_penalty, shrink
+from sklearn_convexnn.core.deep.spectral_rows import Quadratic
 from tests.linear_problems import best_network, linear_data, quadratic_of
 
 CASES = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.spectral import (
+from sklearn_convexnn.core.deep.singular_values import (
     balanced_layers,
     factored_svd,
     power_penalty,

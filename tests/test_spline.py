@@ -7,14 +7,21 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_convexnn.core import spline_hinge, spline_solver
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.spline import Penalty, Spline, make_line_problem, prices, slope_jumps
-from sklearn_convexnn.core.spline_hinge import Hinge, ProximalHinge
-from sklearn_convexnn.core.spline_network import layers, line_network
-from sklearn_convexnn.core.spline_qp import Face, Quadratic, leap
-from sklearn_convexnn.core.spline_solver import solve_spline, worst_of_stretches
-from sklearn_convexnn.core.spline_training import interpolate, line_loss, train_lines
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.spline import hinge as spline_hinge
+from sklearn_convexnn.core.spline import solver as spline_solver
+from sklearn_convexnn.core.spline.hinge import Hinge, ProximalHinge
+from sklearn_convexnn.core.spline.network import layers, line_network
+from sklearn_convexnn.core.spline.problem import (
+    Penalty,
+    Spline,
+    make_line_problem,
+    prices,
+    slope_jumps,
+)
+from sklearn_convexnn.core.spline.quadratic_program import Face, Quadratic, leap
+from sklearn_convexnn.core.spline.solver import solve_spline, worst_of_stretches
+from sklearn_convexnn.core.spline.training import interpolate, line_loss, train_lines
 
 TOY_X, TOY_Y = np.array([-2.0, -1, 0, 1, 2]), np.array([1.0, -1, 1, 1, -1])
 DESIGNS = [(2, False), (2, True), (3, False), (3, True)]

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.exact_pricing import price_by_enumeration
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.neuron_cones import NeuronCones, crossed
-from sklearn_convexnn.core.pricing import PlanePricing, Prices, SearchPricing, random_starts
-from sklearn_convexnn.core.rows import RowPass
-from sklearn_convexnn.core.wall_crossing import CrossingPricing, cross_walls, last_digits
+from sklearn_convexnn.core.patterns.neuron_cones import NeuronCones, crossed
+from sklearn_convexnn.core.pricing.enumeration import price_by_enumeration
+from sklearn_convexnn.core.pricing.plane import PlanePricing
+from sklearn_convexnn.core.pricing.search import SearchPricing
+from sklearn_convexnn.core.pricing.wall_crossing import CrossingPricing, cross_walls, last_digits
+from sklearn_convexnn.core.problem.directions import Prices, random_starts
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import RowPass
 
 
 def make_rows(A, n_outputs=1):

@@ -6,15 +6,15 @@ from numbers import Integral
 
 import numpy as np
 
-from sklearn_convexnn.core.arrangement import (
+from sklearn_convexnn.core.geometry.intervals import kinks, largest_score_on_line
+from sklearn_convexnn.core.geometry.planar_cells import (
     SNAP,
     arrange,
     clip_lines,
     in_blocks,
     largest_score,
 )
-from sklearn_convexnn.core.intervals import kinks, largest_score_on_line
-from sklearn_convexnn.core.merging import merge, ring_area
+from sklearn_convexnn.core.geometry.regions import merge, ring_area
 from sklearn_convexnn.inspection._networks import (
     Layers,
     classifier_scores,

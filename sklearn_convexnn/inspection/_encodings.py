@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sklearn_convexnn.core.encodings import (
+from sklearn_convexnn.core.patterns.mixtures import (
     activation_signs,
     best_in_cell,
     nearest_in_cone,

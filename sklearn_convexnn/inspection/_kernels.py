@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 from sklearn.utils import check_array, check_consistent_length
 
-from sklearn_convexnn.core.spline_training import principal_axis
+from sklearn_convexnn.core.spline.training import principal_axis
 from sklearn_convexnn.inspection._wedge_neurons import activations, neurons_through_rows
 
 

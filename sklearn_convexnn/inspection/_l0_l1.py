@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_convexnn._base import BaseTwoLayer
-from sklearn_convexnn.core.cardinality import (
+from sklearn_convexnn.core.geometry.cardinality import (
     NOISE,
     kink_bound,
     one_neuron_suffices,
@@ -16,12 +16,12 @@ from sklearn_convexnn.core.cardinality import (
     rank_bound,
     sufficient_for_independent_rows,
 )
-from sklearn_convexnn.core.encodings import dense
-from sklearn_convexnn.core.exact_pricing import price_of_spike_free
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.pricing import PlanePricing, plane_basis
-from sklearn_convexnn.core.rows import RowPass
-from sklearn_convexnn.core.spike_free import is_spike_free
+from sklearn_convexnn.core.patterns.mixtures import dense
+from sklearn_convexnn.core.patterns.spike_free import is_spike_free
+from sklearn_convexnn.core.pricing.enumeration import price_of_spike_free
+from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.rows import RowPass
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, dual_variable, with_constant
 

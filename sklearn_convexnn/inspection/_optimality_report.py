@@ -10,11 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._validation import one_blas_thread
-from sklearn_convexnn.core.certificates import certify, optimal_intercept
-from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.pricing import SearchPricing
-from sklearn_convexnn.core.proven_prices import Limits, exact_price, relaxed_price
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.pricing.proofs import Limits, exact_price, relaxed_price
+from sklearn_convexnn.core.pricing.search import SearchPricing
+from sklearn_convexnn.core.problem.certificates import certify, optimal_intercept
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import RowPass
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, training_rows, with_constant
 

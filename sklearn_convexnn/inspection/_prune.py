@@ -9,14 +9,10 @@ import numpy as np
 
 from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._validation import check_weights, one_blas_thread
-from sklearn_convexnn.core.minimal import (
-    RANK_TOL,
-    SINGLE_RANK_TOL,
-    minimal_network,
-    smaller_network,
-)
-from sklearn_convexnn.core.problem import make_problem
-from sklearn_convexnn.core.training import fast_dtype
+from sklearn_convexnn.core.column_generation.pruning import smaller_network
+from sklearn_convexnn.core.fit.cutting_plane import fast_dtype
+from sklearn_convexnn.core.problem.units import make_problem
+from sklearn_convexnn.core.programs.minimal import RANK_TOL, SINGLE_RANK_TOL, minimal_network
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, training_rows
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_convexnn.core.arrangement import affine_pieces
+from sklearn_convexnn.core.geometry.planar_cells import affine_pieces
 from sklearn_convexnn.inspection._networks import Layers
 
 

@@ -8,8 +8,8 @@ from sklearn.utils import check_array
 
 from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._validation import check_weights
-from sklearn_convexnn.core.losses import get_loss
-from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.rows import RowPass
 
 # How the bias of a neuron enters the penalty.
 BIASES = ("decayed", "free", "none")

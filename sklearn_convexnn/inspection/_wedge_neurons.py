@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_convexnn.core.wedge import MOST_SUBSETS, n_subsets, wedge_neurons
+from sklearn_convexnn.core.geometry.hyperplanes import MOST_SUBSETS, n_subsets, wedge_neurons
 
 
 def neurons_through_rows(Z, *, norm, fit_intercept, max_subsets, random_state):

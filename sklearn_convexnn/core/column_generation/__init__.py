@@ -1,0 +1,1 @@
+"""Column generation: networks that grow by the dual constraints they violate."""

@@ -1,0 +1,292 @@
+"""The two local improvements of a network: slide its neurons, refit its output weights.
+
+Both lower the training objective (P); the first moves everything and is not convex, the second is
+convex in the output weights over fixed directions and leaves exact zeros.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+
+from sklearn_convexnn.core.problem.network import Network
+
+# Pairs of vectors that L-BFGS may remember; matters for very many columns only.
+_HISTORY_BYTES = 256 << 20
+# Changes of face in a refit, and the number of weights up to which Newton's method is used on one.
+_FACES = 4
+_LARGEST_FACE = 400
+
+
+def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12):
+    """L-BFGS on the weight-decay form of (P): all directions, output weights and the intercept.
+
+    ``F(Z) + alpha/2 * sum_j (||u_j||^2 + ||c_j||^2)`` has the minimum of (P) and is smooth but for
+    the kinks, which ``width`` (relative to ``||u_j||``) replaces by parabolas.  Ends after
+    ``max_iter`` iterations or with one that lowers the objective by less than ``tol`` times it.
+
+    Returns the network; it need not be better under the true ReLU, the caller decides.
+    """
+    U, C = network.balanced()
+    (m, p), n_outputs = U.shape, C.shape[1]
+    end_U, end_C = m * p, m * (p + n_outputs)
+    # The width is fixed during a slide: as a function of u it would enter the gradient.
+    smoothing = width * np.linalg.norm(U, axis=1) if width > 0 else None
+
+    def parts(theta):
+        return theta[:end_U].reshape(m, p), theta[end_U:end_C].reshape(m, n_outputs), theta[end_C:]
+
+    def objective(theta):
+        value, dU, dC, db0 = rows.loss_and_gradients(*parts(theta), smoothing)
+        gradient = np.concatenate([dU.ravel(), dC.ravel(), db0])
+        gradient[:end_C] += alpha * theta[:end_C]
+        if not rows.intercept:
+            gradient[end_C:] = 0.0
+        return value + 0.5 * alpha * (theta[:end_C] @ theta[:end_C]), gradient
+
+    start = np.concatenate([U.ravel(), C.ravel(), network.b0])
+    options = {
+        "maxiter": max_iter,
+        "maxfun": 2 * max_iter + 20,
+        "maxcor": int(np.clip(_HISTORY_BYTES // (16 * len(start)), 3, 10)),
+        "ftol": tol,
+        "gtol": 0.0,
+    }
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    return Network.from_factors(*(part.copy() for part in parts(found.x)))
+
+
+def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 << 20):
+    """Group lasso in the output weights over the fixed directions of ``network``.
+
+    Accelerated proximal gradient (FISTA with restart) on activations scaled to unit norm finds the
+    face, the set of weights that are not zero; Newton's method finds the minimum on it.  For the
+    squared error both work on moments, whose cost does not depend on n.  Stops when no optimality
+    condition, of a group or of the intercept, is off by more than ``tol * alpha``.
+
+    ``newton=False`` leaves out the second part, except for one output with the squared error, a
+    lasso, where it costs next to nothing.
+    """
+    if network.n_neurons == 0:
+        return network
+    mean, gram, cross = rows.moments(network.U)
+    if rows.loss.name == "squared_error":
+        if rows.intercept:
+            # What a neuron adds that is constant on these rows, up to rounding, is the intercept's.
+            varying = np.diag(gram) - mean**2 > 4 * np.finfo(float).eps * np.diag(gram)
+            network, mean, cross = network.keep(varying), mean[varying], cross[varying]
+            gram = gram[np.ix_(varying, varying)]
+            if not varying.any():
+                return network.with_outputs(network.C, rows.weights @ rows.Y)
+        model = _MomentModel(rows, network, mean, gram, cross)
+    else:
+        model = _RowModel(rows, network, mean, gram, memory)
+        newton = newton and model.activations is not None
+    lasso = isinstance(model, _MomentModel) and rows.n_outputs == 1
+    norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+    # Neurons that are never active on these rows only cost: they start, and stay, at zero.
+    C, b0 = np.where(np.diag(gram)[:, None] > 0, network.C, 0.0), network.b0
+    for _ in range(_FACES if newton and not lasso else 1):
+        C, b0, off = _accelerated_prox(model, C, b0, norms, alpha, max_iter, tol)
+        if lasso:
+            C, b0 = model.finish(_finish_on_face(model.gram, model.cross, C, alpha), b0)
+        elif newton:
+            C, b0 = _newton_on_face(model, C, b0, alpha)
+        if off <= tol:
+            break
+    return network.with_outputs(C, b0).pruned()
+
+
+class _MomentModel:
+    """Squared error of the output weights through centred moments; the intercept is eliminated."""
+
+    def __init__(self, rows, network, mean, gram, cross):
+        target = rows.weights @ rows.Y
+        self.has_intercept = rows.intercept
+        self.mean, self.target, self.fixed = mean, target, network.b0
+        if rows.intercept:
+            gram = gram - np.outer(mean, mean)
+            cross = cross - np.outer(mean, target)
+        elif np.any(network.b0):
+            cross = cross - np.outer(mean, network.b0)
+        self.gram, self.cross = gram, cross
+
+    def value(self, C, b0):
+        return 0.5 * np.vdot(C, self.gram @ C) - np.vdot(C, self.cross)
+
+    def gradient(self, C, b0):
+        return self.gram @ C - self.cross, np.zeros_like(b0)
+
+    def face_hessian(self, support, C, b0):
+        """Second derivatives in the weights of ``support``, then in the intercept (if free)."""
+        return np.kron(self.gram[np.ix_(support, support)], np.eye(C.shape[1]))
+
+    def smoothness(self, norms):
+        return np.linalg.norm(self.gram / np.outer(norms, norms), 2)
+
+    def finish(self, C, b0):
+        return C, self.target - self.mean @ C if self.has_intercept else self.fixed
+
+
+class _RowModel:
+    """Any loss, through the activations: kept if they fit in ``memory``, else computed again."""
+
+    def __init__(self, rows, network, mean, gram, memory):
+        self.rows, self.U = rows, network.U
+        self.mean, self.gram = mean, gram
+        size = rows.n_rows * network.n_neurons * rows.dtype.itemsize
+        self.activations = rows.hidden(network.U) if size <= memory else None
+
+    def _outputs(self, C, b0):
+        return self.activations @ C.astype(self.activations.dtype) + b0
+
+    def value(self, C, b0):
+        rows = self.rows
+        return rows.weights @ rows.loss.value(rows.Y, self._outputs(C, b0))
+
+    def gradient(self, C, b0):
+        rows = self.rows
+        if self.activations is None:
+            _, _, dC, db0 = rows.loss_and_gradients(self.U, C, b0)
+        else:
+            A = self.activations
+            losses = rows.loss.value_and_gradient(rows.Y, self._outputs(C, b0))
+            E = rows.weights[:, None] * losses[1]
+            dC, db0 = A.T @ E.astype(A.dtype), E.sum(axis=0)
+        return dC, (db0 if rows.intercept else np.zeros_like(b0))
+
+    def face_hessian(self, support, C, b0):
+        """Second derivatives in the weights of ``support``, then in the intercept (if free)."""
+        rows = self.rows
+        A = self.activations[:, support].astype(np.float64)
+        if rows.intercept:
+            A = np.column_stack([A, np.ones(len(A))])
+        hessians = rows.weights[:, None, None] * rows.loss.hessian(rows.Y, self._outputs(C, b0))
+        k, n_outputs = A.shape[1], C.shape[1]
+        H = np.empty((k, n_outputs, k, n_outputs))
+        for c in range(n_outputs):
+            for d in range(n_outputs):
+                H[:, c, :, d] = (A * hessians[:, c, d, None]).T @ A
+        return H.reshape(k * n_outputs, k * n_outputs)
+
+    def smoothness(self, norms):
+        scaled = self.gram / np.outer(norms, norms)
+        if self.rows.intercept:
+            edge = self.mean / norms
+            scaled = np.block([[scaled, edge[:, None]], [edge[None, :], np.ones((1, 1))]])
+        return self.rows.loss.smoothness() * np.linalg.norm(scaled, 2)
+
+    def finish(self, C, b0):
+        return C, b0
+
+
+def _accelerated_prox(model, C, b0, norms, alpha, max_iter, tol):
+    """FISTA with the gradient restart of O'Donoghue & Candes in the weights ``norms * C``."""
+    scale = norms[:, None]
+    step = 1.0 / max(model.smoothness(norms), np.finfo(float).tiny)
+    threshold = alpha / norms  # penalty of a group in scaled weights
+    x, xb = C * scale, b0
+    z, zb, momentum, worst = x, xb, 1.0, np.inf
+    for _ in range(max_iter):
+        gradient, gradient_b0 = model.gradient(z / scale, zb)
+        v = z - step * gradient / scale
+        lengths = np.linalg.norm(v, axis=1)
+        excess = np.maximum(0.0, lengths - step * threshold)
+        shrink = excess / np.where(excess > 0, lengths, 1.0)
+        x_next, xb_next = v * shrink[:, None], zb - step * gradient_b0
+        off = np.linalg.norm(z - x_next, axis=1) / (step * threshold)
+        if np.vdot(z - x_next, x_next - x) + np.vdot(zb - xb_next, xb_next - xb) > 0:
+            momentum = 1.0
+        momentum_next = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
+        weight = (momentum - 1.0) / momentum_next
+        z, zb = x_next + weight * (x_next - x), xb_next + weight * (xb_next - xb)
+        x, xb, momentum = x_next, xb_next, momentum_next
+        worst = max(off.max(), np.abs(gradient_b0).max() / alpha)
+        if worst <= tol:
+            break
+    return (*model.finish(x / scale, xb), worst)
+
+
+def _finish_on_face(gram, cross, C, alpha):
+    """Lasso on the present support and signs, dropping weights that would change sign.
+
+    Every move goes towards the minimiser of a convex quadratic on the face, so the objective never
+    rises; at most one weight leaves per turn.
+    """
+    c = C[:, 0].copy()
+    support = np.flatnonzero(c)
+    for _ in range(len(support)):
+        signs = np.sign(c[support])
+        system = gram[np.ix_(support, support)]
+        # Neurons whose activations coincide make the system singular; the ridge is at rounding
+        # level.
+        ridge = 1e-13 * np.trace(system) * np.eye(len(support))
+        target = np.linalg.solve(system + ridge, cross[support, 0] - alpha * signs)
+        reversing = target * signs <= 0
+        if not reversing.any():
+            c[support] = target
+            break
+        current = c[support]
+        ratios = np.where(reversing, current / np.where(reversing, current - target, 1.0), np.inf)
+        leaving = int(np.argmin(ratios))
+        c[support] = current + ratios[leaving] * (target - current)
+        c[support[leaving]] = 0.0
+        support = np.delete(support, leaving)
+        if not len(support):
+            break
+    return c[:, None]
+
+
+def _newton_on_face(model, C, b0, alpha, max_iter=200):
+    """Newton's method on the weights that are not zero; a weight that would turn round leaves.
+
+    There ``alpha * ||c||`` is smooth, with the curvature ``alpha/||c|| * (I - c c^T / ||c||^2)``.
+    """
+    n_outputs = C.shape[1]
+    value = model.value(C, b0) + alpha * np.linalg.norm(C, axis=1).sum()
+    for _ in range(max_iter):
+        lengths = np.linalg.norm(C, axis=1)
+        support = np.flatnonzero(lengths)
+        k = len(support)
+        if k == 0 or k * n_outputs > _LARGEST_FACE:
+            break
+        unit = C[support] / lengths[support, None]
+        gradient, gradient_b0 = model.gradient(C, b0)
+        slope = (gradient[support] + alpha * unit).ravel()
+        system = model.face_hessian(support, C, b0)
+        if len(system) > len(slope):
+            slope = np.concatenate([slope, gradient_b0])
+        round_ = alpha / lengths[support, None, None] * np.eye(n_outputs)
+        round_ = round_ - alpha / lengths[support, None, None] * unit[:, :, None] * unit[:, None, :]
+        for j in range(k):
+            block = slice(j * n_outputs, (j + 1) * n_outputs)
+            system[block, block] += round_[j]
+        # Neurons whose activations coincide make the system singular: a ridge at rounding level.
+        system[np.diag_indices_from(system)] += 1e-13 * np.trace(system)
+        step = -np.linalg.solve(system, slope)
+        decrease = -float(slope @ step)
+        if decrease <= 1e-15 * abs(value):
+            break
+        move = step[: k * n_outputs].reshape(k, n_outputs)
+        move_b0 = step[k * n_outputs :] if len(step) > k * n_outputs else np.zeros_like(b0)
+        fraction = 1.0
+        if n_outputs == 1:
+            # Straight to the first weight that turns round: on a face with too many weights the
+            # step is long, and leaves through the corner where the activations are independent.
+            turning = move[:, 0] * C[support, 0] < -(C[support, 0] ** 2)
+            if turning.any():
+                fraction = float(np.min(-C[support, 0][turning] / move[turning, 0]))
+        least = 1e-6 * fraction
+        while fraction > least:
+            trial, trial_b0 = C.copy(), b0 + fraction * move_b0
+            moved = C[support] + fraction * move
+            moved[np.einsum("jc,jc->j", moved, C[support]) <= 1e-14 * lengths[support] ** 2] = 0.0
+            trial[support] = moved
+            trial_value = model.value(trial, trial_b0) + alpha * np.linalg.norm(moved, axis=1).sum()
+            if trial_value <= value - 1e-4 * fraction * decrease:
+                break
+            fraction *= 0.5
+        else:
+            break
+        C, b0, value = trial, trial_b0, trial_value
+    return model.finish(C, b0)

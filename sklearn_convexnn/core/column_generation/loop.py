@@ -1,0 +1,78 @@
+"""Column generation: the cutting-plane method in the dual of the training problem.
+
+Rows ``x_i`` (with a constant feature when there is an intercept), weights ``w_i > 0`` of sum 1, C
+outputs.  The two-layer ReLU network with weight decay solves ::
+
+    (P)  min   sum_i w_i * loss(y_i, z_i) + alpha * sum_j ||c_j||_2
+         over finite sets of unit directions u_j, output weights c_j in R^C, intercept b0 in R^C,
+         Z = sum_j (X u_j)_+ c_j^T + 1 b0^T
+
+a convex problem in the measure ``sum_j c_j delta(u_j)``.  Its dual has one constraint per
+direction, ``||R^T (X u)_+||_2 <= alpha``.  Each round prices directions (finds violated
+constraints), adds them as neurons, slides all neurons downhill, refits the output weights, which
+drops neurons, and takes the duality gap.
+"""
+
+from __future__ import annotations
+
+from sklearn_convexnn.core.column_generation.run import Run
+from sklearn_convexnn.core.column_generation.slide_phase import SlidePhase
+from sklearn_convexnn.core.problem.constant import constant_network
+from sklearn_convexnn.core.problem.solution import Solution, Start, Status
+
+
+def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=None):
+    """Solve (P) for one ``alpha``; see :class:`~.options.Options` for when it stops.
+
+    Parameters
+    ----------
+    rows : RowPass
+    alpha : float
+    pricing : callable
+        Finds violated constraints: ``pricing(rows, R, network, effort=..., known=...) -> Prices``,
+        with ``known`` directions to price first or None; its ``kind`` says what certificate its
+        best price gives.
+    options : Options
+    start : Start, optional
+        Where to begin; at the constant network otherwise.
+    confirm : bool
+        Refit tightly and price thoroughly before a stop.
+    progress : callable, optional
+        Called after every round with its number and a dict: a row of ``history`` and the kind of
+        certificate.  Something true in return stops the solve.
+
+    Returns
+    -------
+    Solution
+    """
+    run = Run(rows, alpha, options)
+    phase = SlidePhase(run, pricing, start or Start(constant_network(rows)))
+    n_iter, status = 0, None
+    run.complete = run.state, run.certificate
+    try:
+        while status is None:
+            n_iter += 1
+            phase = phase.successor()
+            run.improve(phase)
+            status = Status.PROGRESS if run.no_progress() else None
+            if status is None and n_iter >= options.max_iter:
+                status = Status.MAX_ITER
+            if status is None or not confirm:
+                phase.price()
+                status = Status.GAP if phase.gap_reached() else status
+            if status is not None and confirm:
+                status = phase.confirm(status)
+            run.record()
+            if status is None and n_iter >= options.max_iter:
+                status = Status.MAX_ITER
+            if progress is not None:
+                latest = {name: values[-1] for name, values in run.history.items()}
+                latest["certificate"] = run.certificate.kind
+                if progress(n_iter, latest) and status is None:
+                    status = Status.INTERRUPTED
+    except KeyboardInterrupt:
+        run.restore()
+        n_iter, status = max(1, len(run.history["objective"])), Status.INTERRUPTED
+    return Solution(
+        run.state.network, run.certificate, status, alpha, n_iter, run.history, phase.end()
+    )

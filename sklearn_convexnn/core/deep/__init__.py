@@ -1,0 +1,1 @@
+"""Deep linear networks, and deep ReLU networks in closed form."""

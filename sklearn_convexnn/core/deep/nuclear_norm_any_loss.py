@@ -1,0 +1,167 @@
+r"""Nuclear norm regularisation of a general loss: two linear layers with, say, the log-loss.
+
+    (G)  min_{W, b}  sum_i w_i loss(y_i, W^T x_i + b) + alpha ||W||_*
+
+with the dual constraint ``||X^T diag(w) rho||_2 <= alpha``.  As in column generation for ReLU
+networks, the singular vectors that violate it become neurons of ``W = U V^T``, and all neurons
+descend together on the smooth form ``alpha/2 (||U||^2 + ||V||^2)`` of the penalty, by quasi-Newton
+steps in coordinates that are scaled by the curvature of the loss along the eigenvectors of
+``X^T X``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+from scipy import optimize
+
+from sklearn_convexnn.core.deep.polish import newton_polish
+from sklearn_convexnn.core.deep.singular_values import factored_svd
+from sklearn_convexnn.core.problem.certificates import certify, optimal_intercept
+
+# Quasi-Newton steps of a round, Newton steps after them, and inner iterations of one.
+_DESCENT_STEPS = 300
+_NEWTON_STEPS = 4
+_MINRES_STEPS = 60
+
+
+def solve_low_rank(rows, reduction, loss, alpha, *, intercept, tol, max_iter):
+    """Minimise (G) to a relative duality gap of ``tol``.
+
+    Parameters
+    ----------
+    rows : LinearRows
+        With targets in the units of the loss (``y_mean`` 0, ``y_scale`` 1).
+    reduction : Reduction
+        Its eigenvectors and eigenvalues of ``X^T X``.
+    loss : Loss
+    alpha : float, positive, in working units
+    intercept : bool
+    tol : float
+    max_iter : int
+        Rounds at most.
+
+    Returns
+    -------
+    P, sizes, Q : ndarrays, W in working units
+    b : ndarray of shape (K,), the output of a row at the mean
+    certificate : Certificate
+    n_iter : int
+    """
+    program = _Program(rows, reduction, loss, alpha, intercept)
+    K = program.K
+    best = program.point(np.zeros((program.r, 0)), np.zeros((K, 0)), np.zeros(K))
+    n_iter = 0
+    while n_iter < max_iter and best.certificate.relative_gap > tol:
+        n_iter += 1
+        point = program.point(*program.descend(best, *program.extend(best)))
+        progress = best.certificate.primal - point.certificate.primal
+        better_gap = point.certificate.gap < best.certificate.gap
+        if progress < 0 and not better_gap:
+            break
+        best = point
+        if progress <= 1e-15 * point.certificate.primal and not better_gap:
+            break
+    P, sizes, Q = factored_svd(reduction.left @ best.U, best.V)
+    return P, sizes, Q, best.b, best.certificate, max(1, n_iter)
+
+
+def constant_gradient(rows, loss, *, intercept):
+    """``X^T diag(w) R`` at the best constant: its largest singular value is ``alpha_max``."""
+    Z = np.zeros_like(rows.Y)
+    like = SimpleNamespace(loss=loss, Y=rows.Y, weights=rows.weights)
+    if intercept:
+        Z += optimal_intercept(like, Z)
+    return rows.adjoint(-rows.weights[:, None] * loss.gradient(rows.Y, Z))
+
+
+class _Program:
+    """(G) in spectral coordinates: ``W = left @ U @ V.T``."""
+
+    def __init__(self, rows, reduction, loss, alpha, intercept):
+        self.rows, self.left, self.s = rows, reduction.left, reduction.quadratic.s
+        self.loss, self.alpha, self.intercept = loss, alpha, intercept
+        self.r, self.K = len(self.s), rows.Y.shape[1]
+        self.like = SimpleNamespace(loss=loss, Y=rows.Y, weights=rows.weights)
+        # Value and curvature of the loss at the best constant set the scale of everything else.
+        Z = np.zeros_like(rows.Y)
+        Z += optimal_intercept(self.like, Z) if intercept else 0.0
+        self.unit = float(rows.weights @ loss.value(rows.Y, Z))
+        hessian = loss.mean_hessian(rows.Y, Z, rows.weights)
+        self.curvature = max(float(np.linalg.norm(hessian, 2)), 1e-300)
+
+    def outputs(self, U, V, b):
+        return self.rows.product(self.left @ U @ V.T) + b
+
+    def point(self, U, V, b):
+        """A balanced network with its best intercept, its gradient and its certificate."""
+        P, sizes, Q = factored_svd(U, V)
+        root = np.sqrt(sizes)
+        U, V = P * root, Q * root
+        Z = self.outputs(U, V, b)
+        if self.intercept:
+            shift = optimal_intercept(self.like, Z)
+            Z, b = Z + shift, b + shift
+        R = -self.rows.weights[:, None] * self.loss.gradient(self.rows.Y, Z)
+        G = self.rows.adjoint(R)
+        kappa = float(np.linalg.norm(G, 2)) if G.size else 0.0
+        certificate = certify(self.like, Z, float(sizes.sum()), self.alpha, kappa, "exact")
+        # Rounding, and what the intercept leaves of the dual constraint that belongs to it.
+        left_over = float(np.abs(R.sum(axis=0)) @ np.abs(b)) if self.intercept else 0.0
+        slack = left_over + 8 * np.finfo(float).eps * certificate.primal
+        dual = min(certificate.dual, certificate.primal) - slack
+        certificate = replace(certificate, dual=dual)
+        return SimpleNamespace(U=U, V=V, b=b, G=self.left.T @ G, certificate=certificate)
+
+    def extend(self, point):
+        """The network with the neurons whose dual constraint is violated, at a small size."""
+        P, t, Qt = np.linalg.svd(point.G, full_matrices=False)
+        new = t > self.alpha
+        curvature = self.curvature * np.einsum("ij,i,ij->j", P, self.s, P)[new]
+        root = np.sqrt((t[new] - self.alpha) / np.maximum(curvature, 1e-300))
+        U, V = np.hstack([point.U, P[:, new] * root]), np.hstack([point.V, Qt[new].T * root])
+        return U, V
+
+    def descend(self, point, U, V):
+        """Quasi-Newton descent in both layers and the intercept."""
+        if U.shape[1] == 0:
+            return U, V, point.b
+        # Curvature of the loss along a row of U, for neurons of the present sizes.
+        phi = np.maximum(np.linalg.norm(V, axis=0) ** 2, 1e-300)
+        scale = 1.0 / np.sqrt(self.curvature * self.s[:, None] * phi + self.alpha)
+        psi = np.sum(self.s[:, None] * U**2, axis=0)
+        scale_V = 1.0 / np.sqrt(self.curvature * psi + self.alpha)
+        scale_b = 1.0 / np.sqrt(self.curvature)
+        cuts = np.cumsum([U.size, V.size])
+
+        def unpack(x):
+            u, v, b = np.split(x, cuts)
+            return u.reshape(U.shape) * scale, v.reshape(V.shape) * scale_V, b * scale_b
+
+        def value_and_gradient(x):
+            u, v, b = unpack(x)
+            values, R = self.loss.value_and_gradient(self.rows.Y, self.outputs(u, v, b))
+            R = self.rows.weights[:, None] * R
+            G = self.left.T @ self.rows.adjoint(R)
+            value = self.rows.weights @ values + 0.5 * self.alpha * (np.vdot(u, u) + np.vdot(v, v))
+            parts = (
+                ((G @ v + self.alpha * u) * scale).ravel(),
+                ((G.T @ u + self.alpha * v) * scale_V).ravel(),
+                R.sum(axis=0) * scale_b if self.intercept else np.zeros(self.K),
+            )
+            return float(value) / self.unit, np.concatenate(parts) / self.unit
+
+        start = np.concatenate([(U / scale).ravel(), (V / scale_V).ravel(), point.b / scale_b])
+        result = optimize.minimize(
+            value_and_gradient,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": _DESCENT_STEPS, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-12},
+        )
+        x = newton_polish(
+            lambda x: value_and_gradient(x)[1], result.x, steps=_NEWTON_STEPS, inner=_MINRES_STEPS
+        )
+        return unpack(x)

@@ -1,0 +1,1 @@
+"""Whole fits: one alpha, a path of alphas, given patterns."""

@@ -1,0 +1,118 @@
+"""One training run: choose the pricing and the effort, find alpha_max, solve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sklearn_convexnn.core.column_generation.options import LIGHT, Options
+from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
+from sklearn_convexnn.core.pricing.search import SearchPricing
+from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
+from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.constant import constant_network, price_noise
+from sklearn_convexnn.core.problem.solution import Start
+from sklearn_convexnn.core.problem.units import mean_square_spread
+
+# Rows up to which climbs across the walls of activation patterns confirm a gap and, for one output,
+# programs over patterns have its last digits: for any duality gap, and for one that slides do not
+# reach.  A round takes several times as long as one of slides, and far more so on many rows (4 177
+# x 10: 51 s against 6 s to a gap of 1e-2).
+MAX_CROSSING_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
+
+# Below this tolerance the rounds are thorough even if no duality gap is asked for.
+LEAST_LIGHT_TOL = 1e-4
+# Down to this relative duality gap slides and refits in single precision are accurate enough.
+LEAST_SINGLE_GAP = 1e-3
+# So far apart, relative to their length, the rows must be for single precision: its rounding is
+# 6e-8 of the length, and the gap above asks for a thousandth of what the rows differ by.
+LEAST_SINGLE_SPREAD = 1e-4
+
+
+def make_pricing(rows, rng):
+    """Exact pricing where that is cheap, local search otherwise."""
+    basis = plane_basis(rows)
+    return SearchPricing(rng, dtype=fast_dtype(rows)) if basis is None else PlanePricing(basis)
+
+
+def fast_dtype(rows):
+    """Single precision where it can tell the rows apart.
+
+    Not in extreme units, in which entries would overflow before they are scaled, nor where the
+    rows, with their constant, differ so little that prices and slopes would be its rounding.
+    """
+    resolved = mean_square_spread(rows) > LEAST_SINGLE_SPREAD**2
+    return np.float32 if resolved and 1e-15 < rows.scale < 1e15 else np.float64
+
+
+def price_constant(rows, pricing):
+    """Prices at the constant network; the largest is alpha_max in working units."""
+    network = constant_network(rows)
+    Z = np.broadcast_to(network.b0, rows.Y.shape)
+    R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    prices = pricing(rows, R, network, effort=1)
+    if prices.largest <= price_noise(rows, R):
+        prices = prices._replace(norms=np.zeros_like(prices.norms))
+    return prices
+
+
+def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
+    """Light rounds to reach a good objective; thorough ones to close the gap.
+
+    The duality gap needs neurons on their kinks, sharpened pricing and double precision.
+    """
+    goals = {"tol": tol, "gap_tol": gap_tol, "max_iter": max_iter, "max_neurons": max_neurons}
+    if gap_tol is not None or tol < LEAST_LIGHT_TOL:
+        goal = tol if gap_tol is None else gap_tol
+        crossing = gap_tol is not None and can_cross(rows, goal)
+        return Options(
+            **goals,
+            refit_tol=min(1e-4, 0.1 * goal),
+            confirm_effort=3 if goal < LEAST_SINGLE_GAP else 2,
+            crossing=crossing,
+            program=crossing and max_neurons is None and rows.n_outputs == 1,
+            dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
+        )
+    return replace(LIGHT, **goals, dtype=fast_dtype(rows))
+
+
+def can_cross(rows, goal):
+    """Do projections on the cones of patterns take bearable time for a relative gap of ``goal``?"""
+    most = MAX_CROSSING_ROWS if goal >= LEAST_SINGLE_GAP else MAX_LAST_DIGITS_ROWS
+    return rows.n_columns <= MAX_WALL_COLUMNS and rows.n_rows <= most
+
+
+def start_of_path(problem, rng):
+    """The pricing of a path, its Start at the constant network, and alpha_max in data units."""
+    pricing = make_pricing(problem.rows, rng)
+    prices = price_constant(problem.rows, pricing)
+    start = Start(constant_network(problem.rows), prices)
+    return pricing, start, prices.largest * problem.alpha_unit
+
+
+def train(problem, alpha, *, rng, start=None, progress=None, **goals):
+    """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
+
+    ``start`` is a Start in working units; the constant network otherwise.
+
+    Returns
+    -------
+    solution : Solution
+        In working units.
+    alpha_max : float
+        In the units of the data.
+    """
+    rows = problem.rows
+    pricing, constant, alpha_max = start_of_path(problem, rng)
+    if alpha == "scale":
+        # With a constant target every alpha gives the same constant network.
+        working_alpha = scale_alpha(rows, constant.prices.largest) or 1.0
+    else:
+        working_alpha = alpha / problem.alpha_unit
+    options = choose_options(rows, **goals)
+    (solution,) = solve_path(
+        rows, [working_alpha], pricing, options=options, start=start or constant, progress=progress
+    )
+    return solution, alpha_max

@@ -1,0 +1,377 @@
+"""Training on given activation patterns: choose patterns and alpha, solve the program, price.
+
+The program over given patterns is solved to a proven gap, but that gap is the program's.  About
+(P), the network over all patterns, it says something only where the patterns are all there are and
+there is one output; otherwise the network is priced like any other.  The gates of a gated network
+are part of the model, so that its program is all there is to know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_convexnn.core.fit.cutting_plane import make_pricing
+from sklearn_convexnn.core.patterns.enumeration import (
+    count_bound,
+    distinct,
+    distinct_lines,
+    enumerate_patterns,
+    reduce_rank,
+)
+from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.certificates import Certificate, optimal_intercept
+from sklearn_convexnn.core.problem.constant import constant_network, price_noise
+from sklearn_convexnn.core.problem.solution import Solution, Start
+from sklearn_convexnn.core.programs.conic import ProgramStatus, hinge_dual
+from sklearn_convexnn.core.programs.free_groups import FreeGroups
+from sklearn_convexnn.core.programs.gated_layers import active_gates, gated_neurons
+from sklearn_convexnn.core.programs.gated_network import train_gated
+from sklearn_convexnn.core.programs.nuclear_newton import gate_prices
+from sklearn_convexnn.core.programs.solve import train_relu
+
+# Sampled patterns where the caller names no number; see doc/patterns.rst for the measurements.
+GATED_PATTERNS, RELU_PATTERNS = 1000, 100
+# alpha="scale" of gated networks, as a multiple of that of ReLU networks: without cones a neuron
+# fits more, at the same price.
+GATED_SCALE = 2.0
+# Relative gap of a program where none is asked for, and of one that is a start for others.
+PROGRAM_TOL, START_TOL = 1e-6, 1e-3
+
+# All patterns are written out up to this number, and this number of entries.
+MAX_PATTERNS, _MAX_ENTRIES = 100_000, 50_000_000
+# Sparse rows become an array of at most so many bytes.
+_DENSE_BYTES = 1 << 30
+# Vectors of a conic solver, relative to the largest, that stand for zero.
+_CONIC_ZERO = 1e-7
+# Neurons of the same direction become one if the objective rises by less than this fraction of tol.
+_JOINED = 0.1
+# Relative gaps below this are zero but for rounding.
+_ROUNDING = 1e-14
+# Columns whose spread is below this fraction of their size are constant.
+_CONSTANT = 1e-12
+
+
+@dataclass(frozen=True)
+class PatternSolution(Solution):
+    """A Solution with the certificate of its program and, if gated, one gate for each neuron."""
+
+    gates: np.ndarray | None = None
+    program: Certificate | None = None
+
+
+@dataclass(frozen=True)
+class PatternSettings:
+    """Which program: ``gates`` is an array (d or p, P), "sampled" or "exact".
+
+    ``penalty`` is that of gated networks with several outputs.
+    """
+
+    gated: bool
+    gates: object = "sampled"
+    n_patterns: int | None = None
+    solver: str = "newton"
+    penalty: str = "group"
+    gap_tol: float | None = None
+    max_iter: int | None = None
+
+    @property
+    def all_patterns(self):
+        return isinstance(self.gates, str) and self.gates == "exact"
+
+    @property
+    def goals(self):
+        tol = PROGRAM_TOL if self.gap_tol is None else self.gap_tol
+        return {"tol": tol, "max_iter": self.max_iter, "solver": self.solver}
+
+    @property
+    def zero(self):
+        """The fraction of the largest neuron up to which others stand for none."""
+        # Zeros of the package's own solver are exact.
+        return 0.0 if self.solver == "newton" else max(_CONIC_ZERO, self.goals["tol"])
+
+
+# ------------------------------------------------------------------------------- the two entrances
+
+
+def train_patterns(problem, alpha, settings, *, rng, progress=None):
+    """The best network over given patterns, for ``alpha`` in the units of the data or "scale".
+
+    Parameters
+    ----------
+    problem : Problem
+    alpha : float or "scale"
+    settings : PatternSettings
+    rng : numpy Generator
+    progress : callable, optional
+        Called once, as by :func:`~sklearn_convexnn.core.column_generation.loop.solve` after a
+        round.
+
+    Returns
+    -------
+    solution : PatternSolution
+        In working units.
+    alpha_max : float
+        In the units of the data.
+    """
+    rows = problem.rows
+    patterns = choose_patterns(rows, settings, rng)
+    pricing = None if settings.gated else make_pricing(rows, rng)
+    if settings.gated:
+        largest = _gated_alpha_max(rows, patterns, settings.penalty)
+    else:
+        largest = _alpha_max(rows, pricing)
+    alpha = _working_alpha(problem, alpha, largest, settings.gated)
+    if settings.gated:
+        found = _solve_gated(rows, patterns, alpha, settings)
+    else:
+        found = _solve_relu(rows, patterns, alpha, settings, pricing)
+    program, network, gates, certificate = found
+    row = {
+        "objective": certificate.primal,
+        "dual_gap": certificate.relative_gap,
+        "n_neurons": network.n_neurons,
+        "violation": max(0.0, certificate.kappa / alpha - 1.0),
+    }
+    n_iter = max(1, program.n_iter)
+    if progress is not None:
+        progress(n_iter, row | {"certificate": certificate.kind})
+    solution = PatternSolution(
+        network,
+        certificate,
+        program.status,
+        alpha,
+        n_iter,
+        {name: [value] for name, value in row.items()},
+        gates=gates,
+        program=program.certificate,
+    )
+    return solution, largest * problem.alpha_unit
+
+
+def _solve_gated(rows, patterns, alpha, settings):
+    """The program, its network with the gates of its neurons, and the certificate."""
+    program = train_gated(rows, patterns, alpha, penalty=settings.penalty, **settings.goals)
+    gates, network = gated_neurons(program.network)
+    kept = _above(network, settings.zero)
+    gates, network = gates[:, kept], network.keep(kept)
+    activations = active_gates(rows.X, gates) * (rows.dense() @ network.U.T)
+    Z = activations @ network.C + network.b0
+    network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
+    return _of_network(program, certificate, settings), network, gates, certificate
+
+
+def _solve_relu(rows, patterns, alpha, settings, pricing):
+    """The same for ReLU networks, which have no gates; the certificate is about (P)."""
+    program = train_relu(rows, patterns, alpha, **settings.goals)
+    network = program.network.keep(_above(program.network, settings.zero))
+    network, certificate = _joined(rows, network, alpha, settings, program.certificate)
+    program = _of_network(program, certificate, settings)
+    if not settings.all_patterns or rows.n_outputs > 1:
+        certificate = _priced(rows, network, certificate.primal, alpha, pricing, program.R)
+    return program, network, None, certificate
+
+
+def _of_network(program, certificate, settings):
+    """The solution with the gap of its network, which rounding may have made worse."""
+    if settings.solver != "newton":
+        return program  # the gap is that of its vectors, before those near zero are dropped
+    missed = certificate.relative_gap > 1.01 * settings.goals["tol"] + _ROUNDING
+    inaccurate = missed and program.status is ProgramStatus.GAP
+    status = ProgramStatus.INACCURATE if inaccurate else program.status
+    return replace(program, certificate=certificate, status=status)
+
+
+def _joined(rows, network, alpha, settings, program):
+    """The network with neurons of the same direction as one, and its certificate."""
+    rows = rows.with_dtype(np.float64)
+
+    def evaluated(network):
+        Z = rows.outputs(network.U, network.C, network.b0)
+        return _evaluated(rows, network, Z, alpha, program)
+
+    found, joined = evaluated(network), evaluated(network.merged())
+    # In columns of small units neurons of nearly the same direction may be far apart in the data.
+    rise = joined[1].primal - found[1].primal
+    return joined if rise <= _JOINED * settings.goals["tol"] * found[1].primal else found
+
+
+def start_from_patterns(problem, alpha, settings, *, rng):
+    """A Start for the cutting plane: the solution of the program over given patterns."""
+    rows = problem.rows
+    patterns = choose_patterns(rows, settings, rng)
+    largest = _alpha_max(rows, make_pricing(rows, rng)) if alpha == "scale" else 0.0
+    alpha = _working_alpha(problem, alpha, largest, gated=False)
+    program = train_relu(rows, patterns, alpha, tol=START_TOL, solver=settings.solver)
+    return Start(program.network.merged(), width=0.0)
+
+
+# ----------------------------------------------------------------------------------- the patterns
+
+
+def choose_patterns(rows, settings, rng):
+    """The Patterns of the rows that the settings name.
+
+    Gates are evaluated in the units and in the precision of the data, as in prediction.
+    """
+    _check_dense(rows)
+    gates = settings.gates
+    if settings.all_patterns:
+        patterns = _all_patterns(rows)
+        if not settings.gated:
+            return patterns
+        gates = patterns.gates
+    elif isinstance(gates, str):
+        count = settings.n_patterns or (GATED_PATTERNS if settings.gated else RELU_PATTERNS)
+        gates = sample_gates(rows, count, rng, gated=settings.gated)
+    else:
+        gates = _given_gates(rows, gates)
+    gates = gates.astype(rows.X.dtype)
+    return distinct(gates, active_gates(rows.X, gates))
+
+
+def sample_gates(rows, n_patterns, rng, *, gated=True):
+    """Random gates (p, n_patterns), isotropic for standardised columns and a constant.
+
+    The patterns then depend neither on the units of the columns nor, with an intercept, on their
+    origin.  Gates cost nothing, but the neurons of ReLU networks are penalised in the units of the
+    columns, which may favour other patterns: for them every second direction is isotropic in these
+    units.  Directions do not depend on the number or order of rows, and more of them begin with
+    the same ones.
+    """
+    d = rows.X.shape[1]
+    directions = rng.standard_normal((n_patterns, rows.n_columns))
+    centre, spread = _moments(rows)
+    slopes = directions[:, :d] * spread
+    gates = slopes
+    if rows.intercept:
+        gates = np.column_stack([slopes, directions[:, d] - slopes @ centre])
+    if not gated:
+        gates[1::2] = directions[1::2]
+    # Rows of length 1 may have entries in any units: the length of a gate has no meaning.
+    largest = np.abs(gates).max(axis=1, keepdims=True)
+    return (gates / np.where(largest > 0, largest, 1.0)).T
+
+
+def _moments(rows):
+    """Means of the columns (zeros without an intercept), and one over their deviations, or zero."""
+    X, w = _plain_rows(rows), rows.weights
+    size = np.abs(X).max(axis=0, initial=0.0)
+    scaled = X / np.where(size > 0, size, 1.0)
+    centre = w @ scaled if rows.intercept else np.zeros(X.shape[1])
+    deviation = np.sqrt(w @ (scaled - centre) ** 2)
+    varies = deviation > _CONSTANT
+    with np.errstate(divide="ignore", over="ignore"):
+        spread = np.where(varies, 1.0 / np.where(varies, deviation * size, 1.0), 0.0)
+    return centre * size, spread
+
+
+def _all_patterns(rows):
+    A = rows.dense()
+    reduced, _ = reduce_rank(distinct_lines(A))
+    bound = count_bound(*reduced.shape)
+    if bound > MAX_PATTERNS or bound * len(A) > _MAX_ENTRIES:
+        raise ValueError(
+            f"patterns='exact' needs all activation patterns, of which {len(reduced)} distinct "
+            f"rows of rank {reduced.shape[1]} may have {bound:.3g}, more than can be written out: "
+            "use patterns='sampled', refinement='cutting_plane', or fewer features."
+        )
+    return enumerate_patterns(A, MAX_PATTERNS)
+
+
+def _given_gates(rows, gates):
+    d = rows.X.shape[1]
+    if len(gates) == d and rows.intercept:
+        return np.vstack([gates, np.zeros((1, gates.shape[1]))])
+    if len(gates) != rows.n_columns:
+        wanted = f"{d} or {d + 1} rows (one per feature, and one for the constant)"
+        raise ValueError(
+            f"patterns of shape {gates.shape} do not fit: gates for {d} features have "
+            f"{wanted if rows.intercept else f'{d} rows, one per feature'}."
+        )
+    return gates
+
+
+def _plain_rows(rows):
+    X = rows.X.toarray() if rows.sparse else rows.X
+    return X.astype(np.float64, copy=False)
+
+
+def _check_dense(rows):
+    size = 8 * rows.n_rows * rows.n_columns
+    if rows.sparse and size > _DENSE_BYTES:
+        raise ValueError(
+            f"A program over given patterns needs X as an array, and this sparse X would take "
+            f"{size / 2**30:.1f} GB: use activation='relu' with refinement='cutting_plane', or "
+            "fewer columns."
+        )
+
+
+# -------------------------------------------------------------------------------------- the alpha
+
+
+def constant_residual(rows):
+    """The dual variable (n, C) at the best constant network.
+
+    That of the hinge loss is not unique there; this one makes alpha_max an upper bound.
+    """
+    if rows.loss.name == "hinge":
+        return hinge_dual(rows, rows.weights * (2.0 * rows.Y[:, 0] - 1.0))[:, None]
+    Z = np.broadcast_to(constant_network(rows).b0, rows.Y.shape)
+    return -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+
+
+def _alpha_max(rows, pricing):
+    R = constant_residual(rows)
+    return _unless_noise(rows, R, pricing(rows, R, constant_network(rows), effort=1).largest)
+
+
+def _gated_alpha_max(rows, patterns, penalty):
+    """The largest price of a gate, ``X^T D_j R``: a column of it, or its largest singular value."""
+    R = constant_residual(rows)
+    groups = FreeGroups(rows.dense(), patterns.active)
+    if penalty == "nuclear" and rows.n_outputs > 1:
+        sizes = np.linalg.norm(gate_prices(groups, R), ord=2, axis=(1, 2))
+    else:
+        sizes = np.concatenate([groups.screen(u, 1.0)[0] for u in R.T])
+    return _unless_noise(rows, R, float(sizes.max(initial=0.0)))
+
+
+def _unless_noise(rows, R, largest):
+    """Zero for a price that is zero up to rounding: nothing fits better than the constant."""
+    return largest if largest > price_noise(rows, R) else 0.0
+
+
+def _working_alpha(problem, alpha, largest, gated):
+    if alpha != "scale":
+        return alpha / problem.alpha_unit
+    # With a constant target every alpha gives the same constant network.
+    return (GATED_SCALE if gated else 1.0) * scale_alpha(problem.rows, largest) or 1.0
+
+
+# -------------------------------------------------------------------------------------- the result
+
+
+def _above(network, fraction):
+    """Which neurons have more than this fraction of the largest size."""
+    return network.sizes > fraction * network.sizes.max(initial=0.0)
+
+
+def _evaluated(rows, network, Z, alpha, program):
+    """The network with its best intercept; its own objective with the dual value of the program."""
+    if rows.intercept and rows.loss.name != "hinge":
+        shift = optimal_intercept(rows, Z)
+        network, Z = network.with_outputs(network.C, network.b0 + shift), Z + shift
+    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * network.penalty()
+    return network, Certificate(primal, program.dual, program.kappa, "exact")
+
+
+def _priced(rows, network, primal, alpha, pricing, R):
+    """The certificate of a network about (P), from the dual variable ``R`` of its program."""
+    kappa = pricing(rows, R, network, effort=2).largest
+    rho = R / rows.weights[:, None]
+    limit = alpha / kappa if kappa > 0 else np.inf
+    scale = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
+    dual = float(rows.weights @ rows.loss.dual(rows.Y, scale * rho))
+    return Certificate(primal, dual, kappa, pricing.kind)

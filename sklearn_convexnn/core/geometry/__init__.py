@@ -1,0 +1,1 @@
+"""The geometry that inspection needs: cells, regions, hyperplanes, least numbers of neurons."""

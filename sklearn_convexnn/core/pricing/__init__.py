@@ -1,0 +1,1 @@
+"""The largest dual constraint: searched for, enumerated, and bounded from above."""

@@ -1,0 +1,1 @@
+"""The finite convex programs over given activation patterns, and their solvers."""

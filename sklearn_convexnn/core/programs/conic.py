@@ -1,0 +1,259 @@
+"""The programs over given activation patterns through CVXPY and its conic solvers.
+
+The same problem (F) as :func:`sklearn_convexnn.core.programs.group_newton.solve_groups`, its matrix
+``[D_1 X, ..., D_P X]`` written out: an independent check of the package's own method, 10 to 1000
+times slower, and the way to losses that are not smooth.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from sklearn_convexnn.core.programs.group_newton import (
+    GroupSolution,
+    best_shift,
+    certificate,
+    dual_variable,
+)
+from sklearn_convexnn.core.programs.nuclear_newton import nuclear_solution
+from sklearn_convexnn.core.programs.one_vs_all import OutputGroups
+
+# The extra of the package that installs a solver; None for those that come with CVXPY.
+SOLVERS = {"clarabel": None, "scs": None, "ecos": "ecos"}
+
+# Products of rows, groups and columns that CVXPY may write out as numbers.
+_LARGEST_MATRIX = 50_000_000
+
+
+class ProgramStatus(Enum):
+    """How the solve of a program over given patterns ended; the value is advice for the user."""
+
+    GAP = "The relative duality gap of the program is below the tolerance."
+    MAX_ITER = "The iterations were used up. Increase max_iter, or alpha, or gap_tol."
+    INACCURATE = (
+        "Rounding, or the solver's own tolerance, allowed no smaller gap. Increase gap_tol or "
+        "alpha, scale X, or choose another solver."
+    )
+
+
+@dataclass(frozen=True)
+class EndedSolution(GroupSolution):
+    """A GroupSolution; ``limited`` says that iterations were used up, not accuracy."""
+
+    limited: bool
+
+
+def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=None):
+    """Minimise (F) with a conic solver.
+
+    Parameters
+    ----------
+    rows : RowPass
+        Its loss is the squared error, a log-loss or, for one output, the hinge loss.
+    groups : FreeGroups or ConeGroups
+    alpha : float, positive
+    solver : {"clarabel", "ecos", "scs"}
+    tol : float
+        The solver's own tolerance. The gap of the result is computed here, from its vectors and
+        its dual variable.
+    max_iter : int, optional
+        Iterations at most; the solver's own limit by default.
+
+    Returns
+    -------
+    EndedSolution
+        ``converged`` is true iff the solver says that it is optimal. Vectors are kept as the
+        solver returns them: none is exactly zero, and cones are violated by up to the tolerance.
+    """
+    cp = _cvxpy(solver)
+    _check_size(rows, groups)
+    D = np.asarray(groups.patterns, dtype=np.float64)
+    n_outputs = rows.n_outputs
+    parts = [cp.Variable((groups.count, groups.X.shape[1])) for _ in range(n_outputs)]
+    fits = [cp.sum(cp.multiply(D * groups.sign, groups.X @ V.T), axis=1) for V in parts]
+    cones = []
+    if groups.cones is not None:
+        cones = [cp.multiply(2 * D - 1, groups.X @ V.T) >= 0 for V in parts]
+    penalty = sum(cp.sum(cp.norm(V, 2, axis=1)) for V in parts)
+    b0, multiplier, n_iter, optimal, limited = _minimise(
+        cp, rows, fits, alpha * penalty, cones, solver, tol, max_iter
+    )
+    V = np.concatenate([part.value for part in parts])
+    outputs = OutputGroups(groups, n_outputs)
+    return _solution(rows, outputs, alpha, V, b0, multiplier, n_iter, optimal, limited)
+
+
+def solve_conic_nuclear(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=None):
+    """Minimise (G) of :mod:`sklearn_convexnn.core.programs.nuclear_newton`, a semidefinite program.
+
+    Parameters
+    ----------
+    rows : RowPass
+        Its loss is the squared error or a log-loss.
+    groups : FreeGroups
+    alpha, tol, max_iter : as for :func:`solve_conic`
+    solver : {"clarabel", "scs"}
+
+    Returns
+    -------
+    NuclearSolution
+    """
+    if solver == "ecos":
+        raise ValueError(
+            "ecos has no semidefinite cones, which the nuclear norm needs: choose "
+            "solver='newton', 'clarabel' or 'scs'."
+        )
+    cp = _cvxpy(solver)
+    _check_size(rows, groups)
+    D, n_outputs = np.asarray(groups.patterns, dtype=np.float64), rows.n_outputs
+    parts = [cp.Variable((groups.X.shape[1], n_outputs)) for _ in range(groups.count)]
+    fits = [
+        sum((D[:, [j]] * groups.X) @ V[:, c] for j, V in enumerate(parts)) for c in range(n_outputs)
+    ]
+    penalty = sum(cp.normNuc(V) for V in parts)
+    b0, _, n_iter, optimal, _ = _minimise(
+        cp, rows, fits, alpha * penalty, [], solver, tol, max_iter
+    )
+    V = np.stack([part.value for part in parts])
+    fit = np.stack(
+        [groups.outputs(np.arange(groups.count), V[:, :, c]) for c in range(n_outputs)], axis=1
+    )
+    b0 = best_shift(rows, fit)
+    return nuclear_solution(
+        rows, groups, alpha, np.arange(groups.count), V, b0, fit + b0, n_iter, optimal
+    )
+
+
+def _check_size(rows, groups):
+    n, p = groups.X.shape
+    if n * p * groups.count * rows.n_outputs > _LARGEST_MATRIX:
+        raise ValueError(
+            f"A conic solver needs the matrix of {n} rows and {groups.count} groups of {p} columns "
+            "written out: use solver='newton', or fewer patterns."
+        )
+
+
+def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
+    """The intercept, the dual variable (n, C), iterations, optimal or not, out of them or not."""
+    n, n_outputs = rows.Y.shape
+    b0 = cp.Variable(n_outputs) if rows.intercept else np.zeros(n_outputs)
+    z = [cp.Variable(n) for _ in range(n_outputs)]
+    links = [one == fit + b0[c] for c, (one, fit) in enumerate(zip(z, fits, strict=True))]
+    # Tolerances of the solvers are partly absolute: weights may make the losses tiny.
+    unit = _constant_loss(rows) or 1.0
+    objective = cp.Minimize((_loss(cp, rows, z) + penalty) / unit)
+    program = cp.Problem(objective, [*links, *constraints])
+    try:
+        with warnings.catch_warnings():
+            # Its words for an inaccurate solution; here the status and the gap say it.
+            warnings.simplefilter("ignore", UserWarning)
+            program.solve(solver=solver.upper(), **_settings(solver, tol, max_iter))
+    except cp.error.SolverError as error:
+        raise RuntimeError(
+            f"{solver} failed on this problem ({error}); use solver='newton' or scale X."
+        ) from error
+    if z[0].value is None:
+        raise RuntimeError(
+            f"{solver} ended with status {program.status!r}; use solver='newton' or scale X."
+        )
+    multiplier = unit * np.column_stack([np.ravel(link.dual_value) for link in links])
+    n_iter = program.solver_stats.num_iters or 0
+    b0 = np.asarray(b0.value) if rows.intercept else b0
+    limited = program.status == cp.USER_LIMIT or n_iter == max_iter
+    return b0, multiplier, n_iter, program.status == cp.OPTIMAL, limited
+
+
+def _constant_loss(rows):
+    """The mean loss of the best constant outputs."""
+    b0 = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(rows.n_outputs)
+    return float(rows.weights @ rows.loss.value(rows.Y, np.broadcast_to(b0, rows.Y.shape)))
+
+
+def _cvxpy(solver):
+    if solver not in SOLVERS:
+        raise ValueError(f"solver={solver!r} is not one of {sorted(SOLVERS)}.")
+    extra = SOLVERS[solver]
+    if extra is not None and importlib.util.find_spec(solver) is None:
+        raise ImportError(
+            f"solver={solver!r} needs the package {solver}, which has wheels for Python 3.11 and "
+            f"3.12: pip install 'sklearn_convexnn[{extra}]', or choose solver='clarabel'."
+        )
+    import cvxpy  # slow to import, and needed for nothing else
+
+    return cvxpy
+
+
+def _settings(solver, tol, max_iter):
+    names = {
+        "clarabel": ("tol_gap_abs", "tol_gap_rel", "tol_feas"),
+        "ecos": ("abstol", "reltol", "feastol"),
+        "scs": ("eps_abs", "eps_rel"),
+    }[solver]
+    settings = dict.fromkeys(names, tol)
+    if max_iter is not None:
+        settings["max_iter" if solver == "clarabel" else "max_iters"] = max_iter
+    elif solver == "scs":
+        settings["max_iters"] = 100_000
+    return settings
+
+
+def _loss(cp, rows, z):
+    """The mean loss as an expression."""
+    Y, w = rows.Y, rows.weights
+    if rows.loss.name == "squared_error":
+        root = np.sqrt(w)
+        return sum(
+            0.5 * cp.sum_squares(cp.multiply(root, one - Y[:, c])) for c, one in enumerate(z)
+        )
+    if rows.loss.name == "log_loss (binary)":
+        return cp.sum(cp.multiply(w, cp.logistic(z[0]) - cp.multiply(Y[:, 0], z[0])))
+    if rows.loss.name == "log_loss (multinomial)":
+        Z = cp.vstack(z)
+        return cp.sum(cp.multiply(w, cp.log_sum_exp(Z, axis=0))) - cp.sum(cp.multiply(w * Y.T, Z))
+    if rows.loss.name == "hinge":
+        return cp.sum(cp.multiply(w, cp.pos(1 - cp.multiply(2 * Y[:, 0] - 1, z[0]))))
+    raise ValueError(f"No conic form of the loss {rows.loss.name!r} is known.")
+
+
+def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited):
+    """The point with the gap that its own vectors and a multiple of its dual variable prove."""
+    index = np.arange(groups.count)
+    fit = groups.outputs(index, V)
+    if rows.loss.name == "hinge":
+        candidates = [hinge_dual(rows, sign * multiplier[:, 0])[:, None] for sign in (1, -1)]
+    else:
+        b0 = best_shift(rows, fit)
+        # The objective knows the outputs to half of its digits: the multiplier may be closer.
+        candidates = [dual_variable(rows, fit + b0)]
+        for sign in (1, -1):
+            outputs = rows.loss.outputs(rows.Y, sign * multiplier / rows.weights[:, None])
+            candidates.append(dual_variable(rows, outputs + best_shift(rows, outputs)))
+    Z = fit + b0
+    sizes = np.linalg.norm(V, axis=1)
+    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
+    proofs = []
+    for u in candidates:
+        norms, _ = groups.screen(u, alpha, index[:0], V[:0])
+        proofs.append(certificate(rows, primal, u, alpha, float(norms.max(initial=0.0))))
+    proof, u = max(proofs, key=lambda pair: pair[0].dual)
+    output, index = groups.split(index)
+    return EndedSolution(output, index, V, b0, Z, u, sizes, proof, n_iter, converged, limited)
+
+
+def hinge_dual(rows, u):
+    """The nearest ``u`` in the domain of the dual: the solver leaves it by its tolerance."""
+    signs = 2.0 * rows.Y[:, 0] - 1.0
+    share = np.clip(signs * u, 0.0, rows.weights)
+    if rows.intercept:
+        # 1^T u = 0: both classes weigh the same.
+        totals = {sign: share[signs == sign].sum() for sign in (1.0, -1.0)}
+        least = min(totals.values())
+        for sign, total in totals.items():
+            if total > 0:
+                share[signs == sign] *= least / total
+    return signs * share

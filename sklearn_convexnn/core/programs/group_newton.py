@@ -1,0 +1,394 @@
+r"""Newton's method on group sizes: the convex programs over given activation patterns.
+
+With a pattern ``D_j`` (the rows on which neuron j is active) its activations are the linear
+``A_j v = s_j D_j X v``, and the network over given patterns is the group lasso ::
+
+    (F)  min  sum_i w_i loss(y_i, z_i) + alpha * sum_j ||v_j||_2 ,   z = sum_j A_j v_j + b0 ,
+         over  v_j in K_j ,
+
+with ``K_j`` the whole space for gated ReLU networks and the cone ``(2 D_j - I) X v >= 0`` for ReLU
+networks (Pilanci & Ergen, arXiv:2002.10553, Theorem 1; Mishkin et al., arXiv:2202.01331).
+
+Because ``||v|| = min_e (||v||^2 / e + e) / 2`` over ``e >= 0``, (F) is the smooth convex program ::
+
+    min over e >= 0 of   G(e) + alpha/2 * sum_j e_j ,
+    G(e) = max_u  D(u) - 1/(2 alpha) * sum_j e_j ||P_j(A_j^T u)||^2     (with 1^T u = 0 for b0)
+
+in one number per group, where ``P_j`` projects on ``K_j`` and ``D`` is the dual of the loss.  At
+the optimum ``e_j = ||v_j||``, ``v_j = e_j c_j / alpha`` with ``c_j = P_j(A_j^T u)``, and ``u`` is
+the dual variable of (F), whose constraints are ``||c_j|| <= alpha``.
+
+* ``u`` for given ``e``: semismooth Newton steps with the matrix
+  ``M = diag(1 / (w l'')) + 1/alpha sum_j e_j A_j N_j A_j^T``, ``N_j`` the projector on the face of
+  ``K_j`` that holds ``c_j`` (:mod:`sklearn_convexnn.core.programs.normal_equations`).  It is kept
+  in whichever form is smaller, n x n or (by Woodbury's formula) k x k with k the number of free
+  coordinates.  The matrix of all ``A_j`` is never formed.
+* ``e``: Newton's method under bounds, ``dG/de_j = -||c_j||^2 / (2 alpha)`` and second derivatives
+  ``B^T M^{-1} B / alpha^2``, ``B_j = A_j c_j``.  Only groups that have a size or violate their
+  constraint take part.  It follows a path of alphas down to the one asked for.
+
+With C outputs every output has groups of its own, one-vs-all: then ``u`` has n C entries, and the
+second derivatives of the multinomial log-loss are where the outputs meet.
+
+Every iterate is feasible for (F), and a multiple of its ``u`` for the dual: the gap is proven.
+
+Proximal methods, ADMM and the augmented Lagrangian need tens to hundreds of solves with matrices
+like ``M``, this one about ten: the conditioning of the patterns, which overlap heavily, stays
+inside ``M``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_convexnn.core.problem.certificates import Certificate, optimal_intercept
+from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.programs.normal_equations import (
+    LARGEST_FACTOR,
+    CurvatureRoot,
+    normal_equations,
+)
+from sklearn_convexnn.core.programs.one_vs_all import OutputGroups
+
+_EPS = np.finfo(float).eps
+# Groups that enter in one step, as a share of the rows and at least.
+_ENTERING, _LEAST_ENTERING = 4, 16
+# Newton steps for u, and halvings of a step.
+_INNER_STEPS, HALVINGS = 60, 40
+# Differences of values, relative to them, that rounding does not reach; steps that may pass without
+# a smaller gap.
+RESOLVED, MOST_IDLE = 1e-11, 12
+# The ratio of the alphas on the way, and the relative gap at which the next is taken.
+_PATH_RATIO, _PATH_TOL = 3.0, 0.1
+# The precision, relative to the value, of the first u for given sizes.
+_START = 1e-6
+# Rows of the sample with whose solution many rows begin, times outputs.
+_SAMPLE = 2500
+
+
+@dataclass(frozen=True)
+class GroupSolution:
+    """A feasible point of (F) with its proven gap.
+
+    ``V`` (m, p) are the vectors that are not zero, of the groups ``index`` (m,) of the outputs
+    ``output`` (m,); ``b0`` (C,) is the intercept, ``u`` (n, C) a feasible dual variable, ``sizes``
+    one number per output and group to start again from.
+    """
+
+    output: np.ndarray
+    index: np.ndarray
+    V: np.ndarray
+    b0: np.ndarray
+    Z: np.ndarray
+    u: np.ndarray
+    sizes: np.ndarray
+    certificate: Certificate
+    n_iter: int
+    converged: bool
+
+
+def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, outputs=None):
+    """Minimise (F) to a relative duality gap of ``tol``; every output has groups of its own.
+
+    Parameters
+    ----------
+    rows : RowPass
+        Targets, weights, loss, and whether there is an intercept.
+    groups : object
+        The maps ``A_j`` and cones ``K_j``; see
+        :class:`sklearn_convexnn.core.programs.free_groups.FreeGroups`.
+    alpha : float, positive
+    tol : float
+    max_iter : int
+        Newton steps in the sizes at most.
+    sizes : ndarray of shape (n_outputs * groups.count,), optional
+        Where to begin; by default zeros, or for many rows the sizes of a sample of them.
+    outputs : ndarray of shape (n, C), optional
+        Outputs to begin with, those of the best constant by default.
+
+    Returns
+    -------
+    GroupSolution
+        The best point that was met; ``converged`` says whether its gap is below ``tol``.
+    """
+    if sizes is None:
+        sizes = sampled_sizes(rows, groups, alpha)
+    groups = OutputGroups(groups, rows.n_outputs)
+    e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
+    Z = constant_outputs(rows) if outputs is None else _shifted(rows, outputs)
+    precision = _START * float(rows.weights @ rows.loss.value(rows.Y, Z))
+    state = maximise(rows, groups, alpha, e, Z, precision)
+    if e.any():
+        return _descend(rows, alpha, state, tol, max_iter)[1]
+    largest = groups.screen(state.u, 0.0, state.active, state.C)[0].max(initial=0.0)
+    return follow_path(_descend, rows, alpha, largest, state, tol, max_iter)
+
+
+def follow_path(descend, rows, alpha, largest, state, tol, max_iter):
+    """The solution for ``alpha`` by way of those for larger ones, from ``largest`` on.
+
+    Where many groups are far beyond ``alpha`` the steps are far from Newton's.  The dual variable
+    is about proportional to ``alpha``, and its multiples have projections on the same faces.
+    """
+    stages = np.log(max(largest / alpha, 1.0)) / np.log(_PATH_RATIO)
+    above = alpha * _PATH_RATIO ** np.arange(max(int(np.ceil(stages)) - 1, 0), 0, -1)
+    n_iter, before = 0, largest
+    for stage in [*above, alpha]:
+        shrink = stage / before if stage < before else 1.0
+        rho = shrink * state.u / rows.weights[:, None]
+        Z = _shifted(rows, rows.loss.outputs(rows.Y, rho))
+        state = maximise(rows, state.groups, stage, state.e, Z)
+        goal = tol if stage == alpha else _PATH_TOL
+        state, point = descend(rows, stage, state, goal, max_iter - n_iter)
+        n_iter, before = n_iter + point.n_iter, stage
+    return replace(point, n_iter=n_iter)
+
+
+def _descend(rows, alpha, state, tol, max_iter):
+    """The last state and the best point of Newton's method from a state on."""
+    groups, best, idle = state.groups, None, 0
+    for n_iter in range(max_iter + 1):
+        norms, C = groups.screen(state.u, alpha, state.active, state.C)
+        point = _point(rows, groups, state, alpha, norms, n_iter)
+        if best is None or point.certificate.gap < best.certificate.gap:
+            best, idle = point, 0
+        else:
+            idle += 1
+        if best.certificate.relative_gap <= tol:
+            return state, replace(best, converged=True)
+        trial = None
+        if n_iter < max_iter and idle < MOST_IDLE:
+            trial = step(rows, groups, alpha, state, norms, C)
+        if trial is None:
+            break
+        state = trial
+    return state, replace(best, converged=False)
+
+
+# ------------------------------------------------------------------------------- the dual variable
+
+
+@dataclass(frozen=True)
+class _State:
+    """The maximising ``u`` for sizes ``e``, and what was computed on the way."""
+
+    e: np.ndarray
+    Z: np.ndarray  # u = -w * gradient of the loss at Z
+    u: np.ndarray
+    active: np.ndarray  # groups with e > 0
+    C: np.ndarray  # c_j of these
+    outputs: np.ndarray  # sum_j e_j A_j c_j / alpha
+    value: float  # G(e) + alpha/2 sum e, at most
+    normal: object
+    groups: object  # to which the sizes belong
+
+
+def constant_outputs(rows):
+    if not rows.intercept:
+        return np.zeros(rows.Y.shape)
+    return np.broadcast_to(rows.loss.constant(rows.Y, rows.weights), rows.Y.shape)
+
+
+def dual_variable(rows, Z):
+    """``u = -w * gradient of the loss`` at outputs ``Z``, (n, C)."""
+    return -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+
+
+def best_shift(rows, Z):
+    """The best shift of all outputs, (C,); zero where there is no intercept."""
+    return optimal_intercept(rows, Z) if rows.intercept else np.zeros(Z.shape[1])
+
+
+def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
+    """``u`` for sizes ``e`` by damped Newton steps, from outputs ``Z``.
+
+    The steps are those for u, but taken in ``Z``, at which ``u`` is the negative gradient: there
+    u cannot leave the domain of the dual, and the log-loss needs ten steps instead of a hundred.
+    They end at a Newton decrement of ``precision``, a distance of values, or where it stops to
+    fall; also where the value of ``e``, of which every ``u`` gives a lower bound, exceeds
+    ``limit``.
+    """
+    active = np.flatnonzero(e > 0)
+    share = e[active] / alpha
+    loss, Y, w = rows.loss, rows.Y, rows.weights
+
+    def evaluate(Z):
+        u = dual_variable(rows, Z)
+        C, face = groups.project(u, active)
+        outputs = groups.outputs(active, C * share[:, None])
+        # ||c||^2 as 2 <c, A^T u> - ||c||^2: errors of a projection enter at second order.
+        fit = float(np.vdot(u, outputs)) - 0.5 * float(share @ np.einsum("ij,ij->i", C, C))
+        value = float(w @ loss.dual(Y, u / w[:, None])) - fit
+        return Z, u, C, face, outputs, value
+
+    limit = limit - 0.5 * alpha * float(e.sum())
+    point, normal, decrement, before = evaluate(Z), None, 0.0, None
+    for _ in range(_INNER_STEPS):
+        Z, u, C, face, outputs, value = point
+        if normal is None or not (loss.quadratic and groups.same_face(face, normal.face)):
+            normal = normal_equations(groups, active, share, face, CurvatureRoot(rows, Z))
+        gradient = Z - outputs
+        du, dZ = normal.solve(gradient)
+        decrement = float(np.vdot(gradient, du))
+        rounding = max(RESOLVED * abs(value), _EPS**2)
+        if decrement <= precision or value > limit:
+            break
+        if decrement <= rounding:
+            # Values no longer tell the points apart; decrements, being squares, still do.
+            if before is not None and decrement > 0.25 * before[1]:
+                point, decrement = before
+                break
+            before = point, decrement
+        trial, length = _search(rows, evaluate, point, dZ, decrement, rounding)
+        if trial is None:
+            break
+        point = trial
+        if groups.linear and loss.quadratic and length == 1.0:
+            # The model was exact, up to the residual of its equations.
+            decrement *= normal.accuracy**2
+            if decrement <= precision:
+                break
+    Z, u, C, face, outputs, value = point
+    bound = value + max(decrement, 0.0) + 0.5 * alpha * float(e.sum())
+    return _State(e, Z, u, active, C, outputs, bound, normal, groups)
+
+
+def _shifted(rows, Z):
+    return Z + best_shift(rows, Z)
+
+
+def _search(rows, evaluate, point, dZ, slope, rounding):
+    """A point along the step ``dZ`` at which the value, concave in ``u``, is nearly the largest.
+
+    Where cones change their faces the slope of the value breaks many times within one step: its
+    root is bracketed. ``<gradient, u - u_0>`` is the slope times the length, exactly for the
+    squared error.
+    """
+    Z, u, value = point[0], point[1], point[-1]
+    low, high = (0.0, slope), None
+    length, found = 1.0, (None, 0.0)
+    for _ in range(HALVINGS):
+        trial = evaluate(_shifted(rows, Z + length * dZ))
+        here = float(np.vdot(trial[0] - trial[4], trial[1] - u)) / length
+        if trial[-1] >= value + 1e-4 * length * slope - rounding:
+            found = trial, length
+            if slope <= rounding or (here >= 0.0 and length == 1.0) or abs(here) <= 0.5 * slope:
+                break
+        if here >= 0.0:
+            low = length, here
+        else:
+            high = length, here
+        if high is None:
+            break
+        share = np.clip(low[1] / (low[1] - high[1]), 0.1, 0.9)
+        length = low[0] + share * (high[0] - low[0])
+    return found
+
+
+# ---------------------------------------------------------------------------------------- the sizes
+
+
+def sampled_sizes(rows, groups, alpha):
+    """Sizes to begin with: those of the program over a sample of the rows.
+
+    None where all rows are few enough, or the sample does not know every class.
+    """
+    n, n_outputs = rows.Y.shape
+    if rows.Y.size <= LARGEST_FACTOR or not groups.linear:
+        return None
+    few = _SAMPLE // n_outputs
+    chosen = np.unique(np.linspace(0, n - 1, few).astype(np.intp))
+    if few == 0 or not np.ptp(rows.Y[chosen], axis=0).all():
+        return None
+    weights = rows.weights[chosen]
+    part = RowPass(
+        rows.X[chosen],
+        rows.Y[chosen],
+        weights / weights.sum(),
+        rows.loss,
+        intercept=rows.intercept,
+        scale=rows.scale,
+    )
+    return solve_groups(part, groups.subset(chosen), alpha, tol=1e-2).sizes
+
+
+def _point(rows, groups, state, alpha, norms, n_iter):
+    """The feasible point of a state and its gap."""
+    V = state.C * (state.e[state.active] / alpha)[:, None]
+    b0 = best_shift(rows, state.outputs)
+    Z = state.outputs + b0
+    loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
+    primal = loss + alpha * float(np.linalg.norm(V, axis=1).sum())
+    proof, u = certificate(rows, primal, state.u, alpha, float(norms.max(initial=0.0)))
+    output, index = groups.split(state.active)
+    return GroupSolution(output, index, V, b0, Z, u, state.e, proof, n_iter, converged=False)
+
+
+def certificate(rows, primal, u, alpha, kappa):
+    """The gap that the best multiple of ``u`` proves, and this multiple.
+
+    ``kappa`` is the largest price of ``u``.
+    """
+    rho = u / rows.weights[:, None]
+    limit = alpha / kappa if kappa > 0 else np.inf
+    s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
+    dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
+    return Certificate(primal, dual, kappa, "exact"), s * u
+
+
+def step(rows, groups, alpha, state, norms, C):
+    """One Newton step in the sizes; None if no step lowers the objective."""
+    e = state.e
+    free = np.union1d(state.active, entering(rows, np.where(e == 0, norms, 0.0), alpha))
+    rights = slopes(norms[free], alpha)
+    newton = state.normal.step_in_sizes(groups.columns(free, C[free]), e[free], alpha)
+
+    def move(change):
+        trial = e.copy()
+        trial[free] = np.maximum(e[free] + change, 0.0)
+        return groups, trial, float(rights[0] @ (trial[free] - e[free]))
+
+    return line_search(rows, alpha, state, newton, rights, move)
+
+
+def entering(rows, norms, alpha):
+    """Those of the largest ``norms`` beyond ``alpha`` that become free in one step."""
+    most = max(rows.n_rows // _ENTERING, _LEAST_ENTERING)
+    new = np.flatnonzero(norms > alpha)
+    return new[np.argsort(-norms[new], kind="stable")[:most]]
+
+
+def slopes(norms, alpha):
+    """The derivatives of the objective in the sizes, and the form to be solved far from zero.
+
+    The secular form: 1/||c|| is nearly linear in a size, so that far from the optimum the equation
+    1/||c|| = 1/alpha is solved, not ||c||^2 = alpha^2; to first order they agree.
+    """
+    slope = (alpha**2 - norms**2) / (2 * alpha)
+    excess = norms - alpha
+    return slope, np.where(excess > 0, -((norms / alpha) ** 2) * excess, slope)
+
+
+def line_search(rows, alpha, state, newton, rights, move):
+    """The state after the longest of the steps ``newton(-right)`` and their halves that descends.
+
+    ``move`` gives the groups and sizes of a step, and the change of the objective to first order.
+    """
+    slope, secular = rights
+    for right, halvings in ((secular, 3), (slope, HALVINGS)):
+        direction = newton(-right)
+        for halving in range(halvings):
+            groups, trial, drop = move(0.5**halving * direction)
+            if drop >= 0:
+                break
+            precision = 1e-3 * min(-drop, abs(state.value))
+            # The gap is of first order in what the value knows to second order: the last steps are
+            # taken on trust, and judged by the gap.
+            resolved = RESOLVED * abs(state.value)
+            goal = state.value + (1e-4 * drop if -drop > resolved else resolved)
+            moved = maximise(rows, groups, alpha, trial, state.Z, precision, goal)
+            if moved.value <= goal:
+                return moved
+    return None

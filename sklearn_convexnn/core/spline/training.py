@@ -1,0 +1,151 @@
+"""One fit on a line: choose the loss and alpha, solve, or interpolate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.problem.alphas import SCALE_FRACTION
+from sklearn_convexnn.core.problem.certificates import Certificate
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.solution import Solution, Status
+from sklearn_convexnn.core.spline.hinge import Hinge, ProximalHinge, solve_hinge
+from sklearn_convexnn.core.spline.problem import Penalty, Spline, make_line_problem, prices
+from sklearn_convexnn.core.spline.solver import feasible_residual, solve_spline
+
+
+def line_loss(name):
+    """The loss of that name for one output."""
+    return ProximalHinge() if name == "hinge" else get_loss(name, 1)
+
+
+def distinct_rows(X, weights):
+    """The rows without repetition, their summed weights, and which of them each row is.
+
+    One column is left as it is.  For more, rounding must not depend on the order of the rows.
+    """
+    if X.shape[1] == 1:
+        return X, weights, slice(None)
+    rows, index = np.unique(X, axis=0, return_inverse=True)
+    return rows, np.bincount(index.ravel(), weights=weights), index.ravel()
+
+
+def principal_axis(X, weights):
+    """The first principal direction, (d,), and the largest distance from it over the spread."""
+    d = X.shape[1]
+    if d == 1:
+        return np.ones(1), 0.0
+    centred = X - (weights @ X) / weights.sum()
+    spread = np.abs(centred[weights > 0]).max()
+    if spread == 0:
+        return np.eye(d)[0], 0.0
+    centred = centred[weights > 0] / spread
+    rooted = centred * np.sqrt(weights[weights > 0])[:, None]
+    direction = np.linalg.svd(rooted, full_matrices=False)[2][0]
+    direction = direction * np.sign(direction[np.argmax(np.abs(direction))])
+    miss = np.abs(centred - np.outer(centred @ direction, direction)).max()
+    return direction, float(miss)
+
+
+def null_alpha(problem, loss, penalty, *, tol=1e-10):
+    """The alpha, in units of the data, from which on the best network without neurons is optimal.
+
+    For the hinge an upper bound of that alpha, because the dual variable is not unique.
+    """
+    w = problem.weights
+    if problem.n_points == 1:
+        return 0.0
+    if not penalty.skip:
+        f = np.full(problem.n_points, loss.constant(problem.y[:, None], w)[0])
+        if isinstance(loss, Hinge):
+            # All of the rarer class, and of the other one as much of every point.
+            mass = w * np.stack([problem.y, 1.0 - problem.y])
+            share = mass.sum(axis=1).min() / mass.sum(axis=1)
+            r = share[0] * mass[0] - share[1] * mass[1]
+        else:
+            r = -w * loss.gradient(problem.y[:, None], f[:, None])[:, 0]
+    else:
+        linear = solve_spline(
+            problem, 1.0, loss, Penalty.of(2, True), tol=tol, max_iter=500, fixed_knots=True
+        )
+        f = linear.network(problem.t)[:, None]
+        slack = w * loss.hessian(problem.y[:, None], f)[:, 0, 0]
+        r = feasible_residual(
+            problem.t, -w * loss.gradient(problem.y[:, None], f)[:, 0], slack, True
+        )
+    g = prices(problem.t, r)
+    kappa = penalty.kappa(g)
+    noise = 64 * np.finfo(float).eps * (np.abs(r).sum() + np.abs(problem.y).max())
+    return kappa * problem.alpha_unit if kappa > noise else 0.0
+
+
+def threshold_separable(problem):
+    """Whether a threshold leaves one class on each side: then a steep line has no log-loss."""
+    if problem.n_points == 1:
+        return False
+    first, second = problem.t[problem.y < 1], problem.t[problem.y > 0]
+    return first.max() <= second.min() or second.max() <= first.min()
+
+
+def interpolate(problem):
+    """The limit alpha -> 0 for the squared error: connect the dots, at least weight decay."""
+    spline = Spline(problem.t, problem.y)
+    # What is left is the variance at equal points.
+    certificate = Certificate(problem.within, problem.within, 0.0, "exact")
+    return Solution(_without_idle_knots(spline), certificate, Status.GAP, 0.0, 1, {})
+
+
+def _without_idle_knots(spline):
+    """Without the knots whose jump is rounding."""
+    if len(spline.u) < 3:
+        return spline
+    steps = np.diff(spline.u)
+    slopes = np.diff(spline.values) / steps
+    noise = 8 * np.finfo(float).eps * np.abs(spline.values).max() * (1 / steps[1:] + 1 / steps[:-1])
+    used = np.concatenate([[True], np.abs(np.diff(slopes)) > noise, [True]])
+    return Spline(spline.u[used], spline.values[used])
+
+
+def train_lines(x, Y, weights, alpha, *, loss_name, n_layers, skip, tol, max_iter):
+    """Solve for every output, each with a network of its own.
+
+    Parameters
+    ----------
+    x, weights : ndarrays of shape (n,)
+    Y : ndarray of shape (n, C)
+    alpha : float or "scale"
+        In the units of the data.
+
+    Returns
+    -------
+    problems : list of LineProblem
+    solutions : list of Solution
+        In working units.
+    alpha, alpha_max : floats
+        In the units of the data.
+    """
+    penalty = Penalty.of(n_layers, skip)
+    problems = [
+        make_line_problem(x, y, weights, standardise=loss_name == "squared_error") for y in Y.T
+    ]
+    for problem in problems:
+        if loss_name == "log_loss" and skip and threshold_separable(problem):
+            raise ValueError(
+                "With skip_connection=True and the log-loss there is no best network when a "
+                "threshold separates the classes: use skip_connection=False or loss='hinge'."
+            )
+    largest = max(null_alpha(problem, line_loss(loss_name), penalty) for problem in problems)
+    if alpha == "scale":
+        # With nothing to fit every alpha gives the same network.
+        alpha = SCALE_FRACTION * largest / np.sqrt(problems[0].n_points) or 1.0
+    solutions = [_solve(p, alpha, loss_name, penalty, tol=tol, max_iter=max_iter) for p in problems]
+    return problems, solutions, float(alpha), float(largest)
+
+
+def _solve(problem, alpha, loss_name, penalty, **goals):
+    """One output, with alpha in the units of the data."""
+    if alpha == 0:
+        return interpolate(problem)
+    alpha = alpha / problem.alpha_unit
+    if loss_name == "hinge":
+        return solve_hinge(problem, alpha, penalty, **goals)
+    return solve_spline(problem, alpha, line_loss(loss_name), penalty, **goals)
