@@ -70,7 +70,7 @@ def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 <
     if network.n_neurons == 0:
         return network
     mean, gram, cross = rows.moments(network.U)
-    if rows.loss.name == "squared_error":
+    if rows.loss.quadratic:
         if rows.intercept:
             # What a neuron adds that is constant on these rows, up to rounding, is the intercept's.
             varying = np.diag(gram) - mean**2 > 4 * np.finfo(float).eps * np.diag(gram)

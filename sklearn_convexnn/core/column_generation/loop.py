@@ -98,11 +98,12 @@ class Options:
 
 @dataclass(frozen=True)
 class _State:
-    """A network with what is known about it: outputs, objective and residual."""
+    """A network with what is known about it: outputs, objective, its size, and residual."""
 
     network: Network
     Z: np.ndarray
     objective: float
+    size: float  # what a decrease of the objective is relative to
 
     @classmethod
     def of(cls, rows, network, alpha):
@@ -112,8 +113,9 @@ class _State:
             shift = optimal_intercept(rows, Z)
             Z += shift
             network = network.with_outputs(network.C, network.b0 + shift)
-        loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
-        return cls(network, Z, loss + alpha * network.penalty())
+        losses, penalty = rows.loss.value(rows.Y, Z), alpha * network.penalty()
+        size = float(rows.weights @ rows.loss.sizes(rows.Y, losses)) + penalty
+        return cls(network, Z, float(rows.weights @ losses) + penalty, size)
 
     def residual(self, rows):
         return -rows.weights[:, None] * rows.loss.gradient(rows.Y, self.Z)
@@ -229,7 +231,7 @@ class _Run:
 
     def improve(self):
         """Add the priced directions, slide, refit; keep what came out only if it is better."""
-        options, before = self.options, self.state.objective
+        options, before = self.options, self.state
         self.caution = max(1.0, 0.7 * self.caution)
         if self.program is None and self._program_due():
             self.program = NeuronProgram.of(self.rows, self.state.network, self.state.Z)
@@ -244,10 +246,10 @@ class _Run:
             # The slide moves directions off the kinks they were priced on: offer both to the refit.
             slid = slid.extended(extended.U, np.zeros_like(extended.C))
         self._accept(self._refitted(self.fast, slid))
-        if self.state.objective >= before:
+        if self.state.objective >= before.objective:
             # Over fixed directions the problem is convex: this cannot fail but by its tolerance.
             self._accept(self._refitted(self.rows, extended))
-        self.decrease = (before - self.state.objective) / max(before, np.finfo(float).tiny)
+        self.decrease = self._decrease_from(before)
 
     def _solve_program(self):
         """Solve the program of the neurons and of the priced directions; cross walls."""
@@ -257,14 +259,14 @@ class _Run:
         )
         program = self.program.extended(self.rows, found.directions, found.values[:, 0])
         gap = self.certificate.relative_gap
-        least, before = _PROGRAM_SHARE * self._gap_goal(), self.state.objective
+        least, before = _PROGRAM_SHARE * self._gap_goal(), self.state
         tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
         # New neurons may gain less than the gap of the program: then it is solved more tightly.
         for tightness in _TIGHTER:
             network, self.program = program.solved(self.rows, self.alpha, tightness * tol)
             if self._accept(network) or tightness * tol < 1e-2 * least:
                 break
-        self.decrease = (before - self.state.objective) / max(before, np.finfo(float).tiny)
+        self.decrease = self._decrease_from(before)
         if self.decrease < _LITTLE * gap:
             self.pricing.widen()  # the light search overlooks what the gap is made of
 
@@ -421,6 +423,10 @@ class _Run:
     def _too_large(self, network):
         limit = self.options.max_neurons
         return limit is not None and network.n_neurons > limit
+
+    def _decrease_from(self, before):
+        """Of the objective, relative to its size."""
+        return (before.objective - self.state.objective) / max(before.size, np.finfo(float).tiny)
 
     def _accept(self, network):
         """Go on with the network if its objective is lower."""

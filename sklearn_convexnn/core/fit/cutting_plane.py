@@ -39,8 +39,7 @@ def fast_dtype(rows):
 def price_constant(rows, pricing):
     """Prices at the constant network; the largest is alpha_max in working units."""
     network = constant_network(rows)
-    Z = np.broadcast_to(network.b0, rows.Y.shape)
-    R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    R = rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)
     prices = pricing(rows, R, network, effort=1)
     if prices.largest <= price_noise(rows, R):
         prices = prices._replace(norms=np.zeros_like(prices.norms))

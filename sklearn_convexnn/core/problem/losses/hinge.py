@@ -79,6 +79,7 @@ class RoundedHinge(SeparableLoss):
 
     name = "rounded hinge"
     flat = True
+    exact = Hinge()
 
     def __init__(self, width):
         self.width = width

@@ -52,7 +52,6 @@ class Huber(SeparableLoss):
 
     name = "huber"
     flat = True
-    real_targets = True
 
     def __init__(self, thresholds, *, epsilon=1.0, reach=None):
         self.thresholds = np.asarray(thresholds, dtype=np.float64)

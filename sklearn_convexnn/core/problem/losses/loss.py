@@ -50,9 +50,7 @@ class Loss:
     smooth = True
     separable = False
     flat = False
-    # Are targets real numbers whose origin and unit are free?  Do outputs estimate probabilities?
-    # Does it take more than one output?
-    real_targets = False
+    # Do outputs estimate probabilities?  Does it take more than one of them?
     probabilities = False
     several_outputs = True
     # Of regression, the function of the outputs that predicts: "identity" or "exp".
@@ -61,6 +59,11 @@ class Loss:
     score = "negative_loss"
     # Must targets not be negative?
     positive_targets = False
+
+    @property
+    def exact(self):
+        """The loss that certificates are about, for a loss that stands in for another."""
+        return self
 
     def value(self, Y, Z):
         """Loss of every row, shape (n,)."""

@@ -16,7 +16,6 @@ class SquaredError(Loss):
     name = "squared_error"
     quadratic = True
     separable = True
-    real_targets = True
     score = "r2"
 
     def value(self, Y, Z):
