@@ -1,8 +1,8 @@
 """The programs over given patterns for any number of outputs, by any solver.
 
 With several outputs each group feeds one of them (one-vs-all).  Where the loss is a sum over
-outputs, each is a program of its own; the multinomial log-loss makes them one.  The value is at least that of (P), whose
-neurons feed all outputs at once.
+outputs, each is a program of its own; the multinomial log-loss makes them one.  The value is at
+least that of (P), whose neurons feed all outputs at once.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class ProximalHinge(Hinge):
 
 
 def solve_hinge(problem, alpha, loss, penalty, *, tol, max_iter):
-    """As :func:`~sklearn_convexnn.core.spline.solver.solve_spline`, for a :class:`ProximalHinge`."""
+    """As ``solve_spline``, for a :class:`ProximalHinge`."""
     few = problem.n_points <= _FEW_POINTS
     rounds = min(max_iter, _FEW_ROUNDS) if few else max_iter
     solution = solve_spline(problem, alpha, loss, penalty, tol=tol, max_iter=rounds)

@@ -7,6 +7,9 @@ here, and its name among the options of an estimator.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from sklearn_convexnn.core.problem.losses.hinge import Hinge, SquaredHinge
 from sklearn_convexnn.core.problem.losses.huber import Huber
 from sklearn_convexnn.core.problem.losses.log_loss import BinaryLogLoss, MultinomialLogLoss
@@ -19,25 +22,32 @@ def _log_loss(n_outputs):
     return BinaryLogLoss() if n_outputs == 1 else MultinomialLogLoss()
 
 
-# Name of the option: (task, what makes the loss from the number of outputs and its own options).
+class Entry(NamedTuple):
+    """A registered loss: its task, what makes it for so many outputs, and its own options."""
+
+    task: str
+    make: Callable
+    options: tuple = ()
+
+
 LOSSES = {
-    "squared_error": ("regression", lambda n_outputs: SquaredError()),
-    "huber": ("regression", Huber.of_scale),
-    "poisson": ("regression", lambda n_outputs: Poisson()),
-    "log_loss": ("classification", _log_loss),
-    "squared_hinge": ("classification", lambda n_outputs: SquaredHinge()),
-    "hinge": ("classification", lambda n_outputs: Hinge()),
+    "squared_error": Entry("regression", lambda n_outputs: SquaredError()),
+    "huber": Entry("regression", Huber.of_spread, ("epsilon",)),
+    "poisson": Entry("regression", lambda n_outputs: Poisson()),
+    "log_loss": Entry("classification", _log_loss),
+    "squared_hinge": Entry("classification", lambda n_outputs: SquaredHinge()),
+    "hinge": Entry("classification", lambda n_outputs: Hinge()),
 }
 
 
 def get_loss(name, n_outputs, **options):
     """The loss registered under ``name``, in the units of the data, for so many outputs."""
-    return LOSSES[name][1](n_outputs, **options)
+    return LOSSES[name].make(n_outputs, **options)
 
 
 def losses_for(task):
     """The names of the losses of a task, "regression" or "classification"."""
-    return [name for name, (of, _) in LOSSES.items() if of == task]
+    return [name for name, entry in LOSSES.items() if entry.task == task]
 
 
 __all__ = [

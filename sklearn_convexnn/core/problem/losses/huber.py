@@ -59,7 +59,7 @@ class Huber(SeparableLoss):
         self.reach = np.full(len(self.thresholds), np.inf) if reach is None else reach
 
     @classmethod
-    def of_scale(cls, n_outputs, epsilon=1.35, spread=1.0):
+    def of_spread(cls, n_outputs, epsilon=1.35, spread=1.0):
         """The loss for targets of that spread, in the units of the data."""
         return cls(np.broadcast_to(epsilon * np.asarray(spread), (n_outputs,)), epsilon=epsilon)
 

@@ -7,9 +7,9 @@ and losses divided by ``a``: working units have a mean count of one.  Without an
 cannot be shifted, and the shift becomes part of the loss, ``loss(y, z - log_unit)``.
 
 The curvature ``exp(z)`` has no bound: refits find their steps by backtracking.  Beyond
-``z = LARGEST_OUTPUT``, 1e34 times the mean count, the loss goes on as its tangent, so that trial
+``z = LARGEST_OUTPUT``, 1e30 times the mean count, the loss goes on as its tangent, so that trial
 steps overflow in no precision; a network of which that were the optimum would need rows of weight
-1e-34.
+1e-30.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy.special import xlogy
 
 from sklearn_convexnn.core.problem.losses.loss import SeparableLoss, Standardised, namespace
 
-LARGEST_OUTPUT = 80.0
+LARGEST_OUTPUT = 70.0
 _LEAST_MEAN = 1e-300
 
 
