@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_convexnn.core.column_generation.loop import Options
 from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.fit.rounding import solve_rounded
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
@@ -115,7 +116,8 @@ def train(problem, alpha, *, rng, start=None, progress=None, **goals):
     else:
         working_alpha = alpha / problem.alpha_unit
     options = choose_options(rows, **goals)
-    (solution,) = solve_path(
-        rows, [working_alpha], pricing, options=options, start=start or constant, progress=progress
-    )
+    settings = {"options": options, "progress": progress}
+    if not rows.loss.smooth:
+        return solve_rounded(rows, working_alpha, pricing, start=start, **settings), alpha_max
+    (solution,) = solve_path(rows, [working_alpha], pricing, start=start or constant, **settings)
     return solution, alpha_max
