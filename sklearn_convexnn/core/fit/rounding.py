@@ -18,8 +18,10 @@ from sklearn_convexnn.core.problem.solution import Start, Status
 
 # The first width, in margins; how fast widths shrink, at least and at most; the smallest.
 _FIRST_WIDTH = 1.0
-_SHRINK = 0.05, 0.5
+_SHRINK = 0.3, 0.5
 _LAST_WIDTH = 1e-7
+# The gap that the first width is solved to if one is asked for.
+_FIRST_GAP = 0.1
 # The share of the gap that rounding may have.
 _SHARE = 0.5
 
@@ -35,15 +37,17 @@ def solve_rounded(rows, alpha, pricing, *, options, start=None, progress=None):
         Its certificate and its history are about the loss with its kink.
     """
     goal = options.tol if options.gap_tol is None else options.gap_tol
-    inner = options
-    if options.gap_tol is not None:
-        inner = replace(options, gap_tol=_SHARE * goal)
-    width, n_iter, history, solution = _FIRST_WIDTH, 0, {}, None
+    # First-order refits take as many more steps as the rounded kink is narrow.
+    inner = replace(options, newton=True)
+    width, n_iter, history, expected = _FIRST_WIDTH, 0, {}, _FIRST_GAP
     while True:
         rounded = rows.with_loss(rows.loss.smoothed(width))
         if start is None:
             start = Start(constant_network(rounded))
         stage = replace(inner, max_iter=options.max_iter - n_iter)
+        if options.gap_tol is not None:
+            # No more accurate than the next width leaves it.
+            stage = replace(stage, gap_tol=_SHARE * max(goal, expected))
         (solution,) = solve_path(
             rounded, [alpha], pricing, options=stage, start=start, progress=_later(progress, n_iter)
         )
@@ -54,9 +58,13 @@ def solve_rounded(rows, alpha, pricing, *, options, start=None, progress=None):
         allowed = _SHARE * goal * certificate.primal
         history["dual_gap"][-1] = certificate.relative_gap
         ended = solution.status in (Status.MAX_ITER, Status.INTERRUPTED)
-        if ended or added <= allowed or width <= _LAST_WIDTH or n_iter >= options.max_iter:
+        reached = certificate.relative_gap <= goal
+        if options.gap_tol is None:
+            reached = added <= allowed
+        if ended or reached or width <= _LAST_WIDTH or n_iter >= options.max_iter:
             break
-        width *= min(max(_SHRINK[0], 0.7 * allowed / added), _SHRINK[1])
+        shrink = min(max(_SHRINK[0], 0.7 * allowed / max(added, allowed)), _SHRINK[1])
+        width, expected = shrink * width, shrink * added / certificate.primal
         start = solution.end
     status = solution.status
     if certificate.relative_gap <= goal:
