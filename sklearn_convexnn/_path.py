@@ -97,9 +97,9 @@ def convexnn_path(
         ``eps * alpha_max``; or the values, which are sorted.
     eps : float, default=1e-3
         Smallest alpha over largest, where alphas are not given.
-    loss : {"squared_error", "huber", "poisson", "log_loss", "squared_hinge"}, \
-            default="squared_error"
-        As in the estimators.
+    loss : str, default="squared_error"
+        A smooth loss of the estimators: "squared_error", "huber", "poisson", "log_loss" or
+        "squared_hinge".
     epsilon : float, default=1.35
         Of the Huber loss, as in the estimators.
     fit_intercept : bool, default=True

@@ -6,7 +6,7 @@ from functools import partial
 from numbers import Real
 
 from sklearn_convexnn._base import BaseConvexReLU
-from sklearn_convexnn._losses import estimator_for, losses_for, trait
+from sklearn_convexnn._losses import estimator_for, losses_for
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor, regression_tags
 from sklearn_convexnn._validation import Interval, StrOptions
 
@@ -260,7 +260,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         \qquad \sum_i w_i = 1 ,
 
     with the log-loss :math:`\ell`: one output and ``log(1 + exp(z)) - y z`` for two classes, one
-    output per class and ``logsumexp(z) - z_y`` for more. The penalty is that of weight decay at the
+    output per class and ``logsumexp(z) - z_y`` for more, or a hinge loss. The penalty is that of weight decay at the
     best scaling of each neuron; the problem is convex in the measure of neurons and its dual has
     one constraint per direction [1]_ [2]_. Neurons are added where a dual constraint is violated,
     moved, refitted and pruned until a round makes little progress. The duality gap says how far the
@@ -278,10 +278,13 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
         ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, twice that for a gated network.
-    loss : {"log_loss", "hinge"}, default="log_loss"
-        The loss, see above. "hinge", ``max(0, 1 - z)`` for the second class and ``max(0, 1 + z)``
-        for the first, is for two classes, programs over given patterns and conic solvers; there
-        are no probabilities then.
+    loss : {"log_loss", "squared_hinge", "hinge"}, default="log_loss"
+        "log_loss": see above. "squared_hinge": ``max(0, 1 - z)**2`` for the second class and
+        ``max(0, 1 + z)**2`` for the first; "hinge": the same without squares; both summed over
+        classes, each against the rest, if there are more than two. They estimate no probabilities.
+        "squared_hinge" takes as long as the log-loss. "hinge" has a kink, which is rounded less
+        and less until the gap of the hinge itself does not see it: ten times as long. Programs
+        over given patterns take it as it is, by a conic solver.
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised like their other weights, and outputs a free
         intercept.
@@ -290,7 +293,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     refinement : {"auto", "cutting_plane"} or None, default="auto"
         "cutting_plane": neurons are found by adding violated dual constraints. None: the convex
         program over the given patterns is all that is solved. "auto": "cutting_plane" for
-        "relu" with the log-loss, None otherwise.
+        "relu" and None for "gated_relu".
     patterns : {"sampled", "exact"} or array-like, default="sampled"
         "sampled": those of random directions, isotropic for standardised columns; for ReLU
         networks every second is isotropic for the columns as they are. "exact": all that the
@@ -357,7 +360,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     n_outputs_ : int
         Number of outputs of the network: 1 for two classes, else the number of classes.
     out_activation_ : str
-        "logistic" or "softmax"; "identity" for the hinge loss.
+        "logistic" or "softmax"; "identity" for the hinge losses.
     alpha_ : float
         The ``alpha`` that was used.
     alpha_max_ : float
@@ -471,11 +474,6 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         )
         self.class_weight = class_weight
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = trait(self, "several_outputs")
-        return tags
-
 
 def alpha_max(
     X,
@@ -503,9 +501,9 @@ def alpha_max(
         Rows.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets, or class labels.
-    loss : {"squared_error", "huber", "poisson", "log_loss", "squared_hinge"}, \
-            default="squared_error"
-        As in the estimators.
+    loss : str, default="squared_error"
+        A smooth loss of the estimators: "squared_error", "huber", "poisson", "log_loss" or
+        "squared_hinge".
     epsilon : float, default=1.35
         Of the Huber loss, as in the estimators.
     fit_intercept : bool, default=True

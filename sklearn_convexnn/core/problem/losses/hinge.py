@@ -21,7 +21,6 @@ class Hinge(SeparableLoss):
     name = "hinge"
     smooth = False
     flat = True
-    several_outputs = False
 
     def value(self, Y, Z):
         losses = Y * np.maximum(1.0 - Z, 0.0) + (1.0 - Y) * np.maximum(1.0 + Z, 0.0)

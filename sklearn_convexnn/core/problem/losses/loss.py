@@ -50,9 +50,8 @@ class Loss:
     smooth = True
     separable = False
     flat = False
-    # Do outputs estimate probabilities?  Does it take more than one of them?
+    # Do outputs estimate probabilities?
     probabilities = False
-    several_outputs = True
     # Of regression, the function of the outputs that predicts: "identity" or "exp".
     prediction = "identity"
     # What cross-validation maximises by default: "r2", "log_likelihood" or "negative_loss".
