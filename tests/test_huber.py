@@ -121,7 +121,7 @@ def test_weights_are_repetitions_and_order_is_of_no_consequence():
     np.testing.assert_array_equal(weighted.scale_, repeated.scale_)
 
 
-# ------------------------------------------------------------------------------------------ outliers
+# ----------------------------------------------------------------------------------------- outliers
 
 
 @pytest.mark.parametrize("size", [1e2, 1e6, 1e12])
@@ -151,7 +151,7 @@ def test_float32():
     assert single.objective_ == pytest.approx(double.objective_, rel=2e-2)
 
 
-# ------------------------------------------------------------------------------ path, CV, inspection
+# ----------------------------------------------------------------------------- path, CV, inspection
 
 
 def test_path_and_alpha_max():

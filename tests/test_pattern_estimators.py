@@ -35,9 +35,10 @@ def predicted(model, X):
 
 def estimator_of(known, **parameters):
     """An estimator and data for a problem of the zoo with one output."""
-    regression = known.loss == "squared_error"
+    regression = known.loss in ("squared_error", "huber", "poisson")
     Estimator = ConvexReLURegressor if regression else ConvexReLUClassifier
-    model = Estimator(known.alpha, fit_intercept=known.intercept, random_state=0, **parameters)
+    settings = {"loss": known.loss, "fit_intercept": known.intercept, "random_state": 0}
+    model = Estimator(known.alpha, **settings, **parameters)
     return model, known.X, known.Y[:, 0]
 
 

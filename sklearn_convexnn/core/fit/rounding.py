@@ -71,9 +71,7 @@ def solve_rounded(rows, alpha, pricing, *, options, start=None, progress=None):
         status = Status.GAP
     elif status is Status.GAP:
         status = Status.MAX_ITER
-    return replace(
-        solution, certificate=certificate, status=status, n_iter=n_iter, history=history
-    )
+    return replace(solution, certificate=certificate, status=status, n_iter=n_iter, history=history)
 
 
 def _unrounded(rows, rounded, solution):
