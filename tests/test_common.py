@@ -30,11 +30,15 @@ CONFORMING = [
     ConvexReLUClassifier(activation="gated_relu", alpha=0.01),
     ConvexReLURegressor(alpha=1.0, **PROGRAM),
     ConvexReLUClassifier(alpha=0.02, **PROGRAM),
+    ConvexReLURegressor(loss="huber"),
+    ConvexReLURegressor(loss="poisson"),
+    ConvexReLUClassifier(loss="squared_hinge"),
 ]
 # One check asks for 1000 rounds on weights a factor of 10^7 apart, where alpha="scale" is tiny.
 WITH_GAP = [ConvexReLURegressor(gap_tol=0.1), ConvexReLUClassifier(alpha=0.01, gap_tol=0.1)]
 CONIC = [
-    ConvexReLUClassifier(alpha=0.05, loss="hinge", n_patterns=4),
+    ConvexReLUClassifier(alpha=0.05, loss="hinge"),
+    ConvexReLUClassifier(alpha=0.05, loss="hinge", **PROGRAM),
     ConvexReLURegressor(activation="gated_relu", n_patterns=5, solver="clarabel"),
 ]
 
