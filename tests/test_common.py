@@ -38,9 +38,15 @@ CONFORMING = [
 WITH_GAP = [ConvexReLURegressor(gap_tol=0.1), ConvexReLUClassifier(alpha=0.01, gap_tol=0.1)]
 CONIC = [
     ConvexReLUClassifier(alpha=0.05, loss="hinge"),
-    ConvexReLUClassifier(alpha=0.05, loss="hinge", **PROGRAM),
+    ConvexReLUClassifier(alpha=0.05, loss="hinge", refinement=None, n_patterns=12),
     ConvexReLURegressor(activation="gated_relu", n_patterns=5, solver="clarabel"),
 ]
+
+
+def expected_to_fail(estimator):
+    if getattr(estimator, "loss", None) != "poisson":
+        return {}
+    return {"check_regressor_multioutput": "its targets are negative, whatever the tags say"}
 
 
 HARD = "ignore:.*badly conditioned:sklearn.exceptions.ConvergenceWarning"
@@ -65,7 +71,7 @@ def no_convergence_warning(monkeypatch):
 
 @pytest.mark.usefixtures("no_convergence_warning")
 @pytest.mark.filterwarnings(HARD)
-@parametrize_with_checks(CONFORMING)
+@parametrize_with_checks(CONFORMING, expected_failed_checks=expected_to_fail)
 def test_sklearn_check(estimator, check):
     check(estimator)
 

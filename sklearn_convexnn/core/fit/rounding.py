@@ -69,8 +69,8 @@ def solve_rounded(rows, alpha, pricing, *, options, start=None, progress=None):
     status = solution.status
     if certificate.relative_gap <= goal:
         status = Status.GAP
-    elif status is Status.GAP:
-        status = Status.MAX_ITER
+    elif status is Status.GAP:  # that of the rounded loss
+        status = Status.PROGRESS if options.gap_tol is None else Status.MAX_ITER
     return replace(solution, certificate=certificate, status=status, n_iter=n_iter, history=history)
 
 
