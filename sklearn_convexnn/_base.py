@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from sklearn_convexnn._losses import loss_options, remember_spread
 from sklearn_convexnn._patterns import PatternOptionsMixin
 from sklearn_convexnn._validation import (
     Interval,
@@ -69,7 +70,14 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
     def _problem(self, X, y, weights):
         """The training problem and, for classification, the classes."""
         targets, weights, classes = self._encode_targets(y, weights)
-        problem = make_problem(X, targets, weights, loss=self.loss, intercept=self.fit_intercept)
+        problem = make_problem(
+            X,
+            targets,
+            weights,
+            loss=self.loss,
+            intercept=self.fit_intercept,
+            options=loss_options(self),
+        )
         return problem, classes
 
     def _make_problem(self, X, y, sample_weight):
@@ -90,7 +98,7 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
     # ------------------------------------------------------------------ after the solve
 
     def _set_attributes(self, problem, solution, alpha_max, alpha=None):
-        certificate, unit = solution.certificate, problem.objective_unit
+        certificate = solution.certificate
         self.coefs_, self.intercepts_ = problem.layers(solution.network)
         self.n_layers_ = 3  # input, hidden and output, as scikit-learn's perceptrons count
         self.n_outputs_ = problem.rows.n_outputs
@@ -99,14 +107,15 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
         # The value that was asked for, without the rounding of working units.
         self.alpha_ = float(solution.alpha * problem.alpha_unit if alpha is None else alpha)
         self.alpha_max_ = float(alpha_max)
-        self.objective_ = float(certificate.primal * unit)
+        self.objective_ = float(problem.objective(certificate.primal))
         self.dual_gap_ = float(certificate.relative_gap)
-        self.dual_gap_abs_ = float(certificate.gap * unit)
+        self.dual_gap_abs_ = float(certificate.gap * problem.objective_unit)
         self.certificate_ = certificate.kind
         self.n_iter_ = solution.n_iter
         self.history_ = {name: np.array(values) for name, values in solution.history.items()}
-        self.history_["objective"] = self.history_["objective"] * unit
+        self.history_["objective"] = problem.objective(self.history_["objective"])
         self.status_ = solution.status.name.lower()
+        remember_spread(self, problem.spread)
 
     def _report(self, solution, problem):
         """The one place that warns about the way a fit ended."""
@@ -240,7 +249,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         problem, y, classes = self._make_problem(X, y, sample_weight)
         solve = self._train_cutting_plane if self._cutting_plane() else self._train_patterns
         start = self._warm_start(problem, classes)
-        progress = Progress(self, X, y, objective_unit=problem.objective_unit)
+        progress = Progress(self, X, y, objective=problem.objective)
         solution, alpha_max = solve(problem, start, progress)
         if self.minimal:
             solution = minimal_solution(problem.rows, solution)

@@ -17,7 +17,14 @@ from sklearn.utils.metadata_routing import (
 
 from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._callbacks import Progress, with_callbacks
-from sklearn_convexnn._cross_validation import Fold, choose_alpha, follow_paths, scores_of
+from sklearn_convexnn._cross_validation import (
+    DEFAULT_SCORES,
+    Fold,
+    choose_alpha,
+    follow_paths,
+    scores_of,
+)
+from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
@@ -40,7 +47,7 @@ _LEAST_FOLD_TOL = 1e-2
 class BaseConvexReLUCV(BaseTwoLayer):
     """Parameters and fit of the cross-validated estimators.
 
-    A subclass names the estimator for one alpha (``_single``) and the default score.
+    A subclass names the estimator for one alpha (``_single``).
     """
 
     _parameter_constraints = {
@@ -147,7 +154,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
             report=self._report_alpha,
         )
         chosen = self._remember_paths(alphas, paths, scale_alpha(problem.rows, alpha_max))
-        progress = Progress(self, *given, objective_unit=problem.objective_unit)
+        progress = Progress(self, *given, objective=problem.objective)
         solution, _ = train(
             problem,
             self.alphas_[chosen],
@@ -177,7 +184,9 @@ class BaseConvexReLUCV(BaseTwoLayer):
 
     def _fold(self, X, y, weights, train, test, score_params, rng):
         problem, classes = self._problem(X[train], y[train], weights[train])
-        estimator = self._single(loss=self.loss, fit_intercept=self.fit_intercept)
+        estimator = self._single(
+            loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self)
+        )
         estimator.n_features_in_ = X.shape[1]
         estimator._remember_targets(y[train], classes)
         params = _check_method_params(X, score_params, indices=test)
@@ -190,7 +199,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
 
     def _scorer(self):
         if self.scoring is None:
-            return self._default_score
+            return DEFAULT_SCORES[trait(self, "score")]
         return check_scoring(self, scoring=self.scoring)
 
     def _routed_params(self, sample_weight, params):

@@ -21,12 +21,13 @@ class Progress:
     ----------
     estimator : estimator being fitted
     X, y : as given to fit; handed to the callbacks
-    objective_unit : float
+    objective : callable
+        From the objective in working units to that in the units of the data.
     """
 
-    def __init__(self, estimator, X, y, *, objective_unit):
+    def __init__(self, estimator, X, y, *, objective):
         self.estimator, self.X, self.y = estimator, X, y
-        self.objective_unit = objective_unit
+        self.objective = objective
         self.context = None
         if getattr(estimator, "_skl_callbacks", None):
             self.context = estimator._init_callback_context(max_subtasks=None)
@@ -37,7 +38,7 @@ class Progress:
         if self.estimator.verbose:
             print(
                 f"[{type(self.estimator).__name__}] round {n_iter}: "
-                f"objective {row['objective'] * self.objective_unit:.6g}, "
+                f"objective {self.objective(row['objective']):.6g}, "
                 f"relative gap {row['dual_gap']:.2e} ({row['certificate']}), "
                 f"{row['n_neurons']} neurons"
             )

@@ -15,6 +15,7 @@ from joblib import effective_n_jobs
 from sklearn.metrics import r2_score
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_convexnn._losses import data_loss
 from sklearn_convexnn.core.fit.cutting_plane import start_of_path
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.problem.solution import Start, Status
@@ -40,6 +41,21 @@ def log_likelihood(estimator, X, y, sample_weight=None):
     scores = log_proba[np.arange(len(y)), column].astype(np.float64)
     scores[estimator.classes_[column] != y] = _LOG_PROBABILITY_OF_MISSING_CLASS
     return np.average(scores, weights=sample_weight)
+
+
+def negative_loss(estimator, X, y, sample_weight=None):
+    """Minus the loss of training, averaged over rows and outputs: the default of other losses.
+
+    R2 would be decided by the very outliers, or the largest counts, that the loss was chosen for.
+    """
+    Y = y.reshape(len(y), -1)
+    Z = estimator._outputs(X).astype(np.float64)
+    losses = data_loss(estimator, Y.shape[1]).value(Y.astype(np.float64), Z)
+    return -np.average(losses, weights=sample_weight) / Y.shape[1]
+
+
+# By the name that a loss gives.
+DEFAULT_SCORES = {"r2": r2, "log_likelihood": log_likelihood, "negative_loss": negative_loss}
 
 
 # ---------------------------------------------------------------------- one fold

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from sklearn_convexnn._base_cv import BaseConvexReLUCV
-from sklearn_convexnn._cross_validation import log_likelihood, r2
-from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
+from sklearn_convexnn._losses import losses_for
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor, regression_tags
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
-from sklearn_convexnn._validation import StrOptions
+from sklearn_convexnn._validation import Interval, StrOptions
 
 
 class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
@@ -34,7 +36,9 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         The folds. None: five, of shuffled rows, drawn with ``random_state``. An int: so
         many of unshuffled rows, as everywhere in scikit-learn.
     scoring : str, callable or None, default=None
-        What is maximised. None: R2, weighted by ``sample_weight``.
+        What is maximised, weighted by ``sample_weight``. None: R2 for the squared error, for the
+        other losses minus their mean on the held-out rows (R2 would be decided by the outliers, or
+        by the largest counts); for Poisson that is minus half the mean deviance.
     selection : {"scale", "best", "one_standard_error"}, default="scale"
         "best": the alpha of the best mean score. The other two hold all alphas for equal whose mean
         score is within a standard error of it, taken over the folds. "scale" chooses the closest of
@@ -44,8 +48,10 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         The descent ends when the score has turned: so many alphas in a row are worse than the best
         one before them by more than its standard error over the folds. None: never, all alphas are
         solved.
-    loss : {"squared_error"}, default="squared_error"
-        ``1/2 * ||y - z||^2``, summed over outputs.
+    loss : {"squared_error", "huber", "poisson"}, default="squared_error"
+        As in :class:`ConvexReLURegressor`.
+    epsilon : float, default=1.35
+        As in :class:`ConvexReLURegressor`; the scale is that of the training rows of each fold.
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised like their other weights, and outputs a free
         intercept.
@@ -88,7 +94,9 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     n_neurons_, n_layers_, n_outputs_ : int
         Its numbers of neurons, of layers (3, counting the input) and of outputs.
     out_activation_ : str
-        "identity".
+        "identity", for the Poisson loss "exp".
+    scale_ : ndarray of shape (n_outputs_,)
+        For the Huber loss only, as in :class:`ConvexReLURegressor`.
     objective_, dual_gap_, dual_gap_abs_ : float
         Its objective and relative and absolute duality gap, as in :class:`ConvexReLURegressor`.
     certificate_ : {"exact", "relaxation", "estimated"}
@@ -137,10 +145,10 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     """
 
     _single = ConvexReLURegressor
-    _default_score = staticmethod(r2)
     _parameter_constraints = {
         **BaseConvexReLUCV._parameter_constraints,
-        "loss": [StrOptions({"squared_error"})],
+        "loss": [StrOptions(set(losses_for("regression")))],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -153,6 +161,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         selection="scale",
         patience=2,
         loss="squared_error",
+        epsilon=1.35,
         fit_intercept=True,
         refinement="cutting_plane",
         max_neurons=None,
@@ -181,11 +190,10 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
             random_state=random_state,
             verbose=verbose,
         )
+        self.epsilon = epsilon
 
     def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+        return regression_tags(self, super().__sklearn_tags__())
 
 
 class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
@@ -321,7 +329,6 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     """
 
     _single = ConvexReLUClassifier
-    _default_score = staticmethod(log_likelihood)
     _parameter_constraints = {
         **BaseConvexReLUCV._parameter_constraints,
         "loss": [StrOptions({"log_loss"})],

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_convexnn._callbacks import Progress
-from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
+from sklearn_convexnn._relu import estimator_of_loss
 from sklearn_convexnn._validation import check_grid, one_blas_thread
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path
 from sklearn_convexnn.core.fit.path import solve_path
@@ -41,7 +41,7 @@ class RegularizationPath:
     alpha_max : float
         From here on the network is a constant.
     classes : ndarray of shape (n_classes,) or None
-        Class labels, for the log-loss.
+        Class labels, of classification.
     """
 
     alphas: np.ndarray
@@ -64,6 +64,7 @@ def convexnn_path(
     alphas=20,
     eps=1e-3,
     loss="squared_error",
+    epsilon=1.35,
     fit_intercept=True,
     sample_weight=None,
     max_neurons=None,
@@ -90,14 +91,17 @@ def convexnn_path(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets, or class labels for the log-loss.
+        Targets, or class labels.
     alphas : int or array-like of shape (n_alphas,), default=20
         How many values, equally spaced in their logarithm from ``alpha_max`` down to
         ``eps * alpha_max``; or the values, which are sorted.
     eps : float, default=1e-3
         Smallest alpha over largest, where alphas are not given.
-    loss : {"squared_error", "log_loss"}, default="squared_error"
-        As in the estimators.
+    loss : str, default="squared_error"
+        A smooth loss of the estimators: "squared_error", "huber", "poisson", "log_loss" or
+        "squared_hinge".
+    epsilon : float, default=1.35
+        Of the Huber loss, as in the estimators.
     fit_intercept : bool, default=True
         As in the estimators.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -136,12 +140,9 @@ def convexnn_path(
     >>> path.n_neurons[0], bool(path.n_neurons[-1] > 1)
     (np.int64(0), True)
     """
-    kind = {"squared_error": ConvexReLURegressor, "log_loss": ConvexReLUClassifier}.get(loss)
-    if kind is None:
-        raise ValueError(f"loss must be 'squared_error' or 'log_loss', got {loss!r}.")
     goals = {"tol": tol, "gap_tol": gap_tol, "max_iter": max_iter, "max_neurons": max_neurons}
-    estimator = kind(
-        fit_intercept=fit_intercept, random_state=random_state, verbose=verbose, **goals
+    estimator = estimator_of_loss(loss, epsilon)(
+        loss=loss, fit_intercept=fit_intercept, random_state=random_state, verbose=verbose, **goals
     )
     estimator._validate_params()
     problem, _, classes = estimator._make_problem(X, y, sample_weight)
@@ -154,7 +155,7 @@ def convexnn_path(
             pricing,
             options=choose_options(problem.rows, **goals),
             start=start,
-            progress=Progress(estimator, X, y, objective_unit=problem.objective_unit),
+            progress=Progress(estimator, X, y, objective=problem.objective),
         )
     )
     _report(solutions, grid)
@@ -164,7 +165,7 @@ def convexnn_path(
         alphas=grid[: len(solutions)],
         coefs=[coefs for coefs, _ in layers],
         intercepts=[intercepts for _, intercepts in layers],
-        objectives=np.array([one.primal for one in certificates]) * problem.objective_unit,
+        objectives=problem.objective(np.array([one.primal for one in certificates])),
         dual_gaps=np.array([one.relative_gap for one in certificates]),
         n_neurons=np.array([solution.network.n_neurons for solution in solutions]),
         n_iter=np.array([solution.n_iter for solution in solutions]),

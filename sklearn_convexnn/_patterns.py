@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn._losses import trait
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.fit.given_patterns import (
     PROGRAM_TOL,
@@ -54,7 +55,7 @@ class PatternOptionsMixin:
     def _cutting_plane(self):
         """Whether neurons are added; otherwise the program over given patterns is all."""
         if self.refinement == "auto":
-            return self.activation == "relu" and self.loss != "hinge"
+            return self.activation == "relu"
         return self.refinement == "cutting_plane"
 
     def _gives_patterns(self):
@@ -67,10 +68,10 @@ class PatternOptionsMixin:
                 "n_patterns is the number of sampled patterns: leave it at None, or set "
                 "patterns='sampled'."
             )
-        if self.loss == "hinge" and self.solver == "newton":
+        if self.solver == "newton" and not trait(self, "smooth"):
             raise ValueError(
-                "solver='newton' needs a smooth loss: for loss='hinge' use solver='clarabel', "
-                "'ecos' or 'scs'."
+                f"solver='newton' needs a smooth loss: for loss={self.loss!r} use "
+                "solver='clarabel', 'ecos' or 'scs'."
             )
         if self.penalty == "nuclear" and self.activation != "gated_relu":
             raise ValueError(
@@ -91,11 +92,6 @@ class PatternOptionsMixin:
             raise ValueError(
                 "refinement='cutting_plane' looks for new neurons, but the gates of "
                 "activation='gated_relu' are given: set refinement=None or 'auto'."
-            )
-        if self.loss == "hinge":
-            raise ValueError(
-                "refinement='cutting_plane' needs a smooth loss: for loss='hinge' set "
-                "refinement=None or 'auto'."
             )
         if self.solver != "auto" and not started:
             raise ValueError(
@@ -145,7 +141,7 @@ class PatternOptionsMixin:
                 )
         solver = self.solver
         if solver == "auto":
-            solver = "clarabel" if self.loss == "hinge" else "newton"
+            solver = "newton" if trait(self, "smooth") else "clarabel"
         return PatternSettings(
             gated=self.activation == "gated_relu",
             gates=gates,
@@ -157,11 +153,6 @@ class PatternOptionsMixin:
         )
 
     def _train_patterns(self, problem, start, progress):
-        if self.loss == "hinge" and problem.rows.n_outputs > 1:
-            raise ValueError(
-                "Only binary classification is supported with loss='hinge', and there are "
-                f"{problem.rows.n_outputs} classes: use loss='log_loss', or OneVsRestClassifier."
-            )
         return train_patterns(
             problem, self.alpha, self._pattern_settings(), rng=self._rng(), progress=progress
         )

@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_convexnn._losses import trait
 from sklearn_convexnn._validation import class_weights, encode_classes
 
 
@@ -34,7 +35,7 @@ class NetworkRegressor(RegressorMixin):
         self._target_ndim = y.ndim
 
     def _output_activation(self):
-        return "identity"
+        return trait(self, "prediction")
 
     def predict(self, X):
         """Predict targets.
@@ -47,10 +48,20 @@ class NetworkRegressor(RegressorMixin):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Outputs of the network, with as many dimensions as the targets had in fit.
+            Outputs of the network, with as many dimensions as the targets had in fit; for the
+            Poisson loss their exponentials.
         """
         Z = self._outputs(X)
+        if self.out_activation_ == "exp":
+            Z = np.exp(Z)
         return Z[:, 0] if self._target_ndim == 1 else Z
+
+
+def regression_tags(estimator, tags):
+    """The tags of a regressor of any number of outputs, with those of its loss."""
+    tags.target_tags.multi_output = True
+    tags.target_tags.positive_only = trait(estimator, "positive_targets")
+    return tags
 
 
 class ScoreClassifier(ClassifierMixin):
@@ -76,7 +87,7 @@ class ScoreClassifier(ClassifierMixin):
         self.classes_ = classes
 
     def _output_activation(self):
-        if getattr(self, "loss", None) == "hinge":
+        if getattr(self, "loss", None) is not None and not trait(self, "probabilities"):
             return "identity"
         return "logistic" if len(self.classes_) == 2 else "softmax"
 
@@ -116,9 +127,10 @@ class ScoreClassifier(ClassifierMixin):
 
 
 def _has_probabilities(estimator):
-    if estimator.loss == "hinge":
+    if not trait(estimator, "probabilities"):
         raise AttributeError(
-            "loss='hinge' estimates no probabilities: use loss='log_loss' or decision_function."
+            f"loss={estimator.loss!r} estimates no probabilities: use loss='log_loss' or "
+            "decision_function."
         )
     return True
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from numbers import Real
+
 from sklearn_convexnn._base import BaseConvexReLU
-from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
-from sklearn_convexnn._validation import StrOptions
+from sklearn_convexnn._losses import estimator_for, losses_for
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor, regression_tags
+from sklearn_convexnn._validation import Interval, StrOptions
 
 
 class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
@@ -14,9 +18,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
 
     .. math::
 
-        \sum_i w_i \, \tfrac12 \|y_i - z(x_i)\|_2^2 + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_2 ,
+        \sum_i w_i \, \ell(y_i, z(x_i)) + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_2 ,
         \qquad \sum_i w_i = 1 ,
 
+    with :math:`\ell(y, z) = \tfrac12 \|y - z\|_2^2` or another ``loss``,
     which is the objective of weight decay, :math:`\tfrac{\alpha}{2} \sum_j (\|(u_j, b_j)\|^2 +
     \|c_j\|^2)`, at its best scaling of each neuron. In the measure that puts the weights
     :math:`c_j` on the sphere of directions it is convex, with one dual constraint per direction
@@ -36,8 +41,17 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
         ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, twice that for a gated network.
-    loss : {"squared_error"}, default="squared_error"
-        ``1/2 * ||y - z||^2``, summed over outputs.
+    loss : {"squared_error", "huber", "poisson"}, default="squared_error"
+        Summed over outputs. "squared_error": ``1/2 * (y - z)**2``. "huber": the same for residuals
+        of size up to ``t = epsilon * scale_``, and ``t * |y - z| - t**2 / 2`` beyond, so that
+        outliers have a bounded pull. "poisson": half the deviance,
+        ``exp(z) - y * z + (y * log(y) - y)``, for counts and other ``y >= 0``; predictions are
+        ``exp(z)``.
+    epsilon : float, default=1.35
+        Of the Huber loss: where residuals count as large, in units of ``scale_``. For normal
+        targets 1.35 keeps 95 % of the efficiency of the squared error, which a large value is.
+        Where the network explains most of the targets, residuals are smaller than their scale, and
+        so may epsilon be.
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised like their other weights, and outputs a free
         intercept.
@@ -108,7 +122,12 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     n_outputs_ : int
         Number of outputs of the network.
     out_activation_ : str
-        "identity".
+        "identity", for the Poisson loss "exp".
+    scale_ : ndarray of shape (n_outputs_,)
+        Only of the Huber loss: 1.4826 times the weighted median of ``|y - m|``, with ``m`` the
+        weighted median of the targets of an output (zero without an intercept); where more than
+        half of them are equal, ``sqrt(pi / 2)`` times the weighted mean of ``|y - m|``. It is found
+        before the training, which does not change it.
     alpha_ : float
         The ``alpha`` that was used.
     alpha_max_ : float
@@ -118,7 +137,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         Value of the objective.
     dual_gap_ : float
         Relative duality gap, ``dual_gap_abs_ / objective_``. What it is worth depends on
-        ``certificate_``.
+        ``certificate_``. For the Huber loss relative to an objective in which no row counts more
+        than ``4 * t**2``: outliers would hide all the rest.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
     certificate_ : {"exact", "relaxation", "estimated"}
@@ -178,7 +198,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
-        "loss": [StrOptions({"squared_error"})],
+        "loss": [StrOptions(set(losses_for("regression")))],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -186,6 +207,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         alpha="scale",
         *,
         loss="squared_error",
+        epsilon=1.35,
         fit_intercept=True,
         activation="relu",
         refinement="auto",
@@ -221,11 +243,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
             random_state=random_state,
             verbose=verbose,
         )
+        self.epsilon = epsilon
 
     def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+        return regression_tags(self, super().__sklearn_tags__())
 
 
 class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
@@ -239,9 +260,9 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         \qquad \sum_i w_i = 1 ,
 
     with the log-loss :math:`\ell`: one output and ``log(1 + exp(z)) - y z`` for two classes, one
-    output per class and ``logsumexp(z) - z_y`` for more. The penalty is that of weight decay at the
-    best scaling of each neuron; the problem is convex in the measure of neurons and its dual has
-    one constraint per direction [1]_ [2]_. Neurons are added where a dual constraint is violated,
+    output per class and ``logsumexp(z) - z_y`` for more, or a hinge loss. The penalty is that of
+    weight decay at the best scaling of each neuron; the problem is convex in the measure of neurons
+    and its dual has one constraint per direction [1]_ [2]_. Neurons are added where a dual constraint is violated,
     moved, refitted and pruned until a round makes little progress. The duality gap says how far the
     objective is from the optimum over networks of every width.
 
@@ -257,10 +278,13 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
         ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, twice that for a gated network.
-    loss : {"log_loss", "hinge"}, default="log_loss"
-        The loss, see above. "hinge", ``max(0, 1 - z)`` for the second class and ``max(0, 1 + z)``
-        for the first, is for two classes, programs over given patterns and conic solvers; there
-        are no probabilities then.
+    loss : {"log_loss", "squared_hinge", "hinge"}, default="log_loss"
+        "log_loss": see above. "squared_hinge": ``max(0, 1 - z)**2`` for the second class and
+        ``max(0, 1 + z)**2`` for the first; "hinge": the same without squares; both summed over
+        classes, each against the rest, if there are more than two. They estimate no probabilities.
+        "squared_hinge" takes as long as the log-loss. "hinge" has a kink, which is rounded less
+        and less until the gap of the hinge itself does not see it: ten times as long. Programs
+        over given patterns take it as it is, by a conic solver.
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised like their other weights, and outputs a free
         intercept.
@@ -269,7 +293,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     refinement : {"auto", "cutting_plane"} or None, default="auto"
         "cutting_plane": neurons are found by adding violated dual constraints. None: the convex
         program over the given patterns is all that is solved. "auto": "cutting_plane" for
-        "relu" with the log-loss, None otherwise.
+        "relu" and None for "gated_relu".
     patterns : {"sampled", "exact"} or array-like, default="sampled"
         "sampled": those of random directions, isotropic for standardised columns; for ReLU
         networks every second is isotropic for the columns as they are. "exact": all that the
@@ -336,7 +360,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     n_outputs_ : int
         Number of outputs of the network: 1 for two classes, else the number of classes.
     out_activation_ : str
-        "logistic" or "softmax"; "identity" for the hinge loss.
+        "logistic" or "softmax"; "identity" for the hinge losses.
     alpha_ : float
         The ``alpha`` that was used.
     alpha_max_ : float
@@ -403,7 +427,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
-        "loss": [StrOptions({"log_loss", "hinge"})],
+        "loss": [StrOptions(set(losses_for("classification")))],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -450,14 +474,16 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         )
         self.class_weight = class_weight
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = self.loss != "hinge"
-        return tags
-
 
 def alpha_max(
-    X, y, *, loss="squared_error", fit_intercept=True, sample_weight=None, random_state=0
+    X,
+    y,
+    *,
+    loss="squared_error",
+    epsilon=1.35,
+    fit_intercept=True,
+    sample_weight=None,
+    random_state=0,
 ):
     r"""The smallest ``alpha`` for which the constant network is optimal.
 
@@ -474,9 +500,12 @@ def alpha_max(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets, or class labels for the log-loss.
-    loss : {"squared_error", "log_loss"}, default="squared_error"
-        As in the estimators.
+        Targets, or class labels.
+    loss : str, default="squared_error"
+        A smooth loss of the estimators: "squared_error", "huber", "poisson", "log_loss" or
+        "squared_hinge".
+    epsilon : float, default=1.35
+        Of the Huber loss, as in the estimators.
     fit_intercept : bool, default=True
         As in the estimators.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -498,8 +527,16 @@ def alpha_max(
     >>> ConvexReLURegressor(alpha=1.01 * largest).fit(X, y).n_neurons_
     0
     """
-    estimators = {"squared_error": ConvexReLURegressor, "log_loss": ConvexReLUClassifier}
-    if loss not in estimators:
-        raise ValueError(f"loss must be one of {sorted(estimators)}, got {loss!r}.")
-    estimator = estimators[loss](fit_intercept=fit_intercept, random_state=random_state)
+    settings = {"loss": loss, "fit_intercept": fit_intercept, "random_state": random_state}
+    estimator = estimator_of_loss(loss, epsilon)(**settings)
+    estimator._validate_params()
     return estimator._alpha_max(X, y, sample_weight)
+
+
+def estimator_of_loss(loss, epsilon):
+    """What makes the estimator for a loss, regressor or classifier."""
+    kinds = {
+        "regression": partial(ConvexReLURegressor, epsilon=epsilon),
+        "classification": ConvexReLUClassifier,
+    }
+    return estimator_for(loss, kinds)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from tests.problems import patterns
+from tests.problems import loss_gradient, patterns
 
 # -------------------------------------------------------------------------------- the largest price
 
@@ -62,14 +62,8 @@ def largest_price(A, R, *, n_starts=30):
 def residual(problem, network):
     """``R = -gradient of the weighted loss`` at a network in the units of ``problem``'s rows."""
     Z = np.maximum(problem.A @ network.U.T, 0) @ network.C + network.b0
-    if problem.loss == "squared_error":
-        P = Z
-    elif Z.shape[1] == 1:
-        P = 1 / (1 + np.exp(-Z))
-    else:
-        P = np.exp(Z - Z.max(axis=1, keepdims=True))
-        P /= P.sum(axis=1, keepdims=True)
-    return problem.weights[:, None] * (problem.Y - P)
+    gradient = loss_gradient(problem.loss, problem.Y, Z, problem.thresholds)
+    return -problem.weights[:, None] * gradient
 
 
 def assert_valid(problem, network):

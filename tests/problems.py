@@ -22,7 +22,8 @@ from itertools import combinations
 
 import cvxpy as cp
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp, softmax, xlogy
+from scipy.stats import norm
 
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.rows import RowPass
@@ -31,13 +32,57 @@ from sklearn_convexnn.core.problem.units import make_problem
 # -------------------------------------------------------------------------------- losses, once more
 
 
-def loss_values(loss, Y, Z):
+EPSILON = 1.35  # of the Huber loss
+
+
+def loss_values(loss, Y, Z, thresholds=None):
     """Loss of every row from its textbook formula; Y as the package encodes it."""
     if loss == "squared_error":
         return 0.5 * ((Z - Y) ** 2).sum(axis=1)
+    if loss == "huber":
+        r = np.abs(Z - Y)
+        parts = np.where(r <= thresholds, 0.5 * r**2, thresholds * (r - 0.5 * thresholds))
+        return parts.sum(axis=1)
+    if loss == "poisson":
+        return (np.exp(Z) - Y * Z + xlogy(Y, Y) - Y).sum(axis=1)
+    if loss in ("squared_hinge", "hinge"):
+        violation = np.maximum(1 - np.where(Y > 0, Z, -Z), 0)
+        return (violation ** (2 if loss == "squared_hinge" else 1)).sum(axis=1)
     if Y.shape[1] == 1:
         Y, Z = np.hstack([1 - Y, Y]), np.hstack([np.zeros_like(Z), Z])
     return logsumexp(Z, axis=1) - (Y * Z).sum(axis=1)
+
+
+def loss_gradient(loss, Y, Z, thresholds=None):
+    """Derivatives of the smooth ones."""
+    if loss == "squared_error":
+        return Z - Y
+    if loss == "huber":
+        return np.clip(Z - Y, -thresholds, thresholds)
+    if loss == "poisson":
+        return np.exp(Z) - Y
+    if loss == "squared_hinge":
+        sign = np.where(Y > 0, 1, -1)
+        return -2 * sign * np.maximum(1 - sign * Z, 0)
+    if Y.shape[1] == 1:
+        return expit(Z) - Y
+    return softmax(Z, axis=1) - Y
+
+
+def lower_median(values, weights):
+    """The smallest of the values at which ``sum_i w_i |v_i - m|`` is least, and the largest."""
+    sums = np.array([weights @ np.abs(values - m) for m in values])
+    best = values[sums <= sums.min() * (1 + 1e-12)]
+    return 0.5 * (best.min() + best.max())
+
+
+def robust_scale(Y, weights, intercept):
+    """1.4826 times the weighted median deviation from the weighted median, of every column."""
+    scales = []
+    for y in Y.T:
+        centre = lower_median(y, weights) if intercept else 0.0
+        scales.append(lower_median(np.abs(y - centre), weights) / norm.ppf(0.75))
+    return np.array(scales)
 
 
 # ------------------------------------------------------------------------------- the known problems
@@ -72,11 +117,22 @@ class Known:
         """(P) at a network whose neurons have any length."""
         Z = np.maximum(self.A @ U.T, 0) @ C + b0
         penalty = (np.linalg.norm(U, axis=1) * np.linalg.norm(C, axis=1)).sum()
-        return self.weights @ loss_values(self.loss, self.Y, Z) + self.alpha * penalty
+        losses = loss_values(self.loss, self.Y, Z, self.thresholds)
+        return self.weights @ losses + self.alpha * penalty
+
+    @property
+    def thresholds(self):
+        """Of the Huber loss of every output."""
+        if self.loss != "huber":
+            return None
+        return EPSILON * robust_scale(self.Y, self.weights, self.intercept)
 
     def rows(self, **settings):
         """The rows in the units of the data."""
-        loss = get_loss(self.loss, self.Y.shape[1])
+        options = {}
+        if self.loss == "huber":
+            options = {"epsilon": EPSILON, "spread": self.thresholds / EPSILON}
+        loss = get_loss(self.loss, self.Y.shape[1], **options)
         return RowPass(self.X, self.Y, self.weights, loss, intercept=self.intercept, **settings)
 
     def problem(self):
@@ -132,6 +188,15 @@ def _loss_expression(problem, Z):
     Y, w = problem.Y, problem.weights
     if problem.loss == "squared_error":
         return 0.5 * cp.sum(cp.multiply(w, cp.sum(cp.square(Z - Y), axis=1)))
+    if problem.loss == "huber":
+        parts = zip(Y.T, problem.thresholds, strict=True)
+        return sum(0.5 * w @ cp.huber(Z[:, c] - y, t) for c, (y, t) in enumerate(parts))
+    if problem.loss == "poisson":
+        return cp.sum(cp.multiply(w[:, None], cp.exp(Z) - cp.multiply(Y, Z) + (xlogy(Y, Y) - Y)))
+    if problem.loss in ("squared_hinge", "hinge"):
+        violation = cp.pos(1 - cp.multiply(np.where(Y > 0, 1.0, -1.0), Z))
+        parts = cp.square(violation) if problem.loss == "squared_hinge" else violation
+        return cp.sum(cp.multiply(w[:, None], parts))
     if Y.shape[1] == 1:
         return w @ cp.logistic(Z[:, 0]) - (w * Y[:, 0]) @ Z[:, 0]
     return w @ cp.log_sum_exp(Z, axis=1) - cp.sum(cp.multiply(w[:, None] * Y, Z))
@@ -179,6 +244,10 @@ def _random(seed, n, d, loss, intercept, alpha, *, integers=False, n_outputs=1):
     X = rng.integers(-2, 3, (n, d)).astype(float) if integers else rng.standard_normal((n, d))
     if loss == "squared_error":
         Y = rng.standard_normal((n, n_outputs))
+    elif loss == "huber":
+        Y = rng.standard_cauchy((n, n_outputs))
+    elif loss == "poisson":
+        Y = rng.poisson(3.0, (n, n_outputs)) * 1.0
     elif n_outputs == 1:
         Y = np.tile([[0.0], [1.0]], (n, 1))[:n]
     else:
@@ -329,6 +398,11 @@ def _enumerated():
         yield _random(5, 12, 2, loss, True, 0.02, integers=True)
         yield _random(6, 12, 2, loss, False, 0.02, integers=True)
         yield _random(7, 9, 1, loss, False, 0.05, n_outputs=3)
+    for loss in ("huber", "poisson", "squared_hinge"):
+        yield _random(10, 10, 1, loss, True, 0.05)
+        yield _random(11, 9, 2, loss, True, 0.02)
+        yield _random(12, 10, 2, loss, False, 0.05, integers=True)
+        yield _random(13, 9, 1, loss, False, 0.05, n_outputs=3)
 
 
 ENUMERATED = list(_enumerated())

@@ -121,7 +121,7 @@ def test_all_patterns_give_the_global_optimum(known):
     solution, _ = solve(problem, known.alpha, gates="exact", gap_tol=1e-8)
     assert solution.certificate.kind == "exact"
     assert solution.certificate.relative_gap <= 1e-7
-    value = solution.certificate.primal * problem.objective_unit
+    value = problem.objective(solution.certificate.primal)
     assert value == pytest.approx(known.optimum(), rel=1e-6)
 
 

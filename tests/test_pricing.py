@@ -10,7 +10,7 @@ from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import RowPass
 from tests.certificates import largest_price, price, residual
-from tests.problems import ENUMERATED, PLANTED, Known, finite_program
+from tests.problems import ENUMERATED, PLANTED, Known, finite_program, loss_gradient
 
 
 def make_rows(X, n_outputs, intercept=False, **settings):
@@ -173,8 +173,8 @@ def test_search_finds_planted_neurons(problem):
 def _optimal_residual(problem):
     """``R`` at the outputs of the finite program, where every maximiser sits on kinks."""
     Z = finite_program(problem)[1]
-    prediction = Z if problem.loss == "squared_error" else 1 / (1 + np.exp(-Z))
-    return problem.weights[:, None] * (problem.Y - prediction)
+    gradient = loss_gradient(problem.loss, problem.Y, Z, problem.thresholds)
+    return -problem.weights[:, None] * gradient
 
 
 @pytest.mark.parametrize("problem", [k for k in ENUMERATED if k.A.shape[1] == 3], ids=str)

@@ -47,6 +47,8 @@ ON_A_LINE = (SplineReLURegressor, SplineReLUClassifier)
 SETTINGS = {E: {"batch_norm": True} for E in (DeepReLURegressor, DeepReLUClassifier)}
 # Settings whose fits have attributes of their own.
 VARIANTS = {E: [{"activation": "gated_relu"}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
+VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
+VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
 MODULES = sorted(
     module.name

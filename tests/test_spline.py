@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.losses import Hinge, get_loss
 from sklearn_convexnn.core.spline import hinge as spline_hinge
 from sklearn_convexnn.core.spline import solver as spline_solver
-from sklearn_convexnn.core.spline.hinge import Hinge, ProximalHinge
+from sklearn_convexnn.core.spline.hinge import ProximalHinge
 from sklearn_convexnn.core.spline.network import layers, line_network
 from sklearn_convexnn.core.spline.problem import (
     Penalty,

@@ -8,6 +8,7 @@ from numbers import Real
 import numpy as np
 
 from sklearn_convexnn._base import BaseTwoLayer
+from sklearn_convexnn._losses import loss_options
 from sklearn_convexnn._validation import check_weights, one_blas_thread
 from sklearn_convexnn.core.column_generation.pruning import smaller_network
 from sklearn_convexnn.core.fit.cutting_plane import fast_dtype
@@ -126,12 +127,18 @@ def prune(estimator, X, y=None, sample_weight=None, *, tolerance=0.0):
 
 def _problem(estimator, X, rows, weights):
     """The training problem, or one with its rows where nothing depends on the targets."""
+    intercept = estimator.fit_intercept
     if rows is None:
         targets = np.zeros((X.shape[0], estimator.n_outputs_))
-    else:
-        targets, weights = rows.Y, rows.weights
-    intercept = estimator.fit_intercept
-    return make_problem(X, targets, weights, loss=estimator.loss, intercept=intercept)
+        return make_problem(X, targets, weights, loss="squared_error", intercept=intercept)
+    return make_problem(
+        X,
+        rows.Y,
+        rows.weights,
+        loss=estimator.loss,
+        intercept=intercept,
+        options=loss_options(estimator),
+    )
 
 
 def _fewer(estimator, problem, tolerance):

@@ -7,8 +7,8 @@ from scipy import sparse
 from sklearn.utils import check_array
 
 from sklearn_convexnn._base import BaseTwoLayer
+from sklearn_convexnn._losses import data_loss, trait
 from sklearn_convexnn._validation import check_weights
-from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.rows import RowPass
 
 # How the bias of a neuron enters the penalty.
@@ -45,10 +45,10 @@ def training_rows(estimator, layers, X, y, sample_weight):
             f"{type(estimator).__name__} was not trained on a program with this dual variable: "
             "y is used for the convex estimators of this package only."
         )
-    if estimator.loss == "hinge":
+    if not trait(estimator, "smooth"):
         raise ValueError(
-            "The dual variable of loss='hinge' does not follow from its network: inspect a "
-            "network trained with loss='log_loss'."
+            f"The dual variable of loss={estimator.loss!r} does not follow from its network: "
+            "inspect a network trained with loss='squared_hinge' or 'log_loss'."
         )
     y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=False)
     if len(y) != X.shape[0]:
@@ -66,7 +66,7 @@ def training_rows(estimator, layers, X, y, sample_weight):
         X,
         np.asarray(targets, dtype=float),
         weights / weights.sum(),
-        get_loss(estimator.loss, targets.shape[1]),
+        data_loss(estimator, targets.shape[1]),
         intercept=estimator.fit_intercept,
     )
 

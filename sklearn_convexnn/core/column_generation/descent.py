@@ -15,7 +15,12 @@ from sklearn_convexnn.core.problem.network import Network
 _HISTORY_BYTES = 256 << 20
 # Changes of face in a refit, and the number of weights up to which Newton's method is used on one.
 _FACES = 4
+# Halvings of a step until the loss is below its model.
+_HALVINGS = 60
 _LARGEST_FACE = 400
+# Least curvature of a row, relative to the largest, in Newton's method on losses without any on
+# whole stretches: a system without curvature has no solution.
+_LEAST_CURVATURE = 1e-6
 
 
 def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12):
@@ -70,7 +75,7 @@ def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 <
     if network.n_neurons == 0:
         return network
     mean, gram, cross = rows.moments(network.U)
-    if rows.loss.name == "squared_error":
+    if rows.loss.quadratic:
         if rows.intercept:
             # What a neuron adds that is constant on these rows, up to rounding, is the intercept's.
             varying = np.diag(gram) - mean**2 > 4 * np.finfo(float).eps * np.diag(gram)
@@ -121,7 +126,9 @@ class _MomentModel:
         """Second derivatives in the weights of ``support``, then in the intercept (if free)."""
         return np.kron(self.gram[np.ix_(support, support)], np.eye(C.shape[1]))
 
-    def smoothness(self, norms):
+    bounded = True
+
+    def smoothness(self, norms, C, b0):
         return np.linalg.norm(self.gram / np.outer(norms, norms), 2)
 
     def finish(self, C, b0):
@@ -161,7 +168,10 @@ class _RowModel:
         A = self.activations[:, support].astype(np.float64)
         if rows.intercept:
             A = np.column_stack([A, np.ones(len(A))])
-        hessians = rows.weights[:, None, None] * rows.loss.hessian(rows.Y, self._outputs(C, b0))
+        hessians = rows.loss.hessian(rows.Y, self._outputs(C, b0))
+        if rows.loss.flat:
+            hessians = hessians + _LEAST_CURVATURE * rows.loss.smoothness() * np.eye(C.shape[1])
+        hessians = rows.weights[:, None, None] * hessians
         k, n_outputs = A.shape[1], C.shape[1]
         H = np.empty((k, n_outputs, k, n_outputs))
         for c in range(n_outputs):
@@ -169,31 +179,52 @@ class _RowModel:
                 H[:, c, :, d] = (A * hessians[:, c, d, None]).T @ A
         return H.reshape(k * n_outputs, k * n_outputs)
 
-    def smoothness(self, norms):
+    @property
+    def bounded(self):
+        """Is :meth:`smoothness` that of all points, not only of the one given?"""
+        return np.isfinite(self.rows.loss.smoothness())
+
+    def smoothness(self, norms, C, b0):
         scaled = self.gram / np.outer(norms, norms)
         if self.rows.intercept:
             edge = self.mean / norms
             scaled = np.block([[scaled, edge[:, None]], [edge[None, :], np.ones((1, 1))]])
-        return self.rows.loss.smoothness() * np.linalg.norm(scaled, 2)
+        return self._largest_curvature(C, b0) * np.linalg.norm(scaled, 2)
+
+    def _largest_curvature(self, C, b0):
+        """Of the loss in its outputs; without a bound, the mean one here."""
+        rows = self.rows
+        if self.bounded:
+            return rows.loss.smoothness()
+        Z = rows.outputs(self.U, C, b0)
+        return np.linalg.norm(rows.loss.mean_hessian(rows.Y, Z, rows.weights), 2)
 
     def finish(self, C, b0):
         return C, b0
 
 
 def _accelerated_prox(model, C, b0, norms, alpha, max_iter, tol):
-    """FISTA with the gradient restart of O'Donoghue & Candes in the weights ``norms * C``."""
+    """FISTA with the gradient restart of O'Donoghue & Candes in the weights ``norms * C``.
+
+    Where the curvature has no bound the step is halved until the loss stays below its model there
+    (Beck & Teboulle's backtracking).
+    """
     scale = norms[:, None]
-    step = 1.0 / max(model.smoothness(norms), np.finfo(float).tiny)
+    step = 1.0 / max(model.smoothness(norms, C, b0), np.finfo(float).tiny)
     threshold = alpha / norms  # penalty of a group in scaled weights
     x, xb = C * scale, b0
     z, zb, momentum, worst = x, xb, 1.0, np.inf
     for _ in range(max_iter):
         gradient, gradient_b0 = model.gradient(z / scale, zb)
-        v = z - step * gradient / scale
-        lengths = np.linalg.norm(v, axis=1)
-        excess = np.maximum(0.0, lengths - step * threshold)
-        shrink = excess / np.where(excess > 0, lengths, 1.0)
-        x_next, xb_next = v * shrink[:, None], zb - step * gradient_b0
+        x_next = _proximal(z - step * gradient / scale, step * threshold)
+        xb_next = zb - step * gradient_b0
+        for _ in range(0 if model.bounded else _HALVINGS):
+            ends = (z, zb), (x_next, xb_next)
+            if _below_model(model, scale, ends, (gradient / scale, gradient_b0), step):
+                break
+            step *= 0.5
+            x_next = _proximal(z - step * gradient / scale, step * threshold)
+            xb_next = zb - step * gradient_b0
         off = np.linalg.norm(z - x_next, axis=1) / (step * threshold)
         if np.vdot(z - x_next, x_next - x) + np.vdot(zb - xb_next, xb_next - xb) > 0:
             momentum = 1.0
@@ -205,6 +236,27 @@ def _accelerated_prox(model, C, b0, norms, alpha, max_iter, tol):
         if worst <= tol:
             break
     return (*model.finish(x / scale, xb), worst)
+
+
+def _proximal(v, threshold):
+    """Groups shrink by ``threshold``, to nothing if they are shorter."""
+    lengths = np.linalg.norm(v, axis=1)
+    excess = np.maximum(0.0, lengths - threshold)
+    return v * (excess / np.where(excess > 0, lengths, 1.0))[:, None]
+
+
+def _below_model(model, scale, ends, gradient, step):
+    """Whether the loss at the second of ``ends`` is below its model at the first.
+
+    The model is the parabola of curvature ``1 / step``.
+    """
+    before, after = (model.value(x / scale, b) for x, b in ends)
+    moves = [new - old for old, new in zip(*ends, strict=True)]
+    slope = sum(np.vdot(g, move) for g, move in zip(gradient, moves, strict=True))
+    squares = sum(np.vdot(move, move) for move in moves)
+    # Values in single precision; a step that is lost in their rounding is no longer tested.
+    rounding = 16 * np.finfo(np.float32).eps * abs(before)
+    return after <= before + slope + squares / (2.0 * step) + rounding
 
 
 def _finish_on_face(gram, cross, C, alpha):

@@ -49,7 +49,7 @@ class ProgramPhase:
             run.prices, options.new_neurons, above=run.alpha, max_cosine=options.max_cosine
         )
         program = self.program.extended(run.rows, found.directions, found.values[:, 0])
-        gap, before = run.certificate.relative_gap, run.state.objective
+        gap, before = run.certificate.relative_gap, run.state
         least = _PROGRAM_SHARE * options.gap_goal
         tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
         # New neurons may gain less than the gap of the program: then it is solved more tightly.  A
@@ -60,7 +60,7 @@ class ProgramPhase:
             little = before - run.state.objective <= _LITTLE * tightness * tol * before
             if not little or tightness * tol < 1e-2 * least:
                 break
-        if before - run.state.objective < _LITTLE * gap * before:
+        if run.decrease_from(before) < _LITTLE * gap:
             self.pricing.widen()  # the light search overlooks what the gap is made of
 
     def price(self, effort=None):

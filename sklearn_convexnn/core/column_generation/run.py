@@ -15,11 +15,12 @@ _CAUTION_LEFT = 0.7
 
 @dataclass(frozen=True)
 class State:
-    """A network with what is known about it: outputs, objective and residual."""
+    """A network with what is known about it: outputs, objective, its size, and residual."""
 
     network: Network
     Z: np.ndarray
     objective: float
+    size: float  # what a decrease of the objective is relative to
 
     @classmethod
     def of(cls, rows, network, alpha):
@@ -29,8 +30,9 @@ class State:
             shift = optimal_intercept(rows, Z)
             Z += shift
             network = network.with_outputs(network.C, network.b0 + shift)
-        loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
-        return cls(network, Z, loss + alpha * network.penalty())
+        losses, penalty = rows.loss.value(rows.Y, Z), alpha * network.penalty()
+        size = float(rows.weights @ rows.loss.sizes(rows.Y, losses)) + penalty
+        return cls(network, Z, float(rows.weights @ losses) + penalty, size)
 
     def residual(self, rows):
         return -rows.weights[:, None] * rows.loss.gradient(rows.Y, self.Z)
@@ -67,10 +69,14 @@ class Run:
 
     def improve(self, phase):
         """One round of a phase; notes what it gained."""
-        before = self.state.objective
+        before = self.state
         self.caution = max(1.0, _CAUTION_LEFT * self.caution)
         phase.improve()
-        self.decrease = (before - self.state.objective) / max(before, np.finfo(float).tiny)
+        self.decrease = self.decrease_from(before)
+
+    def decrease_from(self, before):
+        """What was gained since a state, relative to its size."""
+        return (before.objective - self.state.objective) / max(before.size, np.finfo(float).tiny)
 
     def price(self, pricing, *, effort, known=None):
         """Search for violated constraints at the present network and take its duality gap."""

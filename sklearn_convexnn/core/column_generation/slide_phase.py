@@ -88,7 +88,7 @@ class SlidePhase:
     def confirm(self, status):
         """Tight refit and thorough pricing before a stop: the status if that bears it out."""
         run, options = self.run, self.options
-        gap_before, before = run.certificate.relative_gap, run.state.objective
+        gap_before, before = run.certificate.relative_gap, run.state
         run.accept(self._refitted(run.rows, run.state.network, effort=4))
         run.price(self.thorough, effort=options.confirm_effort)
         gap = run.certificate.relative_gap
@@ -104,7 +104,7 @@ class SlidePhase:
             # Little progress is no sign of convergence where the search had overlooked neurons; a
             # round seldom gains more than a tenth of the gap.
             status = None
-        gain = (before - run.state.objective) / max(before, np.finfo(float).tiny)
+        gain = run.decrease_from(before)
         if status is Status.PROGRESS and gain >= options.tol:
             # The round was short of progress because its loose refit was.
             status = None

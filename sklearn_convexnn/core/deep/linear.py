@@ -95,8 +95,8 @@ class DeepLinearProblem:
         ``alpha L/2 T^(2/L-1) ||W||_*``, and the nuclear norm with that factor keeps the network at
         zero once it reaches ``m``.
         """
-        if self.loss == "log_loss":
-            loss = get_loss(self.loss, self.rows.Y.shape[1])
+        loss = get_loss(self.loss, self.rows.Y.shape[1])
+        if not loss.quadratic:
             G = constant_gradient(self.rows, loss, intercept=self.intercept)
             return float(np.linalg.norm(G, 2)) * self.alpha_unit
         quadratic, L = self.reduction.quadratic, self.n_layers
@@ -125,7 +125,7 @@ class DeepLinearProblem:
         LinearSolution
         """
         working = alpha / self.alpha_unit
-        if self.loss == "log_loss":
+        if not get_loss(self.loss, self.rows.Y.shape[1]).quadratic:
             return self._solve_low_rank(alpha, working, tol=tol, max_iter=max_iter)
         quadratic = self.reduction.quadratic
         if working >= self.alpha_max() / self.alpha_unit:
@@ -218,7 +218,7 @@ class DeepLinearProblem:
 def make_deep_linear(X, Y, weights, *, n_layers, penalty, loss, intercept, width):
     """The problem of dense or CSR rows ``X`` and targets ``Y`` of shape (n, K)."""
     rows = make_rows(X, Y, weights, intercept=intercept)
-    if loss == "log_loss":  # probabilities have no other units
+    if not get_loss(loss, Y.shape[1]).quadratic:  # say, probabilities have no other units
         rows = replace(rows, y_mean=np.zeros(Y.shape[1]), y_scale=1.0)
     power = 2 if penalty == "layer_norm" else n_layers
     return DeepLinearProblem(rows, reduce(rows), power, loss, intercept, width)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sklearn_convexnn.core.column_generation.options import LIGHT, Options
 from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.fit.rounding import solve_rounded
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
@@ -50,8 +51,7 @@ def fast_dtype(rows):
 def price_constant(rows, pricing):
     """Prices at the constant network; the largest is alpha_max in working units."""
     network = constant_network(rows)
-    Z = np.broadcast_to(network.b0, rows.Y.shape)
-    R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    R = rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)
     prices = pricing(rows, R, network, effort=1)
     if prices.largest <= price_noise(rows, R):
         prices = prices._replace(norms=np.zeros_like(prices.norms))
@@ -112,7 +112,8 @@ def train(problem, alpha, *, rng, start=None, progress=None, **goals):
     else:
         working_alpha = alpha / problem.alpha_unit
     options = choose_options(rows, **goals)
-    (solution,) = solve_path(
-        rows, [working_alpha], pricing, options=options, start=start or constant, progress=progress
-    )
+    settings = {"options": options, "progress": progress}
+    if not rows.loss.smooth:
+        return solve_rounded(rows, working_alpha, pricing, start=start, **settings), alpha_max
+    (solution,) = solve_path(rows, [working_alpha], pricing, start=start or constant, **settings)
     return solution, alpha_max

@@ -24,7 +24,7 @@ from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.certificates import Certificate, optimal_intercept
 from sklearn_convexnn.core.problem.constant import constant_network, price_noise
 from sklearn_convexnn.core.problem.solution import Solution, Start
-from sklearn_convexnn.core.programs.conic import ProgramStatus, hinge_dual
+from sklearn_convexnn.core.programs.conic import ProgramStatus
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.gated_layers import active_gates, gated_neurons
 from sklearn_convexnn.core.programs.gated_network import train_gated
@@ -169,7 +169,7 @@ def _solve_relu(rows, patterns, alpha, settings, pricing):
     network, certificate = _joined(rows, network, alpha, settings, program.certificate)
     program = _of_network(program, certificate, settings)
     if not settings.all_patterns or rows.n_outputs > 1:
-        certificate = _priced(rows, network, certificate.primal, alpha, pricing, program.R)
+        certificate = _priced(rows, network, certificate, alpha, pricing, program.R)
     return program, network, None, certificate
 
 
@@ -194,7 +194,7 @@ def _joined(rows, network, alpha, settings, program):
     found, joined = evaluated(network), evaluated(network.merged())
     # In columns of small units neurons of nearly the same direction may be far apart in the data.
     rise = joined[1].primal - found[1].primal
-    return joined if rise <= _JOINED * settings.goals["tol"] * found[1].primal else found
+    return joined if rise <= _JOINED * settings.goals["tol"] * found[1].size else found
 
 
 def start_from_patterns(problem, alpha, settings, *, rng):
@@ -312,14 +312,8 @@ def _check_dense(rows):
 
 
 def constant_residual(rows):
-    """The dual variable (n, C) at the best constant network.
-
-    That of the hinge loss is not unique there; this one makes alpha_max an upper bound.
-    """
-    if rows.loss.name == "hinge":
-        return hinge_dual(rows, rows.weights * (2.0 * rows.Y[:, 0] - 1.0))[:, None]
-    Z = np.broadcast_to(constant_network(rows).b0, rows.Y.shape)
-    return -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    """The dual variable (n, C) at the best constant network."""
+    return rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)
 
 
 def _alpha_max(rows, pricing):
@@ -360,18 +354,20 @@ def _above(network, fraction):
 
 def _evaluated(rows, network, Z, alpha, program):
     """The network with its best intercept; its own objective with the dual value of the program."""
-    if rows.intercept and rows.loss.name != "hinge":
+    if rows.intercept and rows.loss.smooth:
         shift = optimal_intercept(rows, Z)
         network, Z = network.with_outputs(network.C, network.b0 + shift), Z + shift
-    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * network.penalty()
-    return network, Certificate(primal, program.dual, program.kappa, "exact")
+    losses, penalty = rows.loss.value(rows.Y, Z), alpha * network.penalty()
+    primal = float(rows.weights @ losses) + penalty
+    size = float(rows.weights @ rows.loss.sizes(rows.Y, losses)) + penalty
+    return network, Certificate(primal, program.dual, program.kappa, "exact", size)
 
 
-def _priced(rows, network, primal, alpha, pricing, R):
+def _priced(rows, network, of_program, alpha, pricing, R):
     """The certificate of a network about (P), from the dual variable ``R`` of its program."""
     kappa = pricing(rows, R, network, effort=2).largest
     rho = R / rows.weights[:, None]
     limit = alpha / kappa if kappa > 0 else np.inf
     scale = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
     dual = float(rows.weights @ rows.loss.dual(rows.Y, scale * rho))
-    return Certificate(primal, dual, kappa, pricing.kind)
+    return Certificate(of_program.primal, dual, kappa, pricing.kind, of_program.size)

@@ -27,6 +27,7 @@ class Certificate:
     dual: float
     kappa: float
     kind: str
+    size: float | None = None  # what gaps are relative to; None: the primal value
 
     @property
     def gap(self):
@@ -35,8 +36,12 @@ class Certificate:
 
     @property
     def relative_gap(self):
-        """``gap / primal``; 0 for an objective that is zero up to the square of rounding."""
-        return self.gap / self.primal if self.primal > np.finfo(float).eps ** 2 else 0.0
+        """``gap / primal``; 0 for an objective that is zero up to the square of rounding.
+
+        Relative to ``size`` for losses of which a part says nothing about the network.
+        """
+        size = self.primal if self.size is None else self.size
+        return self.gap / size if size > np.finfo(float).eps ** 2 else 0.0
 
 
 def certify(rows, Z, penalty, alpha, kappa, kind):
@@ -46,12 +51,14 @@ def certify(rows, Z, penalty, alpha, kappa, kind):
     it; :func:`optimal_intercept` provides it.
     """
     loss, Y, weights = rows.loss, rows.Y, rows.weights
-    primal = float(weights @ loss.value(Y, Z)) + alpha * penalty
+    losses = loss.value(Y, Z)
+    primal = float(weights @ losses) + alpha * penalty
+    size = float(weights @ loss.sizes(Y, losses)) + alpha * penalty
     rho = -loss.gradient(Y, Z)
     limit = alpha / kappa if kappa > 0 else np.inf
     scale = loss.best_scale(Y, rho, weights, limit)
     dual = float(weights @ loss.dual(Y, scale * rho))
-    return Certificate(primal, dual, kappa, kind)
+    return Certificate(primal, dual, kappa, kind, size)
 
 
 def allowed_price(rows, Z, penalty, alpha, goal):
@@ -85,7 +92,7 @@ def optimal_intercept(rows, Z, *, max_iter=50):
         # The multinomial log-loss is flat along equal shifts of all outputs: least squares.
         return np.abs(gradient).max(), -np.linalg.lstsq(hessian, gradient, rcond=1e-10)[0]
 
-    shift = np.zeros(Z.shape[1])
+    shift = loss.shift(Y, Z, weights)
     size, step = gradient_and_step(shift)
     for _ in range(max_iter):
         if size == 0.0:

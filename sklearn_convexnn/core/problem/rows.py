@@ -99,6 +99,19 @@ class RowPass:
             block_bytes=self.block_bytes,
         )
 
+    def with_loss(self, loss):
+        """The same rows with another loss."""
+        return RowPass(
+            self.X,
+            self.Y,
+            self.weights,
+            loss,
+            intercept=self.intercept,
+            scale=self.scale,
+            dtype=self.dtype,
+            block_bytes=self.block_bytes,
+        )
+
     # ------------------------------------------------------------------ blocks
 
     def _blocks(self, width):

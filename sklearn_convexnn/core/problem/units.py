@@ -22,8 +22,6 @@ from sklearn_convexnn.core.problem.rows import RowPass
 # the spread of the rows about it, and the largest weight of a row over the smallest.
 _LARGEST_OFFSET = 8.0
 _LARGEST_WEIGHT_RATIO = 1e3
-# Squares of targets and their sums must be finite.
-_LARGEST_TARGET = 1e150
 # Sparse rows become an array up to this size, or this multiple of their own: below it the products
 # of arrays are faster.
 _DENSE_BYTES = 1 << 20
@@ -34,24 +32,32 @@ _DENSE_RATIO = 3
 class Problem:
     """Rows in working units and the way back to the units of the data.
 
-    In working units a row is ``x_scale * [x, 1]`` (typical norm 1) and a real target is
-    ``(y - y_shift) / y_scale`` (standard deviation 1).  Then ``alpha`` becomes
+    In working units a row is ``x_scale * [x, 1]`` (typical norm 1) and an output is
+    ``(z - y_shift) / y_scale``; the loss says which shift and scale, and in which unit residuals
+    then are.  For the squared error targets have standard deviation 1, ``alpha`` becomes
     ``alpha * x_scale / y_scale`` and the objective shrinks by ``y_scale^2``.
     """
 
     rows: RowPass
     y_shift: np.ndarray
     y_scale: float
+    residual_unit: float
+    objective_offset: float = 0.0
+    spread: np.ndarray | None = None
 
     @property
     def alpha_unit(self):
         """Working alpha = alpha / alpha_unit."""
-        return self.y_scale / self.rows.scale
+        return self.residual_unit / self.rows.scale
 
     @property
     def objective_unit(self):
-        """Objective = working objective * objective_unit."""
-        return self.y_scale**2
+        """A difference of objectives = that of working objectives * objective_unit."""
+        return self.y_scale * self.residual_unit
+
+    def objective(self, working):
+        """The objective in the units of the data."""
+        return working * self.objective_unit + self.objective_offset
 
     def layers(self, network):
         """``coefs, intercepts`` as in scikit-learn's perceptrons, neurons balanced.
@@ -107,7 +113,7 @@ def mean_square_spread(rows):
     return max(0.0, 1.0 - mean @ mean - rows.intercept * rows.scale**2)
 
 
-def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
+def make_problem(X, Y, weights, *, loss, intercept, options=None, memory=256 << 20):
     """Build the training problem.
 
     Parameters
@@ -119,6 +125,8 @@ def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
     loss : str
         A name in :data:`sklearn_convexnn.core.problem.losses.LOSSES`.
     intercept : bool
+    options : dict, optional
+        Of the loss.
     memory : int
         Rows are merged and ordered if the copy of ``X`` that this takes fits in so many bytes.
 
@@ -139,18 +147,18 @@ def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
     if _stored_bytes(X) <= memory:
         X, Y, weights = canonical_rows(X, Y, weights)
     weights = weights / weights.sum()
-    y_shift, y_scale = np.zeros(Y.shape[1]), 1.0
-    if loss == "squared_error":
-        Y, y_shift, y_scale = _standardised(Y, weights, intercept)
+    units = get_loss(loss, Y.shape[1], **(options or {})).standardise(Y, weights, intercept)
     rows = RowPass(
         X,
-        Y,
+        units.Y,
         weights,
-        get_loss(loss, Y.shape[1]),
+        units.loss,
         intercept=intercept,
         scale=_row_scale(X, weights, intercept),
     )
-    return Problem(rows, y_shift, y_scale)
+    return Problem(
+        rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread
+    )
 
 
 def dense_if_small(X):
@@ -164,22 +172,6 @@ def dense_if_small(X):
 
 def _stored_bytes(X):
     return X.data.nbytes + X.indices.nbytes if sparse.issparse(X) else X.nbytes
-
-
-def _standardised(Y, weights, intercept):
-    """Targets in working units, their shift and their scale."""
-    shift = weights @ Y if intercept else np.zeros(Y.shape[1])
-    size = np.abs(Y - shift).max()
-    if size > _LARGEST_TARGET:
-        raise ValueError(
-            f"Targets up to {size:.1e} overflow when squared: scale y to a size below "
-            f"{_LARGEST_TARGET:g}."
-        )
-    # What is constant up to rounding has no scale and no residual.
-    if size <= 8 * np.finfo(float).eps * np.abs(Y).max():
-        return np.zeros_like(Y), shift, 1.0
-    scale = float(size * np.sqrt(weights @ np.sum(((Y - shift) / size) ** 2, axis=1)))
-    return (Y - shift) / scale, shift, scale
 
 
 def _row_scale(X, weights, intercept):

@@ -18,6 +18,7 @@ from sklearn_convexnn.core.programs.group_newton import (
     GroupSolution,
     best_shift,
     certificate,
+    constant_outputs,
     dual_variable,
 )
 from sklearn_convexnn.core.programs.nuclear_newton import nuclear_solution
@@ -54,7 +55,7 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
     Parameters
     ----------
     rows : RowPass
-        Its loss is the squared error, a log-loss or, for one output, the hinge loss.
+        Their loss may have kinks.
     groups : FreeGroups or ConeGroups
     alpha : float, positive
     solver : {"clarabel", "ecos", "scs"}
@@ -94,7 +95,7 @@ def solve_conic_nuclear(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max
     Parameters
     ----------
     rows : RowPass
-        Its loss is the squared error or a log-loss.
+        Their loss is smooth.
     groups : FreeGroups
     alpha, tol, max_iter : as for :func:`solve_conic`
     solver : {"clarabel", "scs"}
@@ -146,7 +147,8 @@ def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
     links = [one == fit + b0[c] for c, (one, fit) in enumerate(zip(z, fits, strict=True))]
     # Tolerances of the solvers are partly absolute: weights may make the losses tiny.
     unit = _constant_loss(rows) or 1.0
-    objective = cp.Minimize((_loss(cp, rows, z) + penalty) / unit)
+    loss = rows.loss.conic(cp, rows.Y, rows.weights, z)
+    objective = cp.Minimize((loss + penalty) / unit)
     program = cp.Problem(objective, [*links, *constraints])
     try:
         with warnings.catch_warnings():
@@ -170,8 +172,8 @@ def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
 
 def _constant_loss(rows):
     """The mean loss of the best constant outputs."""
-    b0 = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(rows.n_outputs)
-    return float(rows.weights @ rows.loss.value(rows.Y, np.broadcast_to(b0, rows.Y.shape)))
+    losses = rows.loss.value(rows.Y, constant_outputs(rows))
+    return float(rows.weights @ rows.loss.sizes(rows.Y, losses))
 
 
 def _cvxpy(solver):
@@ -202,30 +204,15 @@ def _settings(solver, tol, max_iter):
     return settings
 
 
-def _loss(cp, rows, z):
-    """The mean loss as an expression."""
-    Y, w = rows.Y, rows.weights
-    if rows.loss.name == "squared_error":
-        root = np.sqrt(w)
-        return sum(
-            0.5 * cp.sum_squares(cp.multiply(root, one - Y[:, c])) for c, one in enumerate(z)
-        )
-    if rows.loss.name == "log_loss (binary)":
-        return cp.sum(cp.multiply(w, cp.logistic(z[0]) - cp.multiply(Y[:, 0], z[0])))
-    if rows.loss.name == "log_loss (multinomial)":
-        Z = cp.vstack(z)
-        return cp.sum(cp.multiply(w, cp.log_sum_exp(Z, axis=0))) - cp.sum(cp.multiply(w * Y.T, Z))
-    if rows.loss.name == "hinge":
-        return cp.sum(cp.multiply(w, cp.pos(1 - cp.multiply(2 * Y[:, 0] - 1, z[0]))))
-    raise ValueError(f"No conic form of the loss {rows.loss.name!r} is known.")
-
-
 def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited):
     """The point with the gap that its own vectors and a multiple of its dual variable prove."""
     index = np.arange(groups.count)
     fit = groups.outputs(index, V)
-    if rows.loss.name == "hinge":
-        candidates = [hinge_dual(rows, sign * multiplier[:, 0])[:, None] for sign in (1, -1)]
+    if not rows.loss.smooth:
+        candidates = [
+            rows.loss.nearest_dual(rows.Y, rows.weights, sign * multiplier, rows.intercept)
+            for sign in (1, -1)
+        ]
     else:
         b0 = best_shift(rows, fit)
         # The objective knows the outputs to half of its digits: the multiplier may be closer.
@@ -235,25 +222,11 @@ def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited
             candidates.append(dual_variable(rows, outputs + best_shift(rows, outputs)))
     Z = fit + b0
     sizes = np.linalg.norm(V, axis=1)
-    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
+    penalty = alpha * float(sizes.sum())
     proofs = []
     for u in candidates:
         norms, _ = groups.screen(u, alpha, index[:0], V[:0])
-        proofs.append(certificate(rows, primal, u, alpha, float(norms.max(initial=0.0))))
+        proofs.append(certificate(rows, Z, penalty, u, alpha, float(norms.max(initial=0.0))))
     proof, u = max(proofs, key=lambda pair: pair[0].dual)
     output, index = groups.split(index)
     return EndedSolution(output, index, V, b0, Z, u, sizes, proof, n_iter, converged, limited)
-
-
-def hinge_dual(rows, u):
-    """The nearest ``u`` in the domain of the dual: the solver leaves it by its tolerance."""
-    signs = 2.0 * rows.Y[:, 0] - 1.0
-    share = np.clip(signs * u, 0.0, rows.weights)
-    if rows.intercept:
-        # 1^T u = 0: both classes weigh the same.
-        totals = {sign: share[signs == sign].sum() for sign in (1.0, -1.0)}
-        least = min(totals.values())
-        for sign, total in totals.items():
-            if total > 0:
-                share[signs == sign] *= least / total
-    return signs * share

@@ -118,7 +118,8 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
     groups = OutputGroups(groups, rows.n_outputs)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
     Z = constant_outputs(rows) if outputs is None else _shifted(rows, outputs)
-    precision = _START * float(rows.weights @ rows.loss.value(rows.Y, Z))
+    losses = rows.loss.value(rows.Y, Z)
+    precision = _START * float(rows.weights @ rows.loss.sizes(rows.Y, losses))
     state = maximise(rows, groups, alpha, e, Z, precision)
     if e.any():
         return _descend(rows, alpha, state, tol, max_iter)[1]
@@ -319,23 +320,25 @@ def _point(rows, groups, state, alpha, norms, n_iter):
     V = state.C * (state.e[state.active] / alpha)[:, None]
     b0 = best_shift(rows, state.outputs)
     Z = state.outputs + b0
-    loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
-    primal = loss + alpha * float(np.linalg.norm(V, axis=1).sum())
-    proof, u = certificate(rows, primal, state.u, alpha, float(norms.max(initial=0.0)))
+    penalty = alpha * float(np.linalg.norm(V, axis=1).sum())
+    proof, u = certificate(rows, Z, penalty, state.u, alpha, float(norms.max(initial=0.0)))
     output, index = groups.split(state.active)
     return GroupSolution(output, index, V, b0, Z, u, state.e, proof, n_iter, converged=False)
 
 
-def certificate(rows, primal, u, alpha, kappa):
-    """The gap that the best multiple of ``u`` proves, and this multiple.
+def certificate(rows, Z, penalty, u, alpha, kappa):
+    """The gap of outputs ``Z`` that the best multiple of ``u`` proves, and this multiple.
 
-    ``kappa`` is the largest price of ``u``.
+    ``penalty`` is that of the objective, with alpha; ``kappa`` is the largest price of ``u``.
     """
+    losses = rows.loss.value(rows.Y, Z)
+    primal = float(rows.weights @ losses) + penalty
+    size = float(rows.weights @ rows.loss.sizes(rows.Y, losses)) + penalty
     rho = u / rows.weights[:, None]
     limit = alpha / kappa if kappa > 0 else np.inf
     s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
     dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
-    return Certificate(primal, dual, kappa, "exact"), s * u
+    return Certificate(primal, dual, kappa, "exact", size), s * u
 
 
 def step(rows, groups, alpha, state, norms, C):

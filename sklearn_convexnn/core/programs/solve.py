@@ -1,9 +1,8 @@
 """The programs over given patterns for any number of outputs, by any solver.
 
-With several outputs each group feeds one of them (one-vs-all).  For the squared error the outputs
-then do not meet, and each is a program of its own; the multinomial log-loss makes them one.  The
-value is at least that of (P), whose
-neurons feed all outputs at once.
+With several outputs each group feeds one of them (one-vs-all).  Where the loss is a sum over
+outputs, each is a program of its own; the multinomial log-loss makes them one.  The value is at
+least that of (P), whose neurons feed all outputs at once.
 """
 
 from __future__ import annotations
@@ -72,9 +71,9 @@ def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
             # Whatever the solver says of itself: the measured gap decides.
             return replace(solution, converged=solution.certificate.relative_gap <= tol)
 
-    if rows.n_outputs == 1 or not rows.loss.quadratic:
+    if rows.n_outputs == 1 or not rows.loss.separable:
         return solve(rows)
-    # The squared error sees each output by itself: C small systems are faster than a large one.
+    # Such a loss sees each output by itself: C small systems are faster than a large one.
     return _together([solve(one) for one in _single_outputs(rows)])
 
 
@@ -86,6 +85,7 @@ def _together(solutions):
         sum(c.dual for c in certificates),
         max(c.kappa for c in certificates),
         "exact",
+        sum(c.primal if c.size is None else c.size for c in certificates),
     )
     return EndedSolution(
         np.concatenate([np.full(len(s.index), c) for c, s in enumerate(solutions)]),
@@ -108,7 +108,7 @@ def _single_outputs(rows):
             rows.X,
             rows.Y[:, [c]],
             rows.weights,
-            rows.loss,
+            rows.loss.of_output(c),
             intercept=rows.intercept,
             scale=rows.scale,
         )

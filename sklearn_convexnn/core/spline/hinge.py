@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from sklearn_convexnn.core.problem.certificates import Certificate
-from sklearn_convexnn.core.problem.losses import Loss
+from sklearn_convexnn.core.problem.losses import Hinge
 from sklearn_convexnn.core.problem.solution import Solution, Status
 from sklearn_convexnn.core.spline.problem import Spline, prices
 from sklearn_convexnn.core.spline.solver import certify, feasible_residual, solve_spline
@@ -30,35 +30,18 @@ _FEW_POINTS, _FEW_ROUNDS = 500, 300
 _LONGEST = 40
 
 
-class Hinge(Loss):
-    """``y (1 - z)_+ + (1 - y) (1 + z)_+`` for one output and ``y`` in [0, 1]."""
-
-    name = "hinge"
-
-    def value(self, Y, Z):
-        return (Y * np.maximum(1.0 - Z, 0.0) + (1.0 - Y) * np.maximum(1.0 + Z, 0.0)).sum(axis=1)
-
-    def dual(self, Y, rho):
-        # inf over z of the loss plus rho z is attained at a kink, z = 1 or z = -1.
-        inside = (rho <= Y + 1e-12) & (rho >= Y - 1.0 - 1e-12)
-        value = np.minimum(2.0 * Y - rho, 2.0 * (1.0 - Y) + rho)
-        return np.where(inside, value, -np.inf).sum(axis=1)
-
-    def constant(self, Y, weights):
-        return np.where(weights @ Y >= 0.5 * weights.sum(), 1.0, -1.0)
-
-
 class ProximalHinge(Hinge):
     """The hinge with a proximal term in its dual; see above.  Holds the centres."""
 
     name = "proximal hinge"
+    smooth = True
+    exact = Hinge()
     # Some curvature everywhere keeps Newton's steps short where the loss is linear.
     least_damping = 1e-5
 
     def __init__(self, width=0.1):
         self.width = width
         self.centres, self.accuracy, self.waited = (0.0, 0.0), np.inf, 0
-        self.exact = Hinge()
 
     def _multipliers(self, Z):
         """Of the second and of the first class."""
@@ -79,10 +62,10 @@ class ProximalHinge(Hinge):
     def gradient(self, Y, Z):
         return self.value_and_gradient(Y, Z)[1]
 
-    def hessian(self, Y, Z):
+    def second_derivative(self, Y, Z):
         up, down = self._multipliers(Z)
         bent = Y * ((up > 0) & (up < 1)) + (1.0 - Y) * ((down > 0) & (down < 1))
-        return bent[:, :, None] / self.width
+        return bent / self.width
 
     def smoothness(self):
         return 1.0 / self.width
@@ -104,16 +87,16 @@ class ProximalHinge(Hinge):
         self.centres = self._multipliers(Z)
 
 
-def solve_hinge(problem, alpha, penalty, *, tol, max_iter):
-    """As :func:`~sklearn_convexnn.core.spline.solver.solve_spline`, for the hinge loss."""
+def solve_hinge(problem, alpha, loss, penalty, *, tol, max_iter):
+    """As ``solve_spline``, for a :class:`ProximalHinge`."""
     few = problem.n_points <= _FEW_POINTS
     rounds = min(max_iter, _FEW_ROUNDS) if few else max_iter
-    solution = solve_spline(problem, alpha, ProximalHinge(), penalty, tol=tol, max_iter=rounds)
+    solution = solve_spline(problem, alpha, loss, penalty, tol=tol, max_iter=rounds)
     if solution.status is Status.GAP or not few or max_iter <= rounds:
         return solution
     spline, r = _linear_program(problem, alpha, penalty)
     f, g = spline(problem.t), prices(problem.t, r)
-    now = certify(problem, Hinge(), penalty, alpha, spline, f, r, g)
+    now = certify(problem, loss.exact, penalty, alpha, spline, f, r, g)
     before = solution.certificate
     if now.primal > before.primal:
         spline, now = solution.network, Certificate(before.primal, now.dual, now.kappa, now.kind)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.problem.certificates import Certificate
-from sklearn_convexnn.core.problem.losses import SquaredError
 from sklearn_convexnn.core.problem.solution import Solution, Status
 from sklearn_convexnn.core.spline.problem import Spline, prices, slope_jumps
 from sklearn_convexnn.core.spline.quadratic_program import Face, Quadratic, descend, leap
@@ -39,7 +38,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=Fa
     alpha : float
         Positive, in working units.
     loss : Loss
-        Its ``exact`` attribute, if it has one, is the loss that the certificate is about.
+        Its ``exact`` attribute is the loss that the certificate is about.
     penalty : Penalty
     tol : float
         Goal for the relative duality gap.
@@ -129,8 +128,8 @@ class _Run:
             problem.t, -problem.weights * self.slope, self._curvature(), self.penalty.skip
         )
         g = prices(problem.t, r)
-        loss = getattr(self.loss, "exact", self.loss)
-        return certify(problem, loss, self.penalty, self.alpha, self.spline(), self.f, r, g), g
+        spline, exact = self.spline(), self.loss.exact
+        return certify(problem, exact, self.penalty, self.alpha, spline, self.f, r, g), g
 
     # ------------------------------------------------------------------ candidates
 
@@ -239,7 +238,7 @@ class _Run:
         while True:
             trial = values + step * (optimum.values - values)
             self._move_to(f + step * direction)
-            if isinstance(self.loss, SquaredError):  # the model is exact
+            if self.loss.quadratic:  # the model is exact
                 break
             change = float(w @ self.losses) - present
             change += self.alpha * (self.penalty.value(u, trial) - pen)

@@ -8,14 +8,15 @@ from sklearn_convexnn.core.problem.alphas import SCALE_FRACTION
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.solution import Solution, Status
-from sklearn_convexnn.core.spline.hinge import Hinge, ProximalHinge, solve_hinge
+from sklearn_convexnn.core.spline.hinge import ProximalHinge, solve_hinge
 from sklearn_convexnn.core.spline.problem import Penalty, Spline, make_line_problem, prices
 from sklearn_convexnn.core.spline.solver import feasible_residual, solve_spline
 
 
 def line_loss(name):
     """The loss of that name for one output."""
-    return ProximalHinge() if name == "hinge" else get_loss(name, 1)
+    loss = get_loss(name, 1)
+    return loss if loss.smooth else ProximalHinge()
 
 
 def distinct_rows(X, weights):
@@ -56,7 +57,7 @@ def null_alpha(problem, loss, penalty, *, tol=1e-10):
         return 0.0
     if not penalty.skip:
         f = np.full(problem.n_points, loss.constant(problem.y[:, None], w)[0])
-        if isinstance(loss, Hinge):
+        if not loss.exact.smooth:
             # All of the rarer class, and of the other one as much of every point.
             mass = w * np.stack([problem.y, 1.0 - problem.y])
             share = mass.sum(axis=1).min() / mass.sum(axis=1)
@@ -124,11 +125,10 @@ def train_lines(x, Y, weights, alpha, *, loss_name, n_layers, skip, tol, max_ite
         In the units of the data.
     """
     penalty = Penalty.of(n_layers, skip)
-    problems = [
-        make_line_problem(x, y, weights, standardise=loss_name == "squared_error") for y in Y.T
-    ]
+    exact = line_loss(loss_name).exact
+    problems = [make_line_problem(x, y, weights, standardise=exact.quadratic) for y in Y.T]
     for problem in problems:
-        if loss_name == "log_loss" and skip and threshold_separable(problem):
+        if exact.probabilities and skip and threshold_separable(problem):
             raise ValueError(
                 "With skip_connection=True and the log-loss there is no best network when a "
                 "threshold separates the classes: use skip_connection=False or loss='hinge'."
@@ -146,6 +146,6 @@ def _solve(problem, alpha, loss_name, penalty, **goals):
     if alpha == 0:
         return interpolate(problem)
     alpha = alpha / problem.alpha_unit
-    if loss_name == "hinge":
-        return solve_hinge(problem, alpha, penalty, **goals)
-    return solve_spline(problem, alpha, line_loss(loss_name), penalty, **goals)
+    loss = line_loss(loss_name)
+    solve = solve_spline if loss.exact.smooth else solve_hinge
+    return solve(problem, alpha, loss, penalty, **goals)

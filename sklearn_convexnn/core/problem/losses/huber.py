@@ -1,0 +1,183 @@
+r"""Huber's loss, with thresholds in units of a robust scale of the targets.
+
+In the units of the data, for output c,
+
+    H_c(r) = r^2 / 2  for |r| <= t_c,   t_c |r| - t_c^2 / 2  beyond;     t_c = epsilon * s_c ,
+
+summed over outputs.  The *spread* ``s_c`` is 1.4826 times the weighted median of ``|y - m|`` about
+the weighted median ``m`` of the targets of output c (about zero without an intercept): of normal
+targets their standard deviation.  Where more than half of the targets are one number, it is
+``sqrt(pi / 2)`` times their mean absolute deviation from it.  It is found once, before the fit, so
+that the problem stays convex with a fixed objective; Huber's joint estimate of the scale of the
+*residuals* (as in scikit-learn's HuberRegressor) would make the loss change with the network.
+
+Gross outliers have huge losses, of which no network can change more than a little.  Working units
+subtract from the loss of row i the constant ``t (|y - m| - reach)_+``, without which values would
+lose their digits to them, and gaps are relative to a size in which no row counts more than
+``t * reach``: relative to the plain objective every network would be optimal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.problem.losses.loss import (
+    SeparableLoss,
+    Standardised,
+    namespace,
+    root_of_ramps,
+)
+from sklearn_convexnn.core.problem.losses.squared_error import check_size, is_rounding
+
+# Normal numbers have this standard deviation in units of the median, and of the mean, of their
+# absolute values.
+_OF_MEDIAN, _OF_MEAN = 1.482602218505602, np.sqrt(0.5 * np.pi)
+# Deviations of targets from the median, in thresholds, beyond which their losses are counted from
+# there.
+_REACH = 4.0
+
+
+class Huber(SeparableLoss):
+    """Huber's loss of each output with its own threshold.
+
+    Parameters
+    ----------
+    thresholds : ndarray of shape (C,)
+    epsilon : float
+        What :meth:`standardise` multiplies the spread with.
+    reach : ndarray of shape (C,)
+        Sizes of targets beyond which their losses are counted from there; infinite in the units of
+        the data.
+    """
+
+    name = "huber"
+    flat = True
+
+    def __init__(self, thresholds, *, epsilon=1.0, reach=None):
+        self.thresholds = np.asarray(thresholds, dtype=np.float64)
+        self.epsilon = epsilon
+        self.reach = np.full(len(self.thresholds), np.inf) if reach is None else reach
+
+    @classmethod
+    def of_spread(cls, n_outputs, epsilon=1.35, spread=1.0):
+        """The loss for targets of that spread, in the units of the data."""
+        return cls(np.broadcast_to(epsilon * np.asarray(spread), (n_outputs,)), epsilon=epsilon)
+
+    def _parts(self, Y, Z):
+        """The nearest targets within reach, what is beyond, and the gradient."""
+        xp = namespace(Z)
+        t, reach = xp.asarray(self.thresholds), xp.asarray(self.reach)
+        within = xp.clip(Y, -reach, reach)
+        beyond = Y - within
+        return xp, t, within, beyond, xp.clip((Z - within) - beyond, -t, t)
+
+    def value_and_gradient(self, Y, Z):
+        xp, t, within, beyond, G = self._parts(Y, Z)
+        # G r - G^2 / 2 for the residual r; what is beyond reach cancels exactly where G = -+t.
+        values = G * ((Z - within) - 0.5 * G) - (G * beyond + t * xp.abs(beyond))
+        return xp.sum(values, axis=1), G
+
+    def second_derivative(self, Y, Z):
+        return (np.abs(Z - Y) < self.thresholds).astype(np.float64)
+
+    def smoothness(self):
+        return 1.0
+
+    def dual(self, Y, rho):
+        xp = namespace(rho)
+        t, reach = xp.asarray(self.thresholds), xp.asarray(self.reach)
+        within = xp.clip(Y, -reach, reach)
+        beyond = Y - within
+        inside = xp.all(xp.abs(rho) <= t * (1 + 64 * np.finfo(float).eps), axis=1)
+        rho = xp.clip(rho, -t, t)
+        values = rho * (within - 0.5 * rho) + (rho * beyond - t * xp.abs(beyond))
+        return xp.where(inside, xp.sum(values, axis=1), -xp.inf)
+
+    def outputs(self, Y, rho):
+        return Y - np.clip(rho, -self.thresholds, self.thresholds)
+
+    def constant(self, Y, weights):
+        return self.shift(Y, np.zeros_like(Y), weights)
+
+    def shift(self, Y, Z, weights):
+        """The zero of the piecewise linear derivative: Newton's method has no curvature to go by
+        where most residuals are beyond the threshold.
+        """
+        parts = zip(self.thresholds, (Y - Z).T, strict=True)
+        total = weights.sum()
+        return np.array(
+            [root_of_ramps(r - t, 2.0 * t, 2.0 * t * weights, -t * total) for t, r in parts]
+        )
+
+    def best_scale(self, Y, rho, weights, limit):
+        # As for the squared error, but s rho may not exceed the thresholds.
+        sizes = np.abs(rho) / self.thresholds
+        largest = sizes.max()
+        if largest <= 0.0:
+            return 0.0
+        limit = min(limit, 1.0 / largest)
+        curvature = weights @ np.einsum("ij,ij->i", rho, rho)
+        # D'(0), with what the rows beyond reach add; there |s rho| = t gives no more than linear.
+        slope = weights @ np.einsum("ij,ij->i", rho, Y)
+        return float(np.clip(slope / curvature, 0.0, limit))
+
+    def sizes(self, Y, losses):
+        within = np.minimum(np.abs(Y), self.reach)
+        offset = (self.thresholds * (np.abs(Y) - within)).sum(axis=1)
+        return np.clip(losses + offset, 0.0, (self.thresholds * self.reach).sum())
+
+    def of_output(self, c):
+        return Huber(self.thresholds[[c]], epsilon=self.epsilon, reach=self.reach[[c]])
+
+    def check_targets(self, Y, weights):
+        check_size(np.abs(Y).max())
+
+    def standardise(self, Y, weights, intercept):
+        """Median zero (with an intercept) and, over all outputs, a mean square spread of one."""
+        shift = weighted_median(Y, weights) if intercept else np.zeros(Y.shape[1])
+        size = np.abs(Y - shift).max()
+        check_size(size)
+        spread = robust_scale(Y, shift, weights)
+        constant = is_rounding(size, Y)
+        if constant:
+            Y = np.broadcast_to(shift, Y.shape)
+        spread = np.where(spread > 0, spread, 1.0)  # an output without residuals
+        scale = 1.0 if constant else float(np.sqrt(np.mean(spread**2)))
+        thresholds = self.epsilon * (spread / scale)
+        loss = Huber(thresholds, epsilon=self.epsilon, reach=_REACH * thresholds)
+        Y = (Y - shift) / scale
+        offset = float(weights @ (thresholds * np.maximum(np.abs(Y) - loss.reach, 0.0)).sum(axis=1))
+        return Standardised(loss, Y, shift, scale, scale, offset * scale**2, spread)
+
+    def conic(self, cp, Y, weights, z):
+        total = 0.0
+        for c, (one, t) in enumerate(zip(z, self.thresholds, strict=True)):
+            y = Y[:, c]
+            # CVXPY's huber is r^2 up to M and 2 M |r| - M^2 beyond.
+            total += 0.5 * cp.sum(cp.multiply(weights, cp.huber(one - y, float(t))))
+            total -= t * weights @ np.maximum(np.abs(y) - self.reach[c], 0.0)
+        return total
+
+
+def weighted_median(Y, weights):
+    """Of every column: the middle between the smallest and the largest that halve the weight."""
+    order = np.argsort(Y, axis=0, kind="stable")
+    sorted_ = np.take_along_axis(Y, order, axis=0)
+    below = np.cumsum(weights[order], axis=0)
+    half = 0.5 * below[-1]
+    slack = 1e-12 * half
+    columns = np.arange(Y.shape[1])
+    low = sorted_[(below < half - slack).sum(axis=0), columns]
+    high = sorted_[np.minimum((below <= half + slack).sum(axis=0), len(Y) - 1), columns]
+    return low + 0.5 * (high - low)
+
+
+def robust_scale(Y, centre, weights):
+    """The spread of every column about its ``centre``; zero for a constant column."""
+    deviations = np.abs(Y - centre)
+    median = _OF_MEDIAN * weighted_median(deviations, weights)
+    # Deviations that are rounding of the centre are none.
+    noise = 8 * np.finfo(float).eps * np.abs(centre)
+    mean = _OF_MEAN * (weights @ deviations) / weights.sum()
+    scale = np.where(median > noise, median, mean)
+    return np.where(scale > noise, scale, 0.0)

@@ -1,0 +1,191 @@
+"""What a loss is: value, derivative and dual value per row, and all that sets it apart.
+
+Each loss is a convex function ``loss(y, z)`` of the output ``z`` (a row of ``C`` numbers).  The
+training problem (P) (see :mod:`sklearn_convexnn.core.column_generation.loop`) weighs the rows with
+``w_i >= 0``, ``sum_i w_i = 1``.  Its dual variable is ``rho_i = -gradient of loss(y_i, .)``
+(without the weight), and the value of the dual function at ``rho`` is::
+
+    D(rho) = sum_i w_i * dual(y_i, rho_i),      dual(y, rho) = -loss*(y, -rho)
+
+where ``loss*`` is the convex conjugate in ``z``.  By Fenchel-Young,
+``loss(y, z) - dual(y, rho) + <rho, z> >= 0`` with equality at ``rho = -gradient(y, z)``: this
+identity is what the tests check for every registered loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Targets and loss in working units, and the way back.
+
+    Outputs in the units of the data are ``z_scale * z + z_shift``, residuals ``residual_unit``
+    times, and objectives ``z_scale * residual_unit`` times those in working units plus ``offset``.
+    ``spread`` (C,) is the scale of the targets in which the loss states its options, if it does.
+    """
+
+    loss: Loss
+    Y: np.ndarray
+    z_shift: np.ndarray
+    z_scale: float = 1.0
+    residual_unit: float = 1.0
+    offset: float = 0.0
+    spread: np.ndarray | None = None
+
+
+class Loss:
+    """A convex loss of the network output, vectorised over rows.
+
+    All methods take ``Y`` and ``Z`` of shape (n, C), in the working dtype of the rows.
+    """
+
+    name: str
+    # Is the loss a quadratic function of the output?  Has it a derivative everywhere?  Is it a sum
+    # over outputs that do not meet?  Has it no curvature at all on whole stretches?
+    quadratic = False
+    smooth = True
+    separable = False
+    flat = False
+    # Do outputs estimate probabilities?
+    probabilities = False
+    # Of regression, the function of the outputs that predicts: "identity" or "exp".
+    prediction = "identity"
+    # What cross-validation maximises by default: "r2", "log_likelihood" or "negative_loss".
+    score = "negative_loss"
+    # Must targets not be negative?
+    positive_targets = False
+
+    @property
+    def exact(self):
+        """The loss that certificates are about, for a loss that stands in for another."""
+        return self
+
+    def value(self, Y, Z):
+        """Loss of every row, shape (n,)."""
+        return self.value_and_gradient(Y, Z)[0]
+
+    def gradient(self, Y, Z):
+        """Derivative with respect to the output of every row, shape (n, C)."""
+        return self.value_and_gradient(Y, Z)[1]
+
+    def value_and_gradient(self, Y, Z):
+        """Both at once, for losses that share work between them."""
+        raise NotImplementedError
+
+    def hessian(self, Y, Z):
+        """Second derivative of every row, shape (n, C, C)."""
+        raise NotImplementedError
+
+    def curvature(self, Y, Z):
+        """``s`` and ``P``, (n, C), of the second derivatives ``diag(s) - s P^T`` of every row.
+
+        ``P`` is None where the outputs do not meet.
+        """
+        return np.einsum("icc->ic", self.hessian(Y, Z)), None
+
+    def mean_hessian(self, Y, Z, weights):
+        """Weighted sum over rows of the second derivatives, shape (C, C)."""
+        return np.einsum("i,icd->cd", weights, self.hessian(Y, Z))
+
+    def smoothness(self):
+        """Lipschitz constant of :meth:`gradient`, infinite if there is none."""
+        raise NotImplementedError
+
+    def dual(self, Y, rho):
+        """``-loss*(y, -rho)`` of every row, shape (n,); ``-inf`` outside the domain."""
+        raise NotImplementedError
+
+    def outputs(self, Y, rho):
+        """Outputs at which ``rho = -gradient``, for ``rho`` inside the domain of the dual."""
+        raise NotImplementedError
+
+    def constant(self, Y, weights):
+        """The output that minimises the weighted loss when every row gets the same, shape (C,)."""
+        raise NotImplementedError
+
+    def constant_residual(self, Y, weights, intercept):
+        """The dual variable ``R = w rho``, (n, C), of the best constant outputs."""
+        b0 = self.constant(Y, weights) if intercept else np.zeros(Y.shape[1])
+        return -weights[:, None] * self.gradient(Y, np.broadcast_to(b0, Y.shape))
+
+    def shift(self, Y, Z, weights):
+        """A shift of all outputs, (C,), from which Newton's method finds the best one."""
+        return np.zeros(Z.shape[1])
+
+    def best_scale(self, Y, rho, weights, limit):
+        """The ``s`` in ``[0, limit]`` to multiply the dual variable ``rho`` with.
+
+        ``s * rho`` must stay in the domain of the dual.  Because ``0`` and ``rho`` are in that
+        convex domain every ``s <= 1`` is safe; a loss whose dual is finite everywhere can do
+        better than this default.
+        """
+        return min(1.0, limit)
+
+    def sizes(self, Y, losses):
+        """What rows of the given losses count, (n,), in the size that gaps are relative to."""
+        return losses
+
+    def of_output(self, c):
+        """The loss of output ``c`` alone, for losses whose outputs do not meet."""
+        return self
+
+    def check_targets(self, Y, weights):
+        """Raise ValueError, with a sentence for the user, if targets are not legal."""
+
+    def standardise(self, Y, weights, intercept):
+        """Targets in working units; the loss knows which of them leave its minimisers alone."""
+        return Standardised(self, Y, np.zeros(Y.shape[1]))
+
+    def conic(self, cp, Y, weights, z):
+        """The weighted sum of losses as an expression of CVXPY, the module ``cp``.
+
+        ``z`` is a list of C expressions of length n.
+        """
+        raise NotImplementedError
+
+
+class SeparableLoss(Loss):
+    """A sum over outputs that do not meet: all derivatives are those of one output."""
+
+    separable = True
+
+    def second_derivative(self, Y, Z):
+        """Of every output, shape (n, C)."""
+        raise NotImplementedError
+
+    def hessian(self, Y, Z):
+        return self.second_derivative(Y, Z)[:, :, None] * np.eye(Z.shape[1])
+
+    def curvature(self, Y, Z):
+        return self.second_derivative(Y, Z), None
+
+    def mean_hessian(self, Y, Z, weights):
+        return np.diag(weights @ self.second_derivative(Y, Z))
+
+
+def namespace(Z):
+    """The array namespace of ``Z``: elementwise kernels run wherever the rows live."""
+    return Z.__array_namespace__()
+
+
+def root_of_ramps(start, width, weights, least):
+    """Where a non-decreasing function of one number, a sum of ramps, is zero.
+
+    It is ``least < 0`` far to the left, and rises by ``w_i`` from ``start_i`` to ``start_i +
+    width``.
+    """
+    knots = np.concatenate([start, start + width])
+    turns = np.concatenate([weights, -weights]) / width
+    order = np.argsort(knots, kind="stable")
+    knots, slopes = knots[order], np.cumsum(turns[order])
+    values = least + np.concatenate([[0.0], np.cumsum(slopes[:-1] * np.diff(knots))])
+    after = int(np.searchsorted(values, 0.0))
+    if after in (0, len(knots)):  # by rounding only
+        return float(knots[min(after, len(knots) - 1)])
+    low, high = values[after - 1], values[after]
+    share = low / (low - high)
+    return float((1.0 - share) * knots[after - 1] + share * knots[after])

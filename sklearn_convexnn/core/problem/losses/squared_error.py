@@ -1,0 +1,87 @@
+"""The squared error."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.problem.losses.loss import Loss, Standardised
+
+# Squares of targets and their sums must be finite.
+LARGEST_TARGET = 1e150
+
+
+class SquaredError(Loss):
+    """``1/2 * ||y - z||^2``."""
+
+    name = "squared_error"
+    quadratic = True
+    separable = True
+    score = "r2"
+
+    def value(self, Y, Z):
+        D = Z - Y
+        return 0.5 * np.einsum("ij,ij->i", D, D)
+
+    def gradient(self, Y, Z):
+        return Z - Y
+
+    def value_and_gradient(self, Y, Z):
+        D = Z - Y
+        return 0.5 * np.einsum("ij,ij->i", D, D), D
+
+    def hessian(self, Y, Z):
+        n, C = Z.shape
+        return np.broadcast_to(np.eye(C), (n, C, C))
+
+    def smoothness(self):
+        return 1.0
+
+    def dual(self, Y, rho):
+        # loss*(y, q) = 1/2 ||q||^2 + <q, y> at q = -rho
+        return np.einsum("ij,ij->i", rho, Y - 0.5 * rho)
+
+    def outputs(self, Y, rho):
+        return Y - rho
+
+    def constant(self, Y, weights):
+        return weights @ Y
+
+    def best_scale(self, Y, rho, weights, limit):
+        # D(s rho) = s <y, rho>_w - s^2/2 ||rho||_w^2 is a parabola in s.
+        curvature = weights @ np.einsum("ij,ij->i", rho, rho)
+        if curvature <= 0.0:
+            return 0.0
+        return float(np.clip(weights @ np.einsum("ij,ij->i", rho, Y) / curvature, 0.0, limit))
+
+    def check_targets(self, Y, weights):
+        check_size(np.abs(Y - weights @ Y / weights.sum()).max())
+
+    def standardise(self, Y, weights, intercept):
+        """Mean zero (with an intercept) and mean square one, over all outputs."""
+        shift = weights @ Y if intercept else np.zeros(Y.shape[1])
+        size = np.abs(Y - shift).max()
+        check_size(size)
+        if is_rounding(size, Y):  # no scale and no residual
+            return Standardised(self, np.zeros_like(Y), shift)
+        scale = float(size * np.sqrt(weights @ np.sum(((Y - shift) / size) ** 2, axis=1)))
+        return Standardised(self, (Y - shift) / scale, shift, scale, scale)
+
+    def conic(self, cp, Y, weights, z):
+        root = np.sqrt(weights)
+        return sum(
+            0.5 * cp.sum_squares(cp.multiply(root, one - Y[:, c])) for c, one in enumerate(z)
+        )
+
+
+def check_size(size):
+    """Refuse targets of which squares overflow."""
+    if size > LARGEST_TARGET:
+        raise ValueError(
+            f"Targets up to {size:.1e} overflow when squared: scale y to a size below "
+            f"{LARGEST_TARGET:g}."
+        )
+
+
+def is_rounding(size, Y):
+    """Whether deviations of this size from a constant are rounding of the targets."""
+    return size <= 8 * np.finfo(float).eps * np.abs(Y).max()
