@@ -25,7 +25,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.units import make_problem
 
 # -------------------------------------------------------------------------------- losses, once more
@@ -77,7 +77,7 @@ class Known:
     def rows(self, **settings):
         """The rows in the units of the data."""
         loss = get_loss(self.loss, self.Y.shape[1])
-        return RowPass(self.X, self.Y, self.weights, loss, intercept=self.intercept, **settings)
+        return Rows.of(self.X, self.Y, self.weights, loss, intercept=self.intercept, **settings)
 
     def problem(self):
         """The problem in the working units of the package."""

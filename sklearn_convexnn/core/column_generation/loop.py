@@ -21,10 +21,10 @@ import numpy as np
 
 from sklearn_convexnn.core.column_generation.descent import refit, slide
 from sklearn_convexnn.core.pricing.wall_crossing import last_digits
-from sklearn_convexnn.core.problem.certificates import allowed_price, certify, optimal_intercept
 from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.directions import Prices, joined, select_diverse
 from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.row_state import RowState
 from sklearn_convexnn.core.problem.solution import Solution, Start, Status
 from sklearn_convexnn.core.programs.neuron_program import NeuronProgram
 
@@ -98,25 +98,17 @@ class Options:
 
 @dataclass(frozen=True)
 class _State:
-    """A network with what is known about it: outputs, objective and residual."""
+    """A network with what is known about it: its state on the rows and its objective."""
 
     network: Network
-    Z: np.ndarray
+    on_rows: RowState
     objective: float
 
     @classmethod
     def of(cls, rows, network, alpha):
         """Evaluate a network in full precision, with its best intercept."""
-        Z = rows.outputs(network.U, network.C, network.b0)
-        if rows.intercept:
-            shift = optimal_intercept(rows, Z)
-            Z += shift
-            network = network.with_outputs(network.C, network.b0 + shift)
-        loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
-        return cls(network, Z, loss + alpha * network.penalty())
-
-    def residual(self, rows):
-        return -rows.weights[:, None] * rows.loss.gradient(rows.Y, self.Z)
+        state = rows.settled(rows.evaluate(network))
+        return cls(state.network, state, state.objective(alpha))
 
 
 def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=None):
@@ -124,7 +116,7 @@ def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=N
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
     alpha : float
     pricing : callable
         Finds violated constraints: ``pricing(rows, R, network, effort=..., known=...) -> Prices``,
@@ -215,24 +207,24 @@ class _Run:
             known = select_diverse(
                 self.prices, _MOST_VIOLATED, above=self.alpha, max_cosine=_SAME
             ).directions
-        residual = self.state.residual(self.rows)
+        residual = self.state.on_rows.residual
         self.prices = (pricing or self.pricing)(
             self.rows, residual, self.state.network, effort=effort, known=known
         )
         self.certificate = self._certified()
 
     def _certified(self):
-        network, largest = self.state.network, self.prices.largest
-        return certify(
-            self.rows, self.state.Z, network.penalty(), self.alpha, largest, self.pricing.kind
-        )
+        state, largest = self.state.on_rows, self.prices.largest
+        penalty = state.network.penalty()
+        return state.certify(penalty, self.alpha, largest, self.pricing.kind)
 
     def improve(self):
         """Add the priced directions, slide, refit; keep what came out only if it is better."""
         options, before = self.options, self.state.objective
         self.caution = max(1.0, 0.7 * self.caution)
         if self.program is None and self._program_due():
-            self.program = NeuronProgram.of(self.rows, self.state.network, self.state.Z)
+            outputs = self.rows.fetch(self.state.on_rows.Z)
+            self.program = NeuronProgram.of(self.rows, self.state.network, outputs)
             self.pricing = self.thorough_pricing
         if self.program is not None:
             self._solve_program()
@@ -305,15 +297,15 @@ class _Run:
 
     def _prove(self):
         """Replace the estimate by a bound, or by a direction that shows it to be wrong."""
-        state, penalty = self.state, self.state.network.penalty()
+        state, residual = self.state, self.state.on_rows.residual
         # Not quite the whole of it: a proof that ends at its goal adds what rounding may hide.
-        goal = allowed_price(self.rows, state.Z, penalty, self.alpha, 0.99 * self._gap_goal())
-        residual = state.residual(self.rows)
+        dual = state.on_rows.dual_point
+        goal = dual.allowed_price(state.objective, self.alpha, 0.99 * self._gap_goal())
         proof = self.pricing.prove(self.rows, residual, goal)
         if proof is None:
             return
         upper, direction = proof
-        bound = certify(self.rows, state.Z, penalty, self.alpha, upper, "relaxation")
+        bound = dual.certify(state.objective, self.alpha, upper, "relaxation")
         if bound.relative_gap <= self._gap_goal():
             self.certificate = bound
             return
@@ -379,7 +371,7 @@ class _Run:
                 self.prices, options.new_neurons, above=self.alpha, max_cosine=options.max_cosine
             )
         elif self.prices.largest > self.alpha:
-            residual = self.state.residual(self.rows)
+            residual = self.state.on_rows.residual
             found = self.pricing.seeds(self.rows, residual, options.first_neurons)
         else:
             return network

@@ -10,7 +10,7 @@ from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
-from sklearn_convexnn.core.problem.constant import constant_network, price_noise
+from sklearn_convexnn.core.problem.constant import constant_network, constant_state
 from sklearn_convexnn.core.problem.solution import Start
 
 # Rows up to which climbs across the walls of activation patterns confirm a gap and, for one output,
@@ -38,11 +38,9 @@ def fast_dtype(rows):
 
 def price_constant(rows, pricing):
     """Prices at the constant network; the largest is alpha_max in working units."""
-    network = constant_network(rows)
-    Z = np.broadcast_to(network.b0, rows.Y.shape)
-    R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
-    prices = pricing(rows, R, network, effort=1)
-    if prices.largest <= price_noise(rows, R):
+    state = constant_state(rows)
+    prices = pricing(rows, state.residual, state.network, effort=1)
+    if prices.largest <= state.dual_point.noise():
         prices = prices._replace(norms=np.zeros_like(prices.norms))
     return prices
 
@@ -85,7 +83,8 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
 def can_cross(rows, goal):
     """Do projections on the cones of patterns take bearable time for a relative gap of ``goal``?"""
     most = MAX_CROSSING_ROWS if goal >= LEAST_SINGLE_GAP else MAX_LAST_DIGITS_ROWS
-    return rows.n_columns <= MAX_WALL_COLUMNS and rows.n_rows <= most
+    few = rows.n_columns <= MAX_WALL_COLUMNS and rows.n_rows <= most
+    return few and rows.neurons.acts_on_rows
 
 
 def start_of_path(problem, rng):

@@ -31,6 +31,8 @@ class Loss:
     name: str
     # Is the loss a quadratic function of the output?
     quadratic = False
+    # Does :meth:`constant` depend on the targets through their weighted mean only?
+    constant_of_mean = False
 
     def value(self, Y, Z):
         """Loss of every row, shape (n,)."""
@@ -89,7 +91,7 @@ class SquaredError(Loss):
     """``1/2 * ||y - z||^2``."""
 
     name = "squared_error"
-    quadratic = True
+    quadratic = constant_of_mean = True
 
     def value(self, Y, Z):
         D = Z - Y
@@ -131,6 +133,7 @@ class BinaryLogLoss(Loss):
     """``log(1 + exp(z)) - y * z`` for one output and ``y`` in [0, 1]."""
 
     name = "log_loss (binary)"
+    constant_of_mean = True
 
     def value(self, Y, Z):
         return (np.logaddexp(0.0, Z) - Y * Z).sum(axis=1)
@@ -171,6 +174,7 @@ class MultinomialLogLoss(Loss):
     """``logsumexp(z) - <y, z>`` for C outputs and ``y`` in the simplex (one-hot)."""
 
     name = "log_loss (multinomial)"
+    constant_of_mean = True
 
     def value(self, Y, Z):
         return self.value_and_gradient(Y, Z)[0]

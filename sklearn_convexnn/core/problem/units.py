@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 
 # Beyond these the descent is badly conditioned: the length of the mean row (with its constant) over
 # the spread of the rows about it, and the largest weight of a row over the smallest.
@@ -39,7 +39,7 @@ class Problem:
     ``alpha * x_scale / y_scale`` and the objective shrinks by ``y_scale^2``.
     """
 
-    rows: RowPass
+    rows: Rows
     y_shift: np.ndarray
     y_scale: float
 
@@ -64,8 +64,7 @@ class Problem:
         # In the user's units a neuron is longer by this factor, half of it in each layer.
         root = np.sqrt(self.rows.scale) * np.sqrt(self.y_scale)
         U, C = root * U, root * C
-        d = self.rows.X.shape[1]
-        dtype = self.rows.X.dtype
+        d, dtype = self.rows.n_features, self.rows.engine.dtype
         biases = U[:, d] if self.rows.intercept else np.zeros(len(U))
         coefs = [np.ascontiguousarray(U[:, :d].T, dtype=dtype), C.astype(dtype)]
         return coefs, [
@@ -90,7 +89,8 @@ def obstacle(rows):
     rows are nearly orthogonal to the mean row: a small change of their direction takes the kink
     away. Of extreme weights most add next to nothing to the loss, but carry constraints.
     """
-    mean = rows.scale * np.asarray(rows.X.T @ rows.weights, dtype=np.float64)
+    statistics = rows.engine.statistics()
+    mean = rows.scale * statistics.mean_row
     # The mean square of the rows is 1 in working units.
     squared = mean @ mean + rows.intercept * rows.scale**2
     if squared >= (1.0 - squared) * _LARGEST_OFFSET**2:
@@ -98,7 +98,7 @@ def obstacle(rows):
             "The rows, with a constant for the bias, differ little compared with their length: "
             "standardise the features."
         )
-    if rows.weights.max() > _LARGEST_WEIGHT_RATIO * rows.weights.min():
+    if statistics.largest_weight > _LARGEST_WEIGHT_RATIO * statistics.least_weight:
         return "The weights of the rows differ extremely: use more even sample or class weights."
     return None
 
@@ -138,7 +138,7 @@ def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
     y_shift, y_scale = np.zeros(Y.shape[1]), 1.0
     if loss == "squared_error":
         Y, y_shift, y_scale = _standardised(Y, weights, intercept)
-    rows = RowPass(
+    rows = Rows.of(
         X,
         Y,
         weights,

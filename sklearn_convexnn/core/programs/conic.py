@@ -18,6 +18,7 @@ from sklearn_convexnn.core.programs.group_newton import (
     GroupSolution,
     best_shift,
     certificate,
+    constant_outputs,
     dual_variable,
 )
 from sklearn_convexnn.core.programs.nuclear_newton import nuclear_solution
@@ -53,7 +54,7 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
         Its loss is the squared error, a log-loss or, for one output, the hinge loss.
     groups : FreeGroups or ConeGroups
     alpha : float, positive
@@ -93,7 +94,7 @@ def solve_conic_nuclear(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
         Its loss is the squared error or a log-loss.
     groups : FreeGroups
     alpha, tol, max_iter : as for :func:`solve_conic`
@@ -170,8 +171,7 @@ def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
 
 def _constant_loss(rows):
     """The mean loss of the best constant outputs."""
-    b0 = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(rows.n_outputs)
-    return float(rows.weights @ rows.loss.value(rows.Y, np.broadcast_to(b0, rows.Y.shape)))
+    return rows.at(constant_outputs(rows)).mean_loss
 
 
 def _cvxpy(solver):
@@ -235,7 +235,7 @@ def _solution(rows, groups, alpha, V, b0, multiplier, n_iter, converged, limited
             candidates.append(dual_variable(rows, outputs + best_shift(rows, outputs)))
     Z = fit + b0
     sizes = np.linalg.norm(V, axis=1)
-    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + alpha * float(sizes.sum())
+    primal = rows.at(Z).mean_loss + alpha * float(sizes.sum())
     proofs = []
     for u in candidates:
         norms, _ = groups.screen(u, alpha, index[:0], V[:0])

@@ -43,8 +43,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.certificates import Certificate, optimal_intercept
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.programs.normal_equations import (
     LARGEST_FACTOR,
     CurvatureRoot,
@@ -94,7 +93,7 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
         Targets, weights, loss, and whether there is an intercept.
     groups : object
         The maps ``A_j`` and cones ``K_j``; see
@@ -118,7 +117,7 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
     groups = OutputGroups(groups, rows.n_outputs)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
     Z = constant_outputs(rows) if outputs is None else _shifted(rows, outputs)
-    precision = _START * float(rows.weights @ rows.loss.value(rows.Y, Z))
+    precision = _START * rows.at(Z).mean_loss
     state = maximise(rows, groups, alpha, e, Z, precision)
     if e.any():
         return _descend(rows, alpha, state, tol, max_iter)[1]
@@ -186,19 +185,17 @@ class _State:
 
 
 def constant_outputs(rows):
-    if not rows.intercept:
-        return np.zeros(rows.Y.shape)
-    return np.broadcast_to(rows.loss.constant(rows.Y, rows.weights), rows.Y.shape)
+    return np.broadcast_to(rows.constant(), (rows.n_rows, rows.n_outputs))
 
 
 def dual_variable(rows, Z):
     """``u = -w * gradient of the loss`` at outputs ``Z``, (n, C)."""
-    return -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    return rows.fetch(rows.at(Z).residual)
 
 
 def best_shift(rows, Z):
     """The best shift of all outputs, (C,); zero where there is no intercept."""
-    return optimal_intercept(rows, Z) if rows.intercept else np.zeros(Z.shape[1])
+    return rows.at(Z).best_shift() if rows.intercept else np.zeros(Z.shape[1])
 
 
 def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
@@ -303,14 +300,7 @@ def sampled_sizes(rows, groups, alpha):
     if few == 0 or not np.ptp(rows.Y[chosen], axis=0).all():
         return None
     weights = rows.weights[chosen]
-    part = RowPass(
-        rows.X[chosen],
-        rows.Y[chosen],
-        weights / weights.sum(),
-        rows.loss,
-        intercept=rows.intercept,
-        scale=rows.scale,
-    )
+    part = rows.take(chosen).with_weights(weights / weights.sum())
     return solve_groups(part, groups.subset(chosen), alpha, tol=1e-2).sizes
 
 
@@ -319,8 +309,7 @@ def _point(rows, groups, state, alpha, norms, n_iter):
     V = state.C * (state.e[state.active] / alpha)[:, None]
     b0 = best_shift(rows, state.outputs)
     Z = state.outputs + b0
-    loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
-    primal = loss + alpha * float(np.linalg.norm(V, axis=1).sum())
+    primal = rows.at(Z).mean_loss + alpha * float(np.linalg.norm(V, axis=1).sum())
     proof, u = certificate(rows, primal, state.u, alpha, float(norms.max(initial=0.0)))
     output, index = groups.split(state.active)
     return GroupSolution(output, index, V, b0, Z, u, state.e, proof, n_iter, converged=False)
@@ -331,11 +320,8 @@ def certificate(rows, primal, u, alpha, kappa):
 
     ``kappa`` is the largest price of ``u``.
     """
-    rho = u / rows.weights[:, None]
-    limit = alpha / kappa if kappa > 0 else np.inf
-    s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
-    dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
-    return Certificate(primal, dual, kappa, "exact"), s * u
+    point = rows.dual_point(u)
+    return point.certify(primal, alpha, kappa, "exact"), point.scale(alpha, kappa) * u
 
 
 def step(rows, groups, alpha, state, norms, C):
