@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from sklearn_convexnn.core.column_generation import pruning
 from sklearn_convexnn.core.column_generation.pruning import smaller_network
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.directions import normalise
@@ -354,7 +355,7 @@ def test_who_leaves_is_missed_least(intercept):
         return 0.5 * w @ np.sum((fit - target) ** 2, axis=1)
 
     least = min(best_answer(np.delete(np.arange(6), j)) for j in range(6))
-    smaller = minimal._without(rows, network, 1)
+    smaller = pruning._without(rows, network, 1)
     assert smaller.n_neurons == 5
     change = 0.5 * w @ np.sum((outputs(rows, smaller) - Z) ** 2, axis=1)
     np.testing.assert_allclose(change, least, rtol=1e-6)
