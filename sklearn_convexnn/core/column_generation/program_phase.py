@@ -39,8 +39,9 @@ class ProgramPhase:
 
     def __init__(self, run, pricing, width):
         self.run, self.pricing, self.options, self.width = run, pricing, run.options, width
+        self.rows = run.rows.collect()
         outputs = run.rows.fetch(run.state.on_rows.Z)
-        self.program = NeuronProgram.of(run.rows, run.state.network, outputs)
+        self.program = NeuronProgram.of(self.rows, run.state.network, outputs)
 
     def improve(self):
         """Solve the program of the neurons and of the priced directions; cross walls."""
@@ -48,13 +49,13 @@ class ProgramPhase:
         found = select_diverse(
             run.prices, options.new_neurons, above=run.alpha, max_cosine=options.max_cosine
         )
-        program = self.program.extended(run.rows, found.directions, found.values[:, 0])
+        program = self.program.extended(self.rows, found.directions, found.values[:, 0])
         gap, before = run.certificate.relative_gap, run.state.objective
         least = _PROGRAM_SHARE * options.gap_goal
         tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
         # New neurons may gain less than the gap of the program: then it is solved more tightly.
         for tightness in _TIGHTER:
-            network, self.program = program.solved(run.rows, run.alpha, tightness * tol)
+            network, self.program = program.solved(self.rows, run.alpha, tightness * tol)
             if run.accept(network) or tightness * tol < 1e-2 * least:
                 break
         if before - run.state.objective < _LITTLE * gap * before:

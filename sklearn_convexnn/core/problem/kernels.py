@@ -136,9 +136,9 @@ def _curvatures(xp, inputs, bending, intercept, scale):
     if p <= OUTER_COLUMNS:
         # All outer products at once: many more operations, in one matrix product.
         X = _scaled(xp, inputs, intercept, scale)
-        upper, lower = (xp.asarray(part) for part in np.triu_indices(p))
+        upper, lower = (xp.asarray(part, device=X.device) for part in np.triu_indices(p))
         return bending.T @ (xp.take(X, upper, axis=1) * xp.take(X, lower, axis=1))
-    K = xp.zeros((m, p, p), dtype=bending.dtype)
+    K = xp.zeros((m, p, p), dtype=bending.dtype, device=bending.device)
     for j in range(m):
         (inside,) = xp.nonzero(bending[:, j])
         if inside.shape[0]:
@@ -163,7 +163,7 @@ def _scaled(xp, inputs, intercept, scale):
     """Inputs with their constant, dense and scaled: before squaring, units may be extreme."""
     X = inputs.toarray() if sparse.issparse(inputs) else inputs
     if intercept:
-        X = xp.concat([X, xp.ones((X.shape[0], 1), dtype=X.dtype)], axis=1)
+        X = xp.concat([X, xp.ones_like(X[:, :1])], axis=1)
     return cast(xp, X * scale, X.dtype)
 
 
@@ -238,7 +238,7 @@ def fitted_hessian(xp, B, loss, intercept, support, C, b0):
     hessians = B.w[:, None, None] * loss.hessian(B.Y, A @ C + b0)
     A = cast(xp, xp.take(A, support, axis=1), xp.float64)
     if intercept:
-        A = xp.concat([A, xp.ones((A.shape[0], 1), dtype=A.dtype)], axis=1)
+        A = xp.concat([A, xp.ones_like(B.w)[:, None]], axis=1)
     n_outputs = C.shape[1]
     pairs = [(c, d) for c in range(n_outputs) for d in range(n_outputs)]
     return [(A * hessians[:, c, d][:, None]).T @ A for c, d in pairs], None

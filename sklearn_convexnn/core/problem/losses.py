@@ -22,10 +22,35 @@ from scipy.special import expit, logit, xlogy
 _LEAST_PROBABILITY = 1e-14
 
 
+def _namespace(A):
+    """The array namespace of ``A``: NumPy, or that of another library of the array API."""
+    return np if isinstance(A, np.ndarray) else A.__array_namespace__()
+
+
+def _row_products(A, B):
+    """``<a_i, b_i>`` for every row."""
+    if isinstance(A, np.ndarray):
+        return np.einsum("ij,ij->i", A, B)
+    return _namespace(A).sum(A * B, axis=1)
+
+
+def _logistic(Z):
+    return expit(Z) if isinstance(Z, np.ndarray) else 1.0 / (1.0 + _namespace(Z).exp(-Z))
+
+
+def _entropy_term(P):
+    """``p log p``, 0 for p = 0."""
+    if isinstance(P, np.ndarray):
+        return xlogy(P, P)
+    xp = _namespace(P)
+    return P * xp.log(xp.where(P > 0, P, xp.ones_like(P)))
+
+
 class Loss:
     """A convex loss of the network output, vectorised over rows.
 
-    All methods take ``Y`` and ``Z`` of shape (n, C), in the working dtype of the rows.
+    All methods take ``Y`` and ``Z`` of shape (n, C), in the working dtype of the rows.  They are
+    NumPy arrays; the squared error and the binary log-loss take those of any array namespace.
     """
 
     name: str
@@ -59,7 +84,10 @@ class Loss:
 
     def mean_hessian(self, Y, Z, weights):
         """Weighted sum over rows of the second derivatives, shape (C, C)."""
-        return np.einsum("i,icd->cd", weights, self.hessian(Y, Z))
+        hessian = self.hessian(Y, Z)
+        if isinstance(Z, np.ndarray):
+            return np.einsum("i,icd->cd", weights, hessian)
+        return _namespace(Z).sum(weights[:, None, None] * hessian, axis=0)
 
     def smoothness(self):
         """Lipschitz constant of :meth:`gradient`: an upper bound on the second derivative."""
@@ -95,25 +123,25 @@ class SquaredError(Loss):
 
     def value(self, Y, Z):
         D = Z - Y
-        return 0.5 * np.einsum("ij,ij->i", D, D)
+        return 0.5 * _row_products(D, D)
 
     def gradient(self, Y, Z):
         return Z - Y
 
     def value_and_gradient(self, Y, Z):
         D = Z - Y
-        return 0.5 * np.einsum("ij,ij->i", D, D), D
+        return 0.5 * _row_products(D, D), D
 
     def hessian(self, Y, Z):
-        n, C = Z.shape
-        return np.broadcast_to(np.eye(C), (n, C, C))
+        (n, C), xp = Z.shape, _namespace(Z)
+        return xp.broadcast_to(xp.eye(C, device=Z.device), (n, C, C))
 
     def smoothness(self):
         return 1.0
 
     def dual(self, Y, rho):
         # loss*(y, q) = 1/2 ||q||^2 + <q, y> at q = -rho
-        return np.einsum("ij,ij->i", rho, Y - 0.5 * rho)
+        return _row_products(rho, Y - 0.5 * rho)
 
     def outputs(self, Y, rho):
         return Y - rho
@@ -136,31 +164,34 @@ class BinaryLogLoss(Loss):
     constant_of_mean = True
 
     def value(self, Y, Z):
-        return (np.logaddexp(0.0, Z) - Y * Z).sum(axis=1)
+        xp = _namespace(Z)
+        return xp.sum(xp.logaddexp(xp.zeros_like(Z), Z) - Y * Z, axis=1)
 
     def gradient(self, Y, Z):
-        return expit(Z) - Y
+        return _logistic(Z) - Y
 
     def value_and_gradient(self, Y, Z):
         # One exponential serves both; exp(-|z|) cannot overflow.
-        decay = np.exp(-np.abs(Z))
-        positive = np.maximum(Z, 0.0)
-        value = np.log1p(decay) + positive - Y * Z
-        gradient = np.where(positive > 0, 1.0, decay) / (1.0 + decay) - Y
-        return value.sum(axis=1), gradient
+        xp = _namespace(Z)
+        decay = xp.exp(-xp.abs(Z))
+        positive = xp.clip(Z, 0.0, np.inf)
+        value = xp.log1p(decay) + positive - Y * Z
+        gradient = xp.where(positive > 0, xp.ones_like(decay), decay) / (1.0 + decay) - Y
+        return xp.sum(value, axis=1), gradient
 
     def hessian(self, Y, Z):
-        return (expit(Z) * expit(-Z))[:, :, None]
+        return (_logistic(Z) * _logistic(-Z))[:, :, None]
 
     def smoothness(self):
         return 0.25
 
     def dual(self, Y, rho):
         # -loss*(y, -rho) is the entropy of the probability p = y - rho.
-        P = Y - rho
+        P, xp = Y - rho, _namespace(rho)
         inside = (P >= 0.0) & (P <= 1.0)
-        P = np.clip(P, 0.0, 1.0)
-        return np.where(inside, -xlogy(P, P) - xlogy(1.0 - P, 1.0 - P), -np.inf).sum(axis=1)
+        P = xp.clip(P, 0.0, 1.0)
+        entropy = -_entropy_term(P) - _entropy_term(1.0 - P)
+        return xp.sum(xp.where(inside, entropy, -np.inf * xp.ones_like(P)), axis=1)
 
     def outputs(self, Y, rho):
         return logit(np.clip(Y - rho, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))

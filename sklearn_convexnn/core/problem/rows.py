@@ -124,7 +124,8 @@ class Rows:
 
     def collect(self, limit=None):
         """The same rows in memory; a ValueError where there are more than ``limit``."""
-        return self._with_engine(self.engine.collect(limit))
+        engine = self.engine.collect(limit)
+        return self if engine is self.engine else self._with_engine(engine)
 
     def fetch(self, handle):
         """What a pass has kept, (n, ..), in memory."""
@@ -257,7 +258,7 @@ class Rows:
         The bend is the mean of all outputs, and ``least`` times its mean over rows is added.
         """
         mean_hessian = state.of_shift(np.zeros(self.n_outputs))[2]
-        floor = least * float(np.trace(mean_hessian)) / self.n_outputs + np.finfo(float).tiny
+        floor = float(least * np.trace(mean_hessian) / self.n_outputs + np.finfo(float).tiny)
         W, bias = self._directions(U)
         (total, mean, gram), _ = self._map(
             kernels.curvature_moments,
@@ -364,8 +365,8 @@ class Rows:
             self.neurons,
             self.intercept,
             self.scale,
-            width,
-            band,
+            float(width),
+            float(band),
             W,
             bias,
             self._by_feature(Q).astype(self.dtype),
