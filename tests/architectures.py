@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from sklearn_convexnn.core.problem.engines.block import Block, Statistics
@@ -74,10 +76,7 @@ class PartedEngine:
 
     def __init__(self, X, Y, weights, *, ends):
         bounds = [0, *ends, len(Y)]
-        self.parts = [
-            NumpyEngine(X[a:b], Y[a:b], weights[a:b])
-            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        self.parts = [NumpyEngine(X[a:b], Y[a:b], weights[a:b]) for a, b in pairwise(bounds)]
         self.n_rows, self.n_features, self.n_outputs = len(Y), X.shape[1], Y.shape[1]
         self.dtype = X.dtype
 
