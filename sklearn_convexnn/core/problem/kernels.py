@@ -96,6 +96,12 @@ def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained,
     return (value, dC, db0, *_pulled_back(xp, inputs, T, intercept)), None
 
 
+def lengths(xp, B, neurons, intercept, scale):
+    """Of the inputs, (k, 1)."""
+    X = _scaled(xp, neurons.inputs(xp, B.X), intercept, scale)
+    return (), xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
+
+
 # ------------------------------------------------------------------------------------------- prices
 
 

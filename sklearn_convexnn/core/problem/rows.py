@@ -243,6 +243,11 @@ class Rows:
         arguments = self.neurons, W, bias, C, b0
         return self._map(kernels.outputs, *arguments, width=len(U), keep=True)[1]
 
+    def lengths(self):
+        """Handle of the lengths (n, 1) of the scaled rows with their constant."""
+        arguments = self.neurons, self.intercept, self.scale
+        return self._map(kernels.lengths, *arguments, width=self.n_columns, keep=True)[1]
+
     def moments(self, U):
         """Weighted sums over rows of the features ``a`` and targets ``y``.
 

@@ -120,19 +120,12 @@ def _without_conflict(rows, U, joinable, tol):
     for part in _parts(rows, 2 * len(U)):
         if joinable.sum() == len(U):
             break
-        limit = tol * _row_lengths(part)[:, None]
+        limit = tol * part.fetch(part.lengths())
         above = (part.fetch(part.hidden(U)) > limit).astype(np.float32)
         below = (part.fetch(part.hidden(-U)) > limit).astype(np.float32)
         conflicts = above.T @ below
         joinable = joinable & (conflicts + conflicts.T == 0)
     return joinable
-
-
-def _row_lengths(rows):
-    if not rows.sparse:
-        return np.linalg.norm(rows.dense(), axis=1)
-    squares = np.asarray(rows.X.multiply(rows.X).sum(axis=1), dtype=np.float64).ravel()
-    return rows.scale * np.sqrt(squares + rows.intercept)
 
 
 def _cliques(joinable, sizes):
