@@ -161,7 +161,9 @@ def test_tiny_block_bytes_do_cut_the_rows():
                 seen.append((block.X.shape[0], block.Y, block.w))
                 return (block.Y.sum(axis=0),), block.Y
 
-            sums, kept = engine.map_reduce(record, width=N_NEURONS, dtype=float, keep=True)
+            sums, kept = engine.map_reduce(
+                record, width=N_NEURONS, dtype=np.dtype(float), keep=True
+            )
             assert [len(Y) for _, Y, _ in seen] == [len(w) for _, _, w in seen]
             assert [rows for rows, _, _ in seen] == [len(w) for _, _, w in seen]
             assert len(seen) == n_blocks

@@ -21,9 +21,14 @@ OUTER_COLUMNS = 12
 
 def cast(xp, A, dtype):
     """``A`` in another dtype, itself if it has it."""
-    if xp is np:
-        return A.astype(dtype, copy=False)
-    return A if A.dtype == dtype else xp.astype(A, dtype)
+    if A.dtype == dtype:
+        return A
+    return A.astype(dtype) if xp is np else xp.astype(A, dtype)
+
+
+def column_sums(xp, A, dtype=None):
+    """``A.sum(axis=0)``; for few rows NumPy's function of that name costs more than the sums."""
+    return np.add.reduce(A, 0, dtype) if xp is np else xp.sum(A, axis=0, dtype=dtype)
 
 
 def _products(xp, B, neurons, W, bias):
@@ -36,10 +41,11 @@ def _products(xp, B, neurons, W, bias):
 
 def _pulled_back(xp, inputs, T, intercept):
     """``T^T [inputs, 1]`` as a list of its two parts, without the scale."""
-    parts = [(inputs.T @ T).T if sparse.issparse(inputs) else T.T @ inputs]
-    if intercept:
-        parts.append(xp.sum(T, axis=0))
-    return parts
+    if xp is np and not isinstance(inputs, np.ndarray):
+        slopes = (inputs.T @ T).T
+    else:
+        slopes = T.T @ inputs
+    return (slopes, column_sums(xp, T)) if intercept else (slopes,)
 
 
 # ----------------------------------------------------------------------------- networks on the rows
@@ -65,7 +71,7 @@ def moments(xp, B, neurons, W, bias):
     _, H = _products(xp, B, neurons, W, bias)
     A = neurons.activate(xp, H, False)[0]
     WA = A * cast(xp, B.w, A.dtype)[:, None]
-    mean = xp.sum(WA, axis=0, dtype=xp.float64)
+    mean = column_sums(xp, WA, xp.float64)
     return (mean, WA.T @ A, WA.T @ cast(xp, B.Y, A.dtype)), None
 
 
@@ -78,7 +84,7 @@ def curvature_moments(xp, B, neurons, loss, least, W, bias):
     A = neurons.activate(xp, H, False)[0]
     w = B.w * (curvature + least)
     WA = A * cast(xp, w, A.dtype)[:, None]
-    return (xp.sum(w), xp.sum(WA, axis=0, dtype=xp.float64), WA.T @ A), None
+    return (xp.sum(w), column_sums(xp, WA, xp.float64), WA.T @ A), None
 
 
 def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained, C, b0):
@@ -90,7 +96,7 @@ def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained,
     losses, E = loss.value_and_gradient(B.Y, Z)
     value = B.w @ losses
     E = cast(xp, B.w[:, None] * E, A.dtype)
-    db0 = xp.sum(E, axis=0, dtype=xp.float64)
+    db0 = column_sums(xp, E, xp.float64)
     dC = A.T @ E
     T = neurons.pull_back(xp, slope, E @ C.T)
     return (value, dC, db0, *_pulled_back(xp, inputs, T, intercept)), None
@@ -198,6 +204,11 @@ def loss_of_shift(xp, B, loss, shift):
     return (B.w @ loss.value(B.Y, Z), gradient, loss.mean_hessian(B.Y, Z, B.w)), None
 
 
+def gradient_of_shift(xp, B, loss, shift):
+    """The gradient, and the sum of the weights."""
+    return (B.w @ loss.gradient(B.Y, B.rowwise[0] + shift), xp.sum(B.w)), None
+
+
 def mean_size(xp, B, shift):
     """Weighted mean of the absolute outputs."""
     return (xp.sum(B.w[:, None] * xp.abs(B.rowwise[0] + shift)),), None
@@ -235,7 +246,7 @@ def fitted_loss(xp, B, loss, C, b0):
 def fitted_gradients(xp, B, loss, C, b0):
     (A,) = B.rowwise
     E = B.w[:, None] * loss.value_and_gradient(B.Y, A @ C + b0)[1]
-    return (A.T @ cast(xp, E, A.dtype), xp.sum(E, axis=0)), None
+    return (A.T @ cast(xp, E, A.dtype), column_sums(xp, E)), None
 
 
 def fitted_hessian(xp, B, loss, intercept, support, C, b0):

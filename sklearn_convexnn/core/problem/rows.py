@@ -190,8 +190,11 @@ class Rows:
 
     def _joined(self, parts):
         """Gradients in the directions, (m, p), from those in weights and biases."""
-        slopes = parts[0] if len(parts) == 1 else np.column_stack(parts)
-        return self.scale * np.ascontiguousarray(slopes)
+        slopes = np.empty((len(parts[0]), self.n_columns))
+        np.multiply(self.scale, parts[0], out=slopes[:, : parts[0].shape[1]])
+        if self.intercept:
+            np.multiply(self.scale, parts[1], out=slopes[:, -1])
+        return slopes
 
     def _by_feature(self, C):
         """Output weights (m, n_weights) as (m * n_cells, C)."""

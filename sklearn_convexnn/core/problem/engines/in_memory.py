@@ -35,29 +35,17 @@ class NumpyEngine:
     def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
         self.X, self.Y, self.weights, self.block_bytes = X, Y, weights, block_bytes
         self.sparse = sparse.issparse(X)
-
-    @property
-    def n_rows(self):
-        return len(self.Y)
-
-    @property
-    def n_features(self):
-        return self.X.shape[1]
-
-    @property
-    def n_outputs(self):
-        return self.Y.shape[1]
-
-    @property
-    def dtype(self):
-        """That of the features as they are stored."""
-        return self.X.dtype
+        self.n_rows, self.n_outputs = Y.shape
+        # The dtype is that of the features as they are stored.
+        self.n_features, self.dtype = (0, None) if X is None else (X.shape[1], X.dtype)
+        self._casts = {}
 
     def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
         """See :mod:`sklearn_convexnn.core.problem.engines`."""
         n, step = self.n_rows, self.rows_per_block(width, dtype)
         if n <= step:
-            sums, kept = kernel(np, self._block(slice(0, n), dtype, rowwise), *small)
+            X = None if dtype is None else self._all_features(dtype)
+            sums, kept = kernel(np, Block(X, self.Y, self.weights, rowwise), *small)
             return [np.asarray(part, dtype=np.float64) for part in sums], kept
         totals, handle = [], None
         for start in range(0, n, step):
@@ -75,7 +63,7 @@ class NumpyEngine:
 
     def rows_per_block(self, width, dtype):
         """Rows whose (rows x width) block has about ``block_bytes``."""
-        itemsize = 8 if dtype is None else np.dtype(dtype).itemsize
+        itemsize = 8 if dtype is None else dtype.itemsize
         if dtype is not None and self.sparse:
             # Each block costs a pass over all columns of the gradient: few long blocks.
             rows = 16 * self.block_bytes // (itemsize * max(width, 1))
@@ -87,6 +75,14 @@ class NumpyEngine:
     def _block(self, block, dtype, rowwise):
         X = None if dtype is None else self._features(block, dtype)
         return Block(X, self.Y[block], self.weights[block], tuple(part[block] for part in rowwise))
+
+    def _all_features(self, dtype):
+        """Rows that are one block: what it costs to keep them in another dtype is a block."""
+        if dtype == self.dtype:
+            return self.X
+        if dtype not in self._casts:
+            self._casts[dtype] = self.X.astype(dtype)
+        return self._casts[dtype]
 
     def _features(self, block, dtype):
         X = self.X
