@@ -165,7 +165,7 @@ class BinaryLogLoss(Loss):
 
     def value(self, Y, Z):
         xp = _namespace(Z)
-        return xp.sum(xp.logaddexp(xp.zeros_like(Z), Z) - Y * Z, axis=1)
+        return (xp.logaddexp(xp.zeros_like(Z), Z) - Y * Z)[:, 0]
 
     def gradient(self, Y, Z):
         return _logistic(Z) - Y
@@ -174,10 +174,10 @@ class BinaryLogLoss(Loss):
         # One exponential serves both; exp(-|z|) cannot overflow.
         xp = _namespace(Z)
         decay = xp.exp(-xp.abs(Z))
-        positive = xp.clip(Z, 0.0, np.inf)
+        positive = xp.maximum(Z, 0.0)
         value = xp.log1p(decay) + positive - Y * Z
-        gradient = xp.where(positive > 0, xp.ones_like(decay), decay) / (1.0 + decay) - Y
-        return xp.sum(value, axis=1), gradient
+        gradient = xp.where(positive > 0, 1.0, decay) / (1.0 + decay) - Y
+        return value[:, 0], gradient
 
     def hessian(self, Y, Z):
         return (_logistic(Z) * _logistic(-Z))[:, :, None]

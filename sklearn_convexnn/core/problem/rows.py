@@ -330,7 +330,7 @@ class Rows:
         return H.reshape(k * n_outputs, k * n_outputs)
 
     def _fitted(self, kernel, features, C, b0, *small):
-        C = self._by_feature(C).astype(self.dtype)
+        C = self._by_feature(C).astype(self.dtype, copy=False)
         return self.engine.map_reduce(
             kernel, self.loss, *small, C, b0, width=len(C), rowwise=(features,)
         )[0]
