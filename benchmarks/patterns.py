@@ -54,11 +54,11 @@ TOLERANCES = {
 
 def rows_of(X, y):
     from sklearn_convexnn.core.problem.losses import get_loss
-    from sklearn_convexnn.core.problem.rows import RowPass
+    from sklearn_convexnn.core.problem.rows import Rows
 
     weights = np.full(len(X), 1 / len(X))
     loss = get_loss("squared_error", 1)
-    return RowPass(X, y[:, None], weights, loss, intercept=False)
+    return Rows.of(X, y[:, None], weights, loss, intercept=False)
 
 
 # ---------------------------------------------------------------------------------------- sections
@@ -252,18 +252,17 @@ def neurons(args):
 def gap_of_fresh_starts(model, X, y, n_starts=20_000, n_sharp=500):
     """The relative gap with the largest price of a search that knows nothing of the fit."""
     from sklearn_convexnn.core.pricing.search import FINE_WIDTHS, local_ascent, sharpen
-    from sklearn_convexnn.core.problem.certificates import certify
     from sklearn_convexnn.core.problem.directions import random_starts, select_diverse
 
     data = rows_of(X, y)
     Z = model.predict(X)[:, None]
-    R = data.weights[:, None] * (data.Y - Z)
+    R = data.at(Z).residual
     starts = random_starts(np.random.default_rng(12345), n_starts, X.shape[1])
     found = local_ascent(data, R, starts, sweeps=60)
     best = sharpen(data, R, select_diverse(found, n_sharp, max_cosine=0.999), widths=FINE_WIDTHS)
     kappa = max(found.largest, best.largest)
     sizes = np.linalg.norm(model.coefs_[0], axis=0) * np.abs(model.coefs_[1][:, 0])
-    return certify(data, Z, sizes.sum(), model.alpha_, kappa, "estimated").relative_gap
+    return data.at(Z).certify(sizes.sum(), model.alpha_, kappa, "estimated").relative_gap
 
 
 def certificates(args):

@@ -295,7 +295,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
                 "warm_start=True needs a previous fit with activation='relu', and this one has "
                 "gates: start from to_relu(X), or clone the estimator to start anew."
             )
-        shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
+        shape = (problem.rows.n_features, problem.rows.n_outputs)
         if (self.coefs_[0].shape[0], self.coefs_[1].shape[1]) != shape or not np.array_equal(
             classes, getattr(self, "classes_", classes)
         ):

@@ -255,7 +255,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
 
 def _start_from_folds(problem, points):
     """The mean of the networks of the folds, on all rows."""
-    shape = (problem.rows.X.shape[1], problem.rows.n_outputs)
+    shape = (problem.rows.n_features, problem.rows.n_outputs)
     networks = [
         problem.network(point.coefs, point.intercepts)
         for point in points

@@ -26,7 +26,7 @@ from scipy.special import expit, logsumexp, softmax, xlogy
 from scipy.stats import norm
 
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.units import make_problem
 
 # -------------------------------------------------------------------------------- losses, once more
@@ -133,7 +133,7 @@ class Known:
         if self.loss == "huber":
             options = {"epsilon": EPSILON, "spread": self.thresholds / EPSILON}
         loss = get_loss(self.loss, self.Y.shape[1], **options)
-        return RowPass(self.X, self.Y, self.weights, loss, intercept=self.intercept, **settings)
+        return Rows.of(self.X, self.Y, self.weights, loss, intercept=self.intercept, **settings)
 
     def problem(self):
         """The problem in the working units of the package."""

@@ -5,12 +5,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.problem.certificates import (
-    KINDS,
-    Certificate,
-    certify,
-    optimal_intercept,
-)
+from sklearn_convexnn.core.problem.certificates import KINDS, Certificate
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from tests.certificates import (
@@ -33,16 +28,14 @@ def _random_network(problem, rng):
     network = Network.from_factors(*factors, np.zeros(n_outputs))
     if problem.intercept:
         rows = problem.rows()
-        Z = rows.outputs(network.U, network.C, network.b0)
-        network = network.with_outputs(network.C, optimal_intercept(rows, Z))
+        network = rows.settled(rows.evaluate(network)).network
     return network
 
 
 def _certify(problem, network, kappa=None):
-    rows = problem.rows()
-    Z = rows.outputs(network.U, network.C, network.b0)
     kappa = largest_price(problem.A, residual(problem, network)) if kappa is None else kappa
-    return certify(rows, Z, network.penalty(), problem.alpha, kappa, "exact")
+    state = problem.rows().evaluate(network)
+    return state.certify(network.penalty(), problem.alpha, kappa, "exact")
 
 
 @pytest.mark.parametrize("problem", [*ENUMERATED, *PLANTED], ids=str)
@@ -75,9 +68,8 @@ def test_no_price_means_no_limit():
     problem = PLANTED[0]
     U, C, b0 = problem.neurons
     Y = np.maximum(problem.A @ U.T, 0) @ C + b0
-    rows = problem.rows()
-    rows.Y = Y
-    certificate = certify(rows, Y, 1.5, problem.alpha, 0.0, "exact")
+    state = problem.rows().with_targets(Y).at(Y)
+    certificate = state.certify(1.5, problem.alpha, 0.0, "exact")
     np.testing.assert_allclose(certificate.gap, 1.5 * problem.alpha)
 
 
@@ -97,13 +89,13 @@ def test_certificate_arithmetic():
     "loss, n_outputs",
     [("squared_error", 1), ("squared_error", 3), ("log_loss", 1), ("log_loss", 3)],
 )
-def test_optimal_intercept_is_stationary(loss, n_outputs, spread):
+def test_best_shift_is_stationary(loss, n_outputs, spread):
     """``sum_i w_i gradient_i = 0`` after the shift, also where most outputs are saturated."""
     for seed in range(10):
         rng = np.random.default_rng(seed)
         problem = _problem_with(rng, loss, n_outputs)
         Z = spread * rng.standard_normal(problem.Y.shape) + spread
-        shift = optimal_intercept(problem.rows(), Z)
+        shift = problem.rows().at(Z).best_shift()
         gradient = problem.rows().loss.gradient(problem.Y, Z + shift)
         # The last steps go by the gradient: the loss knows the shift to half its digits only.
         np.testing.assert_allclose(problem.weights @ gradient, 0, atol=2e-14 * max(1.0, spread))
@@ -121,23 +113,23 @@ def _problem_with(rng, loss, n_outputs, n=30):
     return Known("", X, Y, weights / weights.sum(), loss, True, 0.1)
 
 
-def test_optimal_intercept_from_far_outputs():
+def test_best_shift_from_far_outputs():
     """Outputs so far out that the second derivative is tiny, or rounds to zero."""
     rng = np.random.default_rng(0)
     problem = _problem_with(rng, "log_loss", 1)
     constant = get_loss("log_loss", 1).constant(problem.Y, problem.weights)
     for far in (0.0, 5.0, -30.0, 60.0, -500.0):
-        shift = optimal_intercept(problem.rows(), np.full((30, 1), far))
+        shift = problem.rows().at(np.full((30, 1), far)).best_shift()
         np.testing.assert_allclose(far + shift, constant, atol=1e-6, err_msg=f"from {far}")
 
 
 @pytest.mark.parametrize("spread", [1.0, 5.0, 50.0])
-def test_optimal_intercept_of_separated_classes(spread):
+def test_best_shift_of_separated_classes(spread):
     """A Newton step may land where the gradient is small because the loss is flat there."""
     Z = spread * np.array([6.2, 4.8, 10.8, 4.3, 7.2, 8.0, 4.9, 10.0, 6.1, 6.8])[:, None]
     Y = np.greater(Z, 7.5 * spread).astype(float)
     rows = Known("", Z, Y, np.full(10, 0.1), "log_loss", True, 0.1).rows()
-    shift = optimal_intercept(rows, Z)
+    shift = rows.at(Z).best_shift()
     assert abs(rows.weights @ rows.loss.gradient(Y, Z + shift)) <= 1e-13
     others = (rows.weights @ rows.loss.value(Y, Z - b) for b in np.linspace(0, 10 * spread, 99))
     assert rows.weights @ rows.loss.value(Y, Z + shift) <= min(others) + 1e-12

@@ -9,11 +9,10 @@ from sklearn_convexnn.core.column_generation.loop import solve
 from sklearn_convexnn.core.column_generation.options import Options
 from sklearn_convexnn.core.pricing.plane import PlanePricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
-from sklearn_convexnn.core.problem.certificates import certify
 from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.solution import Start, Status
 from tests.certificates import largest_price
 from tests.problems import loss_values
@@ -36,7 +35,7 @@ def make_rows(loss="squared_error", n_outputs=1, intercept=True, *, n=40, d=2):
         Y = (signal[:, :1] > 0).astype(float)
     else:
         Y = np.eye(n_outputs)[np.argmax(signal[:, :n_outputs], axis=1)]
-    return RowPass(X, Y, np.full(n, 1 / n), get_loss(loss, n_outputs), intercept=intercept)
+    return Rows.of(X, Y, np.full(n, 1 / n), get_loss(loss, n_outputs), intercept=intercept)
 
 
 def run(rows, alpha=ALPHA, *, options=OPTIONS, pricing=None, **changes):
@@ -56,8 +55,8 @@ def objective(rows, network, alpha=ALPHA):
 def assert_certificate_belongs_to_network(rows, solution):
     """Recomputed from the network and the reported kappa."""
     network, certificate = solution.network, solution.certificate
-    Z = rows.outputs(network.U, network.C, network.b0)
-    again = certify(rows, Z, network.penalty(), solution.alpha, certificate.kappa, certificate.kind)
+    known = solution.alpha, certificate.kappa, certificate.kind
+    again = rows.evaluate(network).certify(network.penalty(), *known)
     np.testing.assert_allclose(again.primal, certificate.primal, rtol=1e-12)
     np.testing.assert_allclose(again.dual, certificate.dual, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(objective(rows, network), certificate.primal, rtol=1e-12)
@@ -256,7 +255,7 @@ def test_close_neurons_do_not_pile_up_on_badly_scaled_rows():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20, 4)) * np.array([1, 100, 1e4, 1e-2])
     Y = (np.sin(X[:, 0]) + X[:, 1] / 100)[:, None]
-    rows = RowPass(
+    rows = Rows.of(
         X, Y, np.full(20, 0.05), get_loss("squared_error", 1), intercept=True, scale=1e-4
     )
     solution = run(rows, 1e-4, gap_tol=1e-3, max_iter=30)

@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn_convexnn.core.column_generation.descent import _finish_on_face, refit, slide
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from tests.problems import loss_values
 
 LOSS_SHAPES = [("squared_error", 1), ("squared_error", 3), ("log_loss", 1), ("log_loss", 3)]
@@ -28,7 +28,7 @@ def make_rows(loss, n_outputs, intercept, *, n=40, d=3, seed=0, **settings):
         Y = np.eye(n_outputs)[classes] if n_outputs > 1 else classes[:, None].astype(float)
     weights = rng.uniform(0.5, 1.5, n)
     weights /= weights.sum()
-    return RowPass(X, Y, weights, get_loss(loss, n_outputs), intercept=intercept, **settings)
+    return Rows.of(X, Y, weights, get_loss(loss, n_outputs), intercept=intercept, **settings)
 
 
 def make_network(rows, n_neurons=8, seed=1):
@@ -188,8 +188,8 @@ def test_refit_never_raises_the_objective(loss, n_outputs, intercept, max_iter):
 def test_refit_without_memory_gives_the_same(n_outputs, intercept, make_input):
     """Activations computed again in every iteration, or kept: the same iterates of FISTA."""
     rows = make_rows("log_loss", n_outputs, intercept)
-    rows.X = make_input(rows.X)
-    rows.sparse = sparse.issparse(rows.X)
+    X, Y, weights = make_input(rows.X), rows.Y, rows.weights
+    rows = Rows.of(X, Y, weights, rows.loss, intercept=intercept)
     network = make_network(rows)
     kept, computed = (
         refit(rows, network, ALPHA, max_iter=40, newton=False, memory=memory)
@@ -237,7 +237,7 @@ def test_refit_leaves_what_is_constant_to_the_intercept():
     """The variance of such a neuron is lost to rounding: no division by it."""
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((40, 2)) + 1e9, rng.standard_normal((40, 1))
-    rows = RowPass(X, Y, np.full(40, 1 / 40), get_loss("squared_error", 1), intercept=True)
+    rows = Rows.of(X, Y, np.full(40, 1 / 40), get_loss("squared_error", 1), intercept=True)
     network = Network(np.array([[0.0, 0.0, 1.0]]), np.array([[0.3]]), np.zeros(1))
     refitted = refit(rows, network, 1e-5, max_iter=100)
     assert refitted.n_neurons == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.units import make_problem
 from sklearn_convexnn.core.programs.gated_network import decompose, in_units, train_gated
 
@@ -15,7 +15,7 @@ def make_gated(n_outputs=1, intercept=True, loss="squared_error", n=40, d=3, see
     Y = np.abs(X[:, :1]) + 0.3 * rng.standard_normal((n, n_outputs))
     if loss == "log_loss":
         Y = (Y > 0.7) * 1.0
-    rows = RowPass(X, Y, np.full(n, 1 / n), get_loss(loss, n_outputs), intercept=intercept)
+    rows = Rows.of(X, Y, np.full(n, 1 / n), get_loss(loss, n_outputs), intercept=intercept)
     return rows, rng.standard_normal((d + intercept, 20))
 
 
@@ -47,7 +47,7 @@ def test_outputs_are_separate():
     together = train_gated(rows, gates, 0.01, tol=1e-9).certificate.primal
     alone = 0.0
     for c in range(3):
-        one = RowPass(rows.X, rows.Y[:, [c]], rows.weights, rows.loss, intercept=True)
+        one = Rows.of(rows.X, rows.Y[:, [c]], rows.weights, rows.loss, intercept=True)
         alone += train_gated(one, gates, 0.01, tol=1e-9).certificate.primal
     assert together == pytest.approx(alone, rel=1e-12)
 

@@ -8,7 +8,7 @@ from scipy.optimize import nnls
 
 from sklearn_convexnn.core.patterns.cones import ConeGroups, ConeProjections
 from sklearn_convexnn.core.problem.losses import Hinge, get_loss
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.programs import group_newton, normal_equations
 from sklearn_convexnn.core.programs.conic import solve_conic
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
@@ -26,7 +26,7 @@ def random_program(kind, loss, intercept, *, n=30, d=3, n_gates=12, seed=0):
     y = np.abs(X[:, 0]) - 0.5 * X[:, 1] + 0.3 * rng.standard_normal(n)
     Y = y[:, None] if loss == "squared_error" else (y[:, None] > 0.5) * 1.0
     weights = rng.uniform(0.5, 1.5, n)
-    rows = RowPass(X, Y, weights / weights.sum(), get_loss(loss, 1), intercept=intercept)
+    rows = Rows.of(X, Y, weights / weights.sum(), get_loss(loss, 1), intercept=intercept)
     A = rows.dense()
     D = A @ rng.standard_normal((A.shape[1], n_gates)) >= 0
     return rows, GROUPS[kind](A, D)
@@ -71,7 +71,7 @@ def test_solvers_agree(kind, solver):
     [(0.001, 0.003576109), (0.01, 0.035617088), (0.1, 0.341770876), (0.5, 1.388854382)],
 )
 def test_gated_reference_toy(beta, gated):
-    rows = RowPass(TOY_X, TOY_Y, np.full(5, 0.2), get_loss("squared_error", 1), intercept=False)
+    rows = Rows.of(TOY_X, TOY_Y, np.full(5, 0.2), get_loss("squared_error", 1), intercept=False)
     groups = FreeGroups(TOY_X, patterns(TOY_X).T)
     solution = solve_groups(rows, groups, beta / 5, tol=1e-10)
     assert 5 * solution.certificate.primal == pytest.approx(gated, abs=2e-9)
@@ -89,7 +89,7 @@ def test_gated_reference_toy(beta, gated):
 def test_gated_reference_sine(shape, gated):
     X, Y = sine_data(*shape)
     n = len(X)
-    rows = RowPass(X, Y, np.full(n, 1 / n), get_loss("squared_error", 1), intercept=False)
+    rows = Rows.of(X, Y, np.full(n, 1 / n), get_loss("squared_error", 1), intercept=False)
     solution = solve_groups(rows, FreeGroups(X, patterns(X).T), 0.1 / n, tol=1e-10)
     assert n * solution.certificate.primal == pytest.approx(gated, abs=2e-9)
 
@@ -120,8 +120,8 @@ def test_weights_are_repetitions(kind, loss):
     rows, groups = random_program(kind, loss, True)
     counts = np.arange(rows.n_rows) % 3 + 1
     index = np.repeat(np.arange(rows.n_rows), counts)
-    weighted = RowPass(rows.X, rows.Y, counts / counts.sum(), rows.loss, intercept=True)
-    repeated = RowPass(
+    weighted = Rows.of(rows.X, rows.Y, counts / counts.sum(), rows.loss, intercept=True)
+    repeated = Rows.of(
         rows.X[index], rows.Y[index], np.full(len(index), 1 / len(index)), rows.loss, intercept=True
     )
     D = groups.D.astype(bool)
@@ -201,7 +201,7 @@ def test_conjugate_gradients_for_classes(monkeypatch, rare):
     if rare:
         winner = np.minimum(winner, 1)
         winner[5] = 2
-    rows = RowPass(
+    rows = Rows.of(
         X, np.eye(3)[winner], weights / weights.sum(), get_loss("log_loss", 3), intercept=True
     )
     A = rows.dense()
@@ -288,7 +288,7 @@ def test_cholesky_where_everything_was_cancelled():
 def test_hinge():
     """Optimal for hinge: no gradient, but a dual variable that proves it."""
     beta, total = 0.1, 1.012899020
-    rows = RowPass(TOY_X, (TOY_Y + 1) / 2, np.full(5, 0.2), Hinge(), intercept=False)
+    rows = Rows.of(TOY_X, (TOY_Y + 1) / 2, np.full(5, 0.2), Hinge(), intercept=False)
     solution = solve_conic(rows, ConeGroups(TOY_X, patterns(TOY_X).T), beta / 5, tol=1e-10)
     assert 5 * solution.certificate.primal == pytest.approx(total, rel=1e-6)
     assert solution.certificate.relative_gap <= 1e-6
@@ -297,7 +297,7 @@ def test_hinge():
 @pytest.mark.parametrize("kind", GROUPS)
 def test_hinge_with_intercept(kind):
     rows, groups = random_program(kind, "log_loss", True)
-    rows = RowPass(rows.X, rows.Y, rows.weights, Hinge(), intercept=True)
+    rows = Rows.of(rows.X, rows.Y, rows.weights, Hinge(), intercept=True)
     for solver in ("clarabel", "scs"):
         solution = solve_conic(rows, groups, 0.02, solver=solver, tol=1e-9)
         assert -1e-9 <= solution.certificate.primal - solution.certificate.dual <= 1e-5

@@ -10,7 +10,7 @@ from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.directions import normalise
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.solution import Solution, Status
 from sklearn_convexnn.core.programs import minimal
 from sklearn_convexnn.core.programs.minimal import minimal_network, minimal_solution
@@ -23,7 +23,7 @@ def make_row_pass(X, n_outputs=1, intercept=True, Y=None, loss="squared_error", 
     n = X.shape[0]
     Y = np.zeros((n, n_outputs)) if Y is None else Y
     weights = np.random.default_rng(3).uniform(0.5, 1.5, n)
-    return RowPass(
+    return Rows.of(
         X, Y, weights / weights.sum(), get_loss(loss, n_outputs), intercept=intercept, **settings
     )
 

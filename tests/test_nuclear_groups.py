@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.gated_network import train_gated
 from sklearn_convexnn.core.programs.group_newton import solve_groups
@@ -21,7 +21,7 @@ def make_problem(loss, intercept, *, n=25, d=3, n_outputs=3, n_gates=8, seed=0):
         winner[:n_outputs] = np.arange(n_outputs)
         Y = np.eye(n_outputs)[winner]
     weights = rng.uniform(0.5, 1.5, n)
-    rows = RowPass(X, Y, weights / weights.sum(), get_loss(loss, n_outputs), intercept=intercept)
+    rows = Rows.of(X, Y, weights / weights.sum(), get_loss(loss, n_outputs), intercept=intercept)
     return rows, rng.standard_normal((rows.n_columns, n_gates))
 
 
@@ -109,7 +109,7 @@ def test_metamorphic(loss):
     n = rows.n_rows
 
     def value(X, Y, weights, alpha, gates=gates):
-        other = RowPass(X, Y, weights / weights.sum(), rows.loss, intercept=False)
+        other = Rows.of(X, Y, weights / weights.sum(), rows.loss, intercept=False)
         return train_gated(other, gates, alpha, tol=1e-9, penalty="nuclear").certificate.primal
 
     counts = np.arange(n) % 3 + 1.0

@@ -13,8 +13,9 @@ from sklearn_convexnn import (
     ConvexReLURegressor,
     ConvexReLURegressorCV,
 )
+from sklearn_convexnn.core.problem.losses import losses_for
 from sklearn_convexnn.inspection import optimality_report
-from tests.problems import ZOO, Known, whitened_rows
+from tests.problems import EPSILON, ZOO, Known, whitened_rows
 
 # Problems of one output whose targets the estimators take as they are.
 SCALAR = [k for k in ZOO if k.Y.shape[1] == 1 and (k.loss == "squared_error" or k.alpha < 0.2)]
@@ -22,8 +23,11 @@ SCALAR = [k for k in ZOO if k.Y.shape[1] == 1 and (k.loss == "squared_error" or 
 
 def fitted(problem: Known, **settings):
     """An estimator of a known problem; by default stopped early, so that there is a gap."""
-    kind = ConvexReLURegressor if problem.loss == "squared_error" else ConvexReLUClassifier
-    settings = {"tol": 0.1, "max_iter": 2, **settings}
+    regression = problem.loss in losses_for("regression")
+    kind = ConvexReLURegressor if regression else ConvexReLUClassifier
+    settings = {"tol": 0.1, "max_iter": 2, "loss": problem.loss, **settings}
+    if problem.loss == "huber":
+        settings["epsilon"] = EPSILON
     model = kind(alpha=problem.alpha, fit_intercept=problem.intercept, random_state=0, **settings)
     y = problem.Y[:, 0] if problem.Y.shape[1] == 1 else problem.Y
     with warnings.catch_warnings():

@@ -9,7 +9,7 @@ from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import alpha_grid
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from tests.conftest import make_case
 
 LOSS = {ConvexReLURegressor: "squared_error", ConvexReLUClassifier: "log_loss"}
@@ -174,7 +174,7 @@ def random_network(rng, m, d=3, n_outputs=2):
 def test_mixture_is_the_mean_of_the_outputs():
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
-    rows = RowPass(X, Y, np.full(20, 0.05), get_loss("squared_error", 2), intercept=False)
+    rows = Rows.of(X, Y, np.full(20, 0.05), get_loss("squared_error", 2), intercept=False)
     networks = [random_network(rng, m) for m in (3, 1, 4)]
     mixed = mixture(networks, angle=0)
     outputs = [rows.outputs(one.U, one.C, one.b0) for one in networks]

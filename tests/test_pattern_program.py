@@ -5,7 +5,7 @@ import pytest
 
 from sklearn_convexnn.core.patterns.enumeration import enumerate_patterns, sample
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.programs.solve import train_relu
 from tests.certificates import assert_optimal
 from tests.problems import ENUMERATED, TABLES
@@ -29,7 +29,7 @@ def test_all_patterns(known):
 def test_several_outputs(solver):
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((30, 2)), rng.standard_normal((30, 3))
-    rows = RowPass(X, Y, np.full(30, 1 / 30), get_loss("squared_error", 3), intercept=True)
+    rows = Rows.of(X, Y, np.full(30, 1 / 30), get_loss("squared_error", 3), intercept=True)
     patterns = sample(rows.dense(), 10, rng)
     solution = train_relu(rows, patterns, 0.02, tol=1e-8, solver=solver)
     network = solution.network
@@ -43,7 +43,7 @@ def test_several_outputs(solver):
 def test_more_patterns_are_no_worse():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, 3))
-    rows = RowPass(
+    rows = Rows.of(
         X, np.abs(X[:, :1]), np.full(40, 1 / 40), get_loss("squared_error", 1), intercept=False
     )
     values = [
@@ -61,7 +61,7 @@ def test_classes(intercept, alpha):
     X, weights = rng.standard_normal((30, 2)), rng.uniform(0.5, 1.5, 30)
     Y = np.eye(3)[(X[:, 0] > 0).astype(int) + (np.abs(X[:, 1]) > 0.7)]
     loss = get_loss("log_loss", 3)
-    rows = RowPass(X, Y, weights / weights.sum(), loss, intercept=intercept)
+    rows = Rows.of(X, Y, weights / weights.sum(), loss, intercept=intercept)
     patterns = sample(rows.dense(), 8, rng)
     solution = train_relu(rows, patterns, alpha, tol=1e-9)
     network = solution.network

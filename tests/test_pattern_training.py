@@ -13,7 +13,6 @@ from sklearn_convexnn.core.fit.given_patterns import (
     sample_gates,
     train_patterns,
 )
-from sklearn_convexnn.core.problem.certificates import certify
 from sklearn_convexnn.core.problem.units import make_problem
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.solve import ProgramStatus
@@ -192,7 +191,7 @@ def test_gated_certificate_is_that_of_the_program():
     Z = ((A @ gates > 0) * (A @ network.U.T)) @ network.C + network.b0
     R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
     kappa = FreeGroups(A, patterns.active).screen(R[:, 0], 1.0)[0].max()
-    again = certify(rows, Z, network.penalty(), solution.alpha, kappa, "exact")
+    again = rows.at(Z).certify(network.penalty(), solution.alpha, kappa, "exact")
     assert again.primal == pytest.approx(solution.certificate.primal, rel=1e-9)
     assert again.relative_gap <= 1e-4
 

@@ -8,7 +8,7 @@ from sklearn_convexnn.core.pricing.search import FINE_WIDTHS, SearchPricing, loc
 from sklearn_convexnn.core.problem.directions import Prices, joined, random_starts, select_diverse
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from tests.certificates import largest_price, price, residual
 from tests.problems import ENUMERATED, PLANTED, Known, finite_program, loss_gradient
 
@@ -16,7 +16,7 @@ from tests.problems import ENUMERATED, PLANTED, Known, finite_program, loss_grad
 def make_rows(X, n_outputs, intercept=False, **settings):
     n = len(X)
     loss = get_loss("squared_error", n_outputs)
-    return RowPass(
+    return Rows.of(
         X, np.zeros((n, n_outputs)), np.full(n, 1 / n), loss, intercept=intercept, **settings
     )
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn_convexnn.core.patterns.cones import ConeGroups
 from sklearn_convexnn.core.patterns.enumeration import enumerate_patterns
 from sklearn_convexnn.core.problem.losses import Hinge, get_loss
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.solve import solve_outputs, train_relu
 from tests.certificates import assert_program_optimal
@@ -75,7 +75,7 @@ def test_one_vs_all_reference(beta, total):
     "beta, total", [(0.001, 0.010128990), (0.5, 3.878924620), (1.0, 4.559016994)]
 )
 def test_hinge_reference(beta, total):
-    rows = RowPass(TOY_X, (TOY_Y + 1) / 2, np.full(5, 0.2), Hinge(), intercept=False)
+    rows = Rows.of(TOY_X, (TOY_Y + 1) / 2, np.full(5, 0.2), Hinge(), intercept=False)
     solution = train_relu(rows, enumerate_patterns(TOY_X), beta / 5, solver="clarabel")
     assert 5 * solution.certificate.primal == pytest.approx(total, rel=1e-6, abs=1e-6)
 
@@ -98,7 +98,7 @@ def test_metamorphic(kind, loss, n_outputs):
     counts = np.arange(n) % 3 + 1.0
 
     def value(X, Y, weights, D, alpha):
-        rows = RowPass(X, Y, weights / weights.sum(), get_loss(loss, n_outputs), intercept=True)
+        rows = Rows.of(X, Y, weights / weights.sum(), get_loss(loss, n_outputs), intercept=True)
         groups = GROUPS[kind](rows.dense(), D)
         solution = solve_outputs(rows, groups, alpha, tol=1e-8, max_iter=None, solver="newton")
         assert solution.converged

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.rows import RowPass, relu, smooth_relu
+from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
+from sklearn_convexnn.core.problem.rows import Rows
 
 N_ROWS, N_FEATURES, N_NEURONS = 129, 4, 5  # two blocks of 64 rows and one row more
 WIDTH = 0.3
@@ -19,12 +21,12 @@ WIDTH = 0.3
 
 def smoothed(h, width):
     """:func:`smooth_relu` as a function of the pre-activation."""
-    value, slope = smooth_relu((h + width) / (2 * width))
+    value, slope = smooth_relu(np, (h + width) / (2 * width))
     return width * value, slope
 
 
 class Plain:
-    """The formulas of ``RowPass`` for rows ``A`` (with their scale and constant)."""
+    """The formulas of ``Rows`` for rows ``A`` (with their scale and constant)."""
 
     def __init__(self, A, Y, weights, loss):
         self.A, self.Y, self.weights, self.loss = A, Y, weights, loss
@@ -110,7 +112,7 @@ def _both(pass_name, loss, n_outputs, intercept, scale, make_input, **settings):
     """The results of a pass and of the plain formula, as lists of arrays."""
     X, Y, weights, loss, rng = _data(loss, n_outputs)
     arguments = _arguments(rng, N_FEATURES + intercept, n_outputs)[pass_name]
-    rows = RowPass(make_input(X), Y, weights, loss, intercept=intercept, scale=scale, **settings)
+    rows = Rows.of(make_input(X), Y, weights, loss, intercept=intercept, scale=scale, **settings)
     A = scale * (np.column_stack([X, np.ones(len(X))]) if intercept else X)
     method = "loss_and_gradients" if pass_name == "smoothed" else pass_name
     results = (
@@ -150,13 +152,24 @@ def test_passes_do_not_depend_on_storage_or_blocks(pass_name, make_input, block_
 
 def test_tiny_block_bytes_do_cut_the_rows():
     """The test above is about several blocks only if there are several, without gaps."""
-    X, Y, weights, loss, _ = _data()
+    X, Y, weights, *_ = _data()
     for stored in (X, sparse.csr_array(X)):
-        rows = RowPass(stored, Y, weights, loss, intercept=True, block_bytes=1)
-        blocks = list(rows._blocks(N_NEURONS))
-        assert len(blocks) == 3
-        np.testing.assert_array_equal(np.concatenate([np.r_[b] for b in blocks]), np.arange(N_ROWS))
-        assert len(list(RowPass(stored, Y, weights, loss, intercept=True)._blocks(5))) == 1
+        for block_bytes, n_blocks in ((1, 3), (10**6, 1)):
+            engine, seen = NumpyEngine(stored, Y, weights, block_bytes=block_bytes), []
+
+            def record(xp, block, seen=seen):
+                seen.append((block.X.shape[0], block.Y, block.w))
+                return (block.Y.sum(axis=0),), block.Y
+
+            sums, kept = engine.map_reduce(
+                record, width=N_NEURONS, dtype=np.dtype(float), keep=True
+            )
+            assert [len(Y) for _, Y, _ in seen] == [len(w) for _, _, w in seen]
+            assert [rows for rows, _, _ in seen] == [len(w) for _, _, w in seen]
+            assert len(seen) == n_blocks
+            np.testing.assert_array_equal(np.concatenate([Y for _, Y, _ in seen]), Y)
+            np.testing.assert_array_equal(kept, Y)
+            np.testing.assert_allclose(sums[0], Y.sum(axis=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("make_input", [np.asarray, sparse.csr_array], ids=["dense", "CSR"])
@@ -176,7 +189,7 @@ def test_single_precision_rows_stay_single(make_input):
     """float32 data is used in float32 unless asked otherwise."""
     X, Y, weights, loss, rng = _data()
     U = rng.standard_normal((N_NEURONS, N_FEATURES))
-    rows = RowPass(make_input(X.astype(np.float32)), Y, weights, loss, intercept=False)
+    rows = Rows.of(make_input(X.astype(np.float32)), Y, weights, loss, intercept=False)
     assert rows.hidden(U).dtype == np.float32
     assert rows.with_dtype(np.float64).hidden(U).dtype == np.float64
     assert rows.dense().dtype == np.float64
@@ -184,9 +197,10 @@ def test_single_precision_rows_stay_single(make_input):
 
 def test_with_dtype_keeps_everything_else():
     X, Y, weights, loss, _ = _data()
-    rows = RowPass(X, Y, weights, loss, intercept=True, scale=0.3, block_bytes=77)
+    rows = Rows.of(X, Y, weights, loss, intercept=True, scale=0.3, block_bytes=77)
     other = rows.with_dtype(np.float32)
     assert other.dtype == np.float32
+    assert rows.dense() is other.dense()
     assert {**vars(rows), "dtype": None} == {**vars(other), "dtype": None}
 
 
@@ -195,7 +209,7 @@ def test_with_dtype_keeps_everything_else():
 def test_dense_rows(make_input, intercept):
     """``scale * [X, 1]``, and the sizes that go with it."""
     X, Y, weights, loss, _ = _data()
-    rows = RowPass(make_input(X), Y, weights, loss, intercept=intercept, scale=2.5)
+    rows = Rows.of(make_input(X), Y, weights, loss, intercept=intercept, scale=2.5)
     expected = np.column_stack([X, np.ones(len(X))]) if intercept else X
     np.testing.assert_allclose(rows.dense(), 2.5 * expected, rtol=1e-15)
     assert (rows.n_rows, rows.n_columns, rows.n_outputs) == (*expected.shape, 2)
@@ -206,7 +220,7 @@ def test_dense_rows(make_input, intercept):
 def test_gradients_are_derivatives_of_the_loss(loss, n_outputs, smoothing):
     """Central differences in each of the three arguments."""
     X, Y, weights, loss, rng = _data(loss, n_outputs)
-    rows = RowPass(X, Y, weights, loss, intercept=True, scale=0.7)
+    rows = Rows.of(X, Y, weights, loss, intercept=True, scale=0.7)
     point = _arguments(rng, N_FEATURES + 1, n_outputs)["outputs"]
     gradients = rows.loss_and_gradients(*point, smoothing)[1:]
     for k in range(3):
@@ -223,7 +237,7 @@ def test_gradients_are_derivatives_of_the_loss(loss, n_outputs, smoothing):
 def test_ascent_is_the_derivative_of_the_price():
     """Central differences of ``<q_j, R^T (X u_j)_+>``."""
     X, Y, weights, loss, rng = _data()
-    rows = RowPass(X, Y, weights, loss, intercept=True, scale=0.7)
+    rows = Rows.of(X, Y, weights, loss, intercept=True, scale=0.7)
     U, Q, R = _arguments(rng, N_FEATURES + 1, 2)["prices_and_ascent"]
     step = 1e-6 * rng.standard_normal(U.shape)
     change = np.sum((rows.prices(U + step, R) - rows.prices(U - step, R)) * Q, axis=1)
@@ -237,7 +251,7 @@ def test_smooth_ascent_belongs_to_a_concave_minorant():
     G and -K are the first and second derivative of that minorant.
     """
     X, Y, weights, loss, rng = _data()
-    rows = RowPass(X, Y, weights, loss, intercept=True)
+    rows = Rows.of(X, Y, weights, loss, intercept=True)
     A = rows.dense()
     U, Q, R = _arguments(rng, N_FEATURES + 1, 2)["prices_and_ascent"]
     G, K = rows.smooth_ascent(U, Q, R, WIDTH, WIDTH)
@@ -261,7 +275,7 @@ def test_smooth_ascent_belongs_to_a_concave_minorant():
 def test_one_row_and_no_neurons():
     """The smallest inputs: one row; a network without neurons."""
     X, Y, weights, loss, rng = _data(n=1)
-    rows = RowPass(X, Y, weights, loss, intercept=True)
+    rows = Rows.of(X, Y, weights, loss, intercept=True)
     U = rng.standard_normal((N_NEURONS, N_FEATURES + 1))
     assert rows.hidden(U).shape == (1, N_NEURONS)
     empty, b0 = (np.zeros((0, N_FEATURES + 1)), np.zeros((0, 2))), np.array([1.0, -1.0])
@@ -277,7 +291,7 @@ def test_one_row_and_no_neurons():
 
 def test_relu_works_in_place():
     H = np.array([-1.0, 0.0, 2.0])
-    A, slope = relu(H)
+    A, slope = relu(np, H)
     assert A is H
     np.testing.assert_array_equal(A, [0, 0, 2])
     np.testing.assert_array_equal(slope, [False, False, True])

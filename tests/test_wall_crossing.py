@@ -11,13 +11,13 @@ from sklearn_convexnn.core.pricing.wall_crossing import CrossingPricing, cross_w
 from sklearn_convexnn.core.problem.directions import Prices, random_starts
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 
 
 def make_rows(A, n_outputs=1):
     n = len(A)
     Y = np.zeros((n, n_outputs))
-    return RowPass(A, Y, np.full(n, 1 / n), get_loss("squared_error", n_outputs), intercept=False)
+    return Rows.of(A, Y, np.full(n, 1 / n), get_loss("squared_error", n_outputs), intercept=False)
 
 
 def problem(seed, n=25, p=3, n_outputs=1):

@@ -21,7 +21,7 @@ from sklearn_convexnn.core.patterns.spike_free import is_spike_free
 from sklearn_convexnn.core.pricing.enumeration import price_of_spike_free
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, dual_variable, with_constant
 
@@ -280,7 +280,7 @@ def _largest_price(A, X, V, intercept, spike_free):
     """``kappa(V)`` if it can be had exactly, else None."""
     n, n_outputs = V.shape
     loss = get_loss("squared_error", n_outputs)
-    rows = RowPass(X, np.zeros((n, n_outputs)), np.full(n, 1 / n), loss, intercept=intercept)
+    rows = Rows.of(X, np.zeros((n, n_outputs)), np.full(n, 1 / n), loss, intercept=intercept)
     basis = plane_basis(rows)
     if basis is not None:
         return PlanePricing(basis)(rows, V, None, effort=0).largest

@@ -12,11 +12,9 @@ from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._validation import one_blas_thread
 from sklearn_convexnn.core.pricing.proofs import Limits, exact_price, relaxed_price
 from sklearn_convexnn.core.pricing.search import SearchPricing
-from sklearn_convexnn.core.problem.certificates import certify, optimal_intercept
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
 from sklearn_convexnn.inspection._networks import two_layer_network
-from sklearn_convexnn.inspection._training import check_rows, training_rows, with_constant
+from sklearn_convexnn.inspection._training import check_rows, training_rows
 
 METHODS = ("auto", "exact", "relaxation", "estimated")
 
@@ -212,18 +210,17 @@ def optimality_report(
     rows = _positive_weights(rows)
     alpha = float(estimator.alpha_)
 
-    Z = layers.outputs(rows.X)
-    loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
+    state = rows.at(layers.outputs(rows.X))
+    loss = state.mean_loss
     # The weights as they are: unbalanced ones cost more than alpha times sum ||u|| ||c||.
     squares = sum(np.sum(part**2) for part in (layers.W, layers.bias, layers.C))
     penalty = 0.5 * alpha * float(squares)
     objective = loss + penalty
-    if rows.intercept:
-        Z = Z + optimal_intercept(rows, Z)
-    R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    dual_point = rows.settled(state).dual_point
+    R = rows.fetch(dual_point.R)
 
-    def dual_value(price, kind="estimated"):
-        return certify(rows, Z, penalty / alpha, alpha, price, kind).dual
+    def dual_value(price):
+        return dual_point.certify(objective, alpha, price, "estimated").dual
 
     def relative_gap(price):
         gap = max(objective - dual_value(price), 0.0)
@@ -232,9 +229,15 @@ def optimality_report(
     found = _search(rows, R, layers, check_random_state(random_state))
     limits = Limits(max_patterns, max_nodes, time_limit)
     price, kind, reason = _price(
-        rows, R, method, limits, found, lambda: _price_for_gap(relative_gap, found, tol)
+        rows,
+        R,
+        method,
+        limits,
+        found,
+        # Where the gap is above tol anyway, about what the search has found.
+        lambda: max(found * (1 + 1e-4), dual_point.allowed_price(objective, alpha, tol)),
     )
-    bound = dual_value(price, kind)
+    bound = dual_value(price)
     gap = max(objective - bound, 0.0)
     return OptimalityReport(
         objective=objective,
@@ -257,7 +260,7 @@ def _price(rows, R, method, limits, found, goal):
     """A value for ``kappa(R)``, its kind and how it was obtained."""
     if method == "estimated":
         return found, "estimated", "local searches from many directions"
-    A = _dense(with_constant(rows.X) if rows.intercept else rows.X)
+    A = rows.dense()
     proven = None
     if method != "relaxation":
         most = limits.max_patterns
@@ -277,9 +280,7 @@ def _positive_weights(rows):
     kept = rows.weights > 0
     if kept.all():
         return rows
-    return RowPass(
-        rows.X[kept], rows.Y[kept], rows.weights[kept], rows.loss, intercept=rows.intercept
-    )
+    return rows.take(kept)
 
 
 def _search(rows, R, layers, random_state):
@@ -288,24 +289,3 @@ def _search(rows, R, layers, random_state):
     network = Network.from_factors(np.vstack(biased).T, layers.C, layers.b0)
     rng = np.random.default_rng(random_state.randint(np.iinfo(np.int32).max))
     return SearchPricing(rng)(rows, R, network, effort=3).largest
-
-
-def _price_for_gap(relative_gap, found, tol, n_steps=40):
-    """The largest price for which the gap is ``tol``; a little above ``found`` if there is none.
-
-    The gap does not fall as the price rises.
-    """
-    least = found * (1 + 1e-4)
-    if relative_gap(least) >= tol:
-        return least
-    low, high = least, 2 * least
-    while relative_gap(high) < tol and high < 1e6 * least:
-        low, high = high, 2 * high
-    for _ in range(n_steps):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if relative_gap(middle) < tol else (low, middle)
-    return low
-
-
-def _dense(A):
-    return A.toarray() if hasattr(A, "toarray") else A

@@ -177,8 +177,7 @@ def _set_network(pruned, problem, network, before, rows):
 
 
 def _objective(rows, layers, alpha):
-    losses = rows.loss.value(rows.Y, layers.outputs(rows.X))
-    return float(rows.weights @ losses) + alpha * _penalty(layers)
+    return rows.at(layers.outputs(rows.X)).mean_loss + alpha * _penalty(layers)
 
 
 def _penalty(layers):
@@ -189,7 +188,7 @@ def _check_data(estimator, rows, layers):
     """Is the objective that of the fit, up to the rounding of weights and of large targets?"""
     objective = _objective(rows, layers, estimator.alpha_)
     eps = np.finfo(estimator.coefs_[0].dtype).eps
-    largest = rows.weights @ rows.loss.value(rows.Y, np.zeros(rows.Y.shape))
+    largest = rows.at(np.zeros((rows.n_rows, rows.n_outputs))).mean_loss
     rounding = 10 * np.sqrt(eps) * abs(objective) + eps * largest
     if not abs(objective - estimator.objective_) <= rounding:
         raise ValueError(

@@ -9,7 +9,7 @@ from sklearn.utils import check_array
 from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._losses import data_loss, trait
 from sklearn_convexnn._validation import check_weights
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 
 # How the bias of a neuron enters the penalty.
 BIASES = ("decayed", "free", "none")
@@ -62,7 +62,7 @@ def training_rows(estimator, layers, X, y, sample_weight):
         raise ValueError(
             f"y has {targets.shape[1]} columns; the network has {len(layers.b0)} outputs."
         )
-    return RowPass(
+    return Rows.of(
         X,
         np.asarray(targets, dtype=float),
         weights / weights.sum(),
@@ -74,4 +74,4 @@ def training_rows(estimator, layers, X, y, sample_weight):
 def dual_variable(estimator, layers, X, y, sample_weight):
     """``R_i = -w_i * gradient of the loss`` at the outputs of a convex estimator, (n, K)."""
     rows = training_rows(estimator, layers, X, y, sample_weight)
-    return -rows.weights[:, None] * rows.loss.gradient(rows.Y, layers.outputs(X))
+    return rows.at(layers.outputs(X)).residual

@@ -64,6 +64,8 @@ def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12):
 def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 << 20):
     """Group lasso in the output weights over the fixed directions of ``network``.
 
+    A group is what one neuron has: ``n_outputs`` weights for each of its features.
+
     Accelerated proximal gradient (FISTA with restart) on activations scaled to unit norm finds the
     face, the set of weights that are not zero; Newton's method finds the minimum on it.  For the
     squared error both work on moments, whose cost does not depend on n.  Stops when no optimality
@@ -74,23 +76,28 @@ def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 <
     """
     if network.n_neurons == 0:
         return network
+    cells = rows.neurons.n_cells
     mean, gram, cross = rows.moments(network.U)
     if rows.loss.quadratic:
         if rows.intercept:
             # What a neuron adds that is constant on these rows, up to rounding, is the intercept's.
             varying = np.diag(gram) - mean**2 > 4 * np.finfo(float).eps * np.diag(gram)
-            network, mean, cross = network.keep(varying), mean[varying], cross[varying]
-            gram = gram[np.ix_(varying, varying)]
+            varying = varying.reshape(-1, cells).any(axis=1)
+            kept = np.repeat(varying, cells)
+            network, mean, cross = network.keep(varying), mean[kept], cross[kept]
+            gram = gram[np.ix_(kept, kept)]
             if not varying.any():
-                return network.with_outputs(network.C, rows.weights @ rows.Y)
+                return network.with_outputs(network.C, rows.mean_target())
         model = _MomentModel(rows, network, mean, gram, cross)
     else:
         model = _RowModel(rows, network, mean, gram, memory)
-        newton = newton and model.activations is not None
-    lasso = isinstance(model, _MomentModel) and rows.n_outputs == 1
-    norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+        newton = newton and model.features is not None
+    lasso = isinstance(model, _MomentModel) and network.C.shape[1] == 1
+    # One number per neuron, or its group would not remain one in scaled weights.
+    squares = np.diag(gram).reshape(-1, cells).max(axis=1)
+    norms = np.sqrt(np.maximum(squares, np.finfo(float).tiny))
     # Neurons that are never active on these rows only cost: they start, and stay, at zero.
-    C, b0 = np.where(np.diag(gram)[:, None] > 0, network.C, 0.0), network.b0
+    C, b0 = np.where(squares[:, None] > 0, network.C, 0.0), network.b0
     for _ in range(_FACES if newton and not lasso else 1):
         C, b0, off = _accelerated_prox(model, C, b0, norms, alpha, max_iter, tol)
         if lasso:
@@ -103,11 +110,15 @@ def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 <
 
 
 class _MomentModel:
-    """Squared error of the output weights through centred moments; the intercept is eliminated."""
+    """Squared error of the output weights through centred moments; the intercept is eliminated.
+
+    Moments are those of features, of which a neuron has ``cells``; weights ``C`` have one row for
+    each neuron.
+    """
 
     def __init__(self, rows, network, mean, gram, cross):
-        target = rows.weights @ rows.Y
-        self.has_intercept = rows.intercept
+        target = rows.mean_target()
+        self.has_intercept, self.cells = rows.intercept, rows.neurons.n_cells
         self.mean, self.target, self.fixed = mean, target, network.b0
         if rows.intercept:
             gram = gram - np.outer(mean, mean)
@@ -116,68 +127,59 @@ class _MomentModel:
             cross = cross - np.outer(mean, network.b0)
         self.gram, self.cross = gram, cross
 
+    def _by_feature(self, C):
+        return C.reshape(len(self.mean), len(self.target))
+
     def value(self, C, b0):
+        C = self._by_feature(C)
         return 0.5 * np.vdot(C, self.gram @ C) - np.vdot(C, self.cross)
 
     def gradient(self, C, b0):
-        return self.gram @ C - self.cross, np.zeros_like(b0)
+        slopes = self.gram @ self._by_feature(C) - self.cross
+        return slopes.reshape(C.shape), np.zeros_like(b0)
 
     def face_hessian(self, support, C, b0):
         """Second derivatives in the weights of ``support``, then in the intercept (if free)."""
-        return np.kron(self.gram[np.ix_(support, support)], np.eye(C.shape[1]))
+        chosen = (support[:, None] * self.cells + np.arange(self.cells)).ravel()
+        return np.kron(self.gram[np.ix_(chosen, chosen)], np.eye(len(b0)))
 
     bounded = True
 
     def smoothness(self, norms, C, b0):
+        norms = np.repeat(norms, self.cells)
         return np.linalg.norm(self.gram / np.outer(norms, norms), 2)
 
     def finish(self, C, b0):
-        return C, self.target - self.mean @ C if self.has_intercept else self.fixed
+        if self.has_intercept:
+            b0 = self.target - self.mean @ self._by_feature(C)
+        return C, b0 if self.has_intercept else self.fixed
 
 
 class _RowModel:
-    """Any loss, through the activations: kept if they fit in ``memory``, else computed again."""
+    """Any loss, through the features: kept if they fit in ``memory``, else computed again."""
 
     def __init__(self, rows, network, mean, gram, memory):
         self.rows, self.U = rows, network.U
         self.mean, self.gram = mean, gram
-        size = rows.n_rows * network.n_neurons * rows.dtype.itemsize
-        self.activations = rows.hidden(network.U) if size <= memory else None
-
-    def _outputs(self, C, b0):
-        return self.activations @ C.astype(self.activations.dtype) + b0
+        size = rows.n_rows * len(mean) * rows.dtype.itemsize
+        self.features = rows.hidden(network.U) if size <= memory else None
 
     def value(self, C, b0):
-        rows = self.rows
-        return rows.weights @ rows.loss.value(rows.Y, self._outputs(C, b0))
+        return self.rows.fitted_loss(self.features, C, b0)
 
     def gradient(self, C, b0):
         rows = self.rows
-        if self.activations is None:
+        if self.features is None:
             _, _, dC, db0 = rows.loss_and_gradients(self.U, C, b0)
         else:
-            A = self.activations
-            losses = rows.loss.value_and_gradient(rows.Y, self._outputs(C, b0))
-            E = rows.weights[:, None] * losses[1]
-            dC, db0 = A.T @ E.astype(A.dtype), E.sum(axis=0)
+            dC, db0 = rows.fitted_gradients(self.features, C, b0)
         return dC, (db0 if rows.intercept else np.zeros_like(b0))
 
     def face_hessian(self, support, C, b0):
         """Second derivatives in the weights of ``support``, then in the intercept (if free)."""
-        rows = self.rows
-        A = self.activations[:, support].astype(np.float64)
-        if rows.intercept:
-            A = np.column_stack([A, np.ones(len(A))])
-        hessians = rows.loss.hessian(rows.Y, self._outputs(C, b0))
-        if rows.loss.flat:
-            hessians = hessians + _LEAST_CURVATURE * rows.loss.smoothness() * np.eye(C.shape[1])
-        hessians = rows.weights[:, None, None] * hessians
-        k, n_outputs = A.shape[1], C.shape[1]
-        H = np.empty((k, n_outputs, k, n_outputs))
-        for c in range(n_outputs):
-            for d in range(n_outputs):
-                H[:, c, :, d] = (A * hessians[:, c, d, None]).T @ A
-        return H.reshape(k * n_outputs, k * n_outputs)
+        loss = self.rows.loss
+        least = _LEAST_CURVATURE * loss.smoothness() if loss.flat else 0.0
+        return self.rows.fitted_hessian(self.features, support, C, b0, least)
 
     @property
     def bounded(self):
@@ -185,6 +187,7 @@ class _RowModel:
         return np.isfinite(self.rows.loss.smoothness())
 
     def smoothness(self, norms, C, b0):
+        norms = np.repeat(norms, self.rows.neurons.n_cells)
         scaled = self.gram / np.outer(norms, norms)
         if self.rows.intercept:
             edge = self.mean / norms
@@ -196,8 +199,8 @@ class _RowModel:
         rows = self.rows
         if self.bounded:
             return rows.loss.smoothness()
-        Z = rows.outputs(self.U, C, b0)
-        return np.linalg.norm(rows.loss.mean_hessian(rows.Y, Z, rows.weights), 2)
+        state = rows.at(rows.outputs(self.U, C, b0))
+        return np.linalg.norm(state.of_shift(np.zeros_like(b0))[2], 2)
 
     def finish(self, C, b0):
         return C, b0

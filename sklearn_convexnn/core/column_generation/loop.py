@@ -26,7 +26,7 @@ def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=N
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
     alpha : float
     pricing : callable
         Finds violated constraints: ``pricing(rows, R, network, effort=..., known=...) -> Prices``,

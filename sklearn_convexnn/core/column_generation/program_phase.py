@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.certificates import allowed_price
 from sklearn_convexnn.core.problem.directions import Prices, joined, select_diverse
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.programs.neuron_program import NeuronProgram
@@ -40,7 +39,9 @@ class ProgramPhase:
 
     def __init__(self, run, pricing, width):
         self.run, self.pricing, self.options, self.width = run, pricing, run.options, width
-        self.program = NeuronProgram.of(run.rows, run.state.network, run.state.Z)
+        self.rows = run.rows.collect()
+        outputs = run.rows.fetch(run.state.on_rows.Z)
+        self.program = NeuronProgram.of(self.rows, run.state.network, outputs)
 
     def improve(self):
         """Solve the program of the neurons and of the priced directions; cross walls."""
@@ -48,16 +49,16 @@ class ProgramPhase:
         found = select_diverse(
             run.prices, options.new_neurons, above=run.alpha, max_cosine=options.max_cosine
         )
-        program = self.program.extended(run.rows, found.directions, found.values[:, 0])
+        program = self.program.extended(self.rows, found.directions, found.values[:, 0])
         gap, before = run.certificate.relative_gap, run.state
         least = _PROGRAM_SHARE * options.gap_goal
         tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
         # New neurons may gain less than the gap of the program: then it is solved more tightly.  A
         # last digit is no gain: rounds of such would leave the residual as inaccurate as it is.
         for tightness in _TIGHTER:
-            network, self.program = program.solved(run.rows, run.alpha, tightness * tol)
+            network, self.program = program.solved(self.rows, run.alpha, tightness * tol)
             run.accept(network)
-            little = before - run.state.objective <= _LITTLE * tightness * tol * before
+            little = run.decrease_from(before) <= _LITTLE * tightness * tol
             if not little or tightness * tol < 1e-2 * least:
                 break
         if run.decrease_from(before) < _LITTLE * gap:
@@ -99,9 +100,10 @@ class ProgramPhase:
     def _prove(self):
         """Replace the estimate by a bound, or by a direction that shows it to be wrong."""
         run, goal = self.run, self.options.gap_goal
-        state, penalty = run.state, run.state.network.penalty()
-        enough = allowed_price(run.rows, state.Z, penalty, run.alpha, _PROVEN_SHARE * goal)
-        residual = state.residual(run.rows)
+        state, residual = run.state, run.state.residual
+        enough = state.on_rows.dual_point.allowed_price(
+            state.objective, run.alpha, _PROVEN_SHARE * goal, state.size
+        )
         proof = self.pricing.prove(run.rows, residual, enough)
         if proof is None:
             return

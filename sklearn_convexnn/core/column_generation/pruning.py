@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.column_generation.descent import refit, slide
-from sklearn_convexnn.core.problem.rows import RowPass
 from sklearn_convexnn.core.programs.minimal import (
     RANK_TOL,
     minimal_network,
@@ -19,6 +18,8 @@ _FIRST_PART = 0.5
 _SLIDE_ITER = 40
 _REFIT_ITER = 100
 _LEAST_SINGLE_RISE = 1e-3
+# Curvature that every row has in the choice of neurons, relative to the mean of all.
+_LEAST_CURVATURE = 1e-3
 
 
 def smaller_network(rows, network, alpha, *, tolerance, tol=RANK_TOL, fast_dtype=np.float32):
@@ -60,20 +61,8 @@ def _without(rows, network, count):
     (G^-1)_jj c_j`` (the optimal brain surgeon of Hassibi & Stork, 1993).  The penalty is left out:
     at an optimum its slope and that of the loss cancel.
     """
-    Z = rows.outputs(network.U, network.C, network.b0)
-    curvature = np.trace(rows.loss.hessian(rows.Y, Z), axis1=1, axis2=2) / rows.n_outputs
     # Rows without curvature count as well: their outputs should not change too much.
-    curvature = curvature + 1e-3 * (rows.weights @ curvature) + np.finfo(float).tiny
-    model = RowPass(
-        rows.X,
-        rows.Y,
-        rows.weights * curvature / (rows.weights @ curvature),
-        rows.loss,
-        intercept=rows.intercept,
-        scale=rows.scale,
-        dtype=np.float64,
-    )
-    mean, G, _ = model.moments(network.U)
+    mean, G = rows.curvature_moments(network.U, rows.evaluate(network), _LEAST_CURVATURE)
     if rows.intercept:
         G -= np.outer(mean, mean)
     G[np.diag_indices_from(G)] += 1e-10 * np.trace(G) / len(G)

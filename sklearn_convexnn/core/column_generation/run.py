@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.certificates import certify, optimal_intercept
 from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.row_state import RowState
 
 # Of the caution of a round what the next one keeps.
 _CAUTION_LEFT = 0.7
@@ -15,27 +15,22 @@ _CAUTION_LEFT = 0.7
 
 @dataclass(frozen=True)
 class State:
-    """A network with what is known about it: outputs, objective, its size, and residual."""
+    """A network, its objective, and what else the rows know about it."""
 
     network: Network
-    Z: np.ndarray
     objective: float
     size: float  # what a decrease of the objective is relative to
+    on_rows: RowState
 
     @classmethod
     def of(cls, rows, network, alpha):
         """Evaluate a network in full precision, with its best intercept."""
-        Z = rows.outputs(network.U, network.C, network.b0)
-        if rows.intercept:
-            shift = optimal_intercept(rows, Z)
-            Z += shift
-            network = network.with_outputs(network.C, network.b0 + shift)
-        losses, penalty = rows.loss.value(rows.Y, Z), alpha * network.penalty()
-        size = float(rows.weights @ rows.loss.sizes(rows.Y, losses)) + penalty
-        return cls(network, Z, float(rows.weights @ losses) + penalty, size)
+        on_rows = rows.settled(rows.evaluate(network))
+        return cls(on_rows.network, on_rows.objective(alpha), on_rows.size(alpha), on_rows)
 
-    def residual(self, rows):
-        return -rows.weights[:, None] * rows.loss.gradient(rows.Y, self.Z)
+    @property
+    def residual(self):
+        return self.on_rows.residual
 
 
 class Run:
@@ -80,8 +75,8 @@ class Run:
 
     def price(self, pricing, *, effort, known=None):
         """Search for violated constraints at the present network and take its duality gap."""
-        residual = self.state.residual(self.rows)
-        prices = pricing(self.rows, residual, self.state.network, effort=effort, known=known)
+        state = self.state
+        prices = pricing(self.rows, state.residual, state.network, effort=effort, known=known)
         self.take_prices(prices, pricing.kind)
 
     def take_prices(self, prices, kind):
@@ -90,8 +85,8 @@ class Run:
 
     def certified(self, kappa, kind):
         """The certificate of the present network with ``kappa`` for the largest price."""
-        network, Z = self.state.network, self.state.Z
-        return certify(self.rows, Z, network.penalty(), self.alpha, kappa, kind)
+        state = self.state
+        return state.on_rows.certify(state.network.penalty(), self.alpha, kappa, kind)
 
     def record(self):
         """Append a row to the history; the round is complete."""

@@ -145,7 +145,7 @@ class SlidePhase:
                 prices, options.new_neurons, above=run.alpha, max_cosine=options.max_cosine
             )
         elif prices.largest > run.alpha:
-            residual = run.state.residual(run.rows)
+            residual = run.state.residual
             found = self.pricing.seeds(run.rows, residual, options.first_neurons)
         else:
             return network

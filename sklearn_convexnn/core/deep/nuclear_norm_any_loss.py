@@ -19,7 +19,8 @@ from scipy import optimize
 
 from sklearn_convexnn.core.deep.polish import newton_polish
 from sklearn_convexnn.core.deep.singular_values import factored_svd
-from sklearn_convexnn.core.problem.certificates import certify, optimal_intercept
+from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
+from sklearn_convexnn.core.problem.row_state import RowState
 
 # Quasi-Newton steps of a round, Newton steps after them, and inner iterations of one.
 _DESCENT_STEPS = 300
@@ -70,11 +71,19 @@ def solve_low_rank(rows, reduction, loss, alpha, *, intercept, tol, max_iter):
 
 def constant_gradient(rows, loss, *, intercept):
     """``X^T diag(w) R`` at the best constant: its largest singular value is ``alpha_max``."""
-    Z = np.zeros_like(rows.Y)
-    like = SimpleNamespace(loss=loss, Y=rows.Y, weights=rows.weights)
-    if intercept:
-        Z += optimal_intercept(like, Z)
-    return rows.adjoint(-rows.weights[:, None] * loss.gradient(rows.Y, Z))
+    return rows.adjoint(_state(_targets(rows), loss, np.zeros_like(rows.Y), intercept)[0].residual)
+
+
+def _targets(rows):
+    """An engine that knows the targets and weights of LinearRows, and no features."""
+    return NumpyEngine(None, rows.Y, rows.weights)
+
+
+def _state(targets, loss, Z, intercept):
+    """The RowState of outputs ``Z`` with their best shift, and the shift."""
+    state = RowState(targets, loss, Z)
+    shift = state.best_shift() if intercept else np.zeros(Z.shape[1])
+    return state.shifted(shift), shift
 
 
 class _Program:
@@ -84,12 +93,11 @@ class _Program:
         self.rows, self.left, self.s = rows, reduction.left, reduction.quadratic.s
         self.loss, self.alpha, self.intercept = loss, alpha, intercept
         self.r, self.K = len(self.s), rows.Y.shape[1]
-        self.like = SimpleNamespace(loss=loss, Y=rows.Y, weights=rows.weights)
+        self.targets = _targets(rows)
         # Value and curvature of the loss at the best constant set the scale of everything else.
-        Z = np.zeros_like(rows.Y)
-        Z += optimal_intercept(self.like, Z) if intercept else 0.0
-        self.unit = float(rows.weights @ loss.value(rows.Y, Z))
-        hessian = loss.mean_hessian(rows.Y, Z, rows.weights)
+        state, _ = _state(self.targets, loss, np.zeros_like(rows.Y), intercept)
+        self.unit = state.mean_loss
+        hessian = state.of_shift(np.zeros(self.K))[2]
         self.curvature = max(float(np.linalg.norm(hessian, 2)), 1e-300)
 
     def outputs(self, U, V, b):
@@ -100,14 +108,12 @@ class _Program:
         P, sizes, Q = factored_svd(U, V)
         root = np.sqrt(sizes)
         U, V = P * root, Q * root
-        Z = self.outputs(U, V, b)
-        if self.intercept:
-            shift = optimal_intercept(self.like, Z)
-            Z, b = Z + shift, b + shift
-        R = -self.rows.weights[:, None] * self.loss.gradient(self.rows.Y, Z)
+        state, shift = _state(self.targets, self.loss, self.outputs(U, V, b), self.intercept)
+        b = b + shift
+        R = state.residual
         G = self.rows.adjoint(R)
         kappa = float(np.linalg.norm(G, 2)) if G.size else 0.0
-        certificate = certify(self.like, Z, float(sizes.sum()), self.alpha, kappa, "exact")
+        certificate = state.certify(float(sizes.sum()), self.alpha, kappa, "exact")
         # Rounding, and what the intercept leaves of the dual constraint that belongs to it.
         left_over = float(np.abs(R.sum(axis=0)) @ np.abs(b)) if self.intercept else 0.0
         slack = left_over + 8 * np.finfo(float).eps * certificate.primal

@@ -13,7 +13,7 @@ from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
-from sklearn_convexnn.core.problem.constant import constant_network, price_noise
+from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.solution import Start
 from sklearn_convexnn.core.problem.units import mean_square_spread
 
@@ -50,10 +50,9 @@ def fast_dtype(rows):
 
 def price_constant(rows, pricing):
     """Prices at the constant network; the largest is alpha_max in working units."""
-    network = constant_network(rows)
-    R = rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)
+    network, R = constant_network(rows), constant_residual(rows)
     prices = pricing(rows, R, network, effort=1)
-    if prices.largest <= price_noise(rows, R):
+    if prices.largest <= rows.dual_point(R).noise():
         prices = prices._replace(norms=np.zeros_like(prices.norms))
     return prices
 
@@ -81,7 +80,8 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
 def can_cross(rows, goal):
     """Do projections on the cones of patterns take bearable time for a relative gap of ``goal``?"""
     most = MAX_CROSSING_ROWS if goal >= LEAST_SINGLE_GAP else MAX_LAST_DIGITS_ROWS
-    return rows.n_columns <= MAX_WALL_COLUMNS and rows.n_rows <= most
+    few = rows.n_columns <= MAX_WALL_COLUMNS and rows.n_rows <= most
+    return few and rows.neurons.acts_on_rows
 
 
 def start_of_path(problem, rng):

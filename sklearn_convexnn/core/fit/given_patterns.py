@@ -21,8 +21,8 @@ from sklearn_convexnn.core.patterns.enumeration import (
     reduce_rank,
 )
 from sklearn_convexnn.core.problem.alphas import scale_alpha
-from sklearn_convexnn.core.problem.certificates import Certificate, optimal_intercept
-from sklearn_convexnn.core.problem.constant import constant_network, price_noise
+from sklearn_convexnn.core.problem.certificates import Certificate
+from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.solution import Solution, Start
 from sklearn_convexnn.core.programs.conic import ProgramStatus
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
@@ -158,7 +158,7 @@ def _solve_gated(rows, patterns, alpha, settings):
     gates, network = gates[:, kept], network.keep(kept)
     activations = active_gates(rows.X, gates) * (rows.dense() @ network.U.T)
     Z = activations @ network.C + network.b0
-    network, certificate = _evaluated(rows, network, Z, alpha, program.certificate)
+    network, certificate = _evaluated(rows, rows.at(Z, network), alpha, program.certificate)
     return _of_network(program, certificate, settings), network, gates, certificate
 
 
@@ -188,8 +188,7 @@ def _joined(rows, network, alpha, settings, program):
     rows = rows.with_dtype(np.float64)
 
     def evaluated(network):
-        Z = rows.outputs(network.U, network.C, network.b0)
-        return _evaluated(rows, network, Z, alpha, program)
+        return _evaluated(rows, rows.evaluate(network), alpha, program)
 
     found, joined = evaluated(network), evaluated(network.merged())
     # In columns of small units neurons of nearly the same direction may be far apart in the data.
@@ -240,7 +239,7 @@ def sample_gates(rows, n_patterns, rng, *, gated=True):
     units.  Directions do not depend on the number or order of rows, and more of them begin with
     the same ones.
     """
-    d = rows.X.shape[1]
+    d = rows.n_features
     directions = rng.standard_normal((n_patterns, rows.n_columns))
     centre, spread = _moments(rows)
     slopes = directions[:, :d] * spread
@@ -281,7 +280,7 @@ def _all_patterns(rows):
 
 
 def _given_gates(rows, gates):
-    d = rows.X.shape[1]
+    d = rows.n_features
     if len(gates) == d and rows.intercept:
         return np.vstack([gates, np.zeros((1, gates.shape[1]))])
     if len(gates) != rows.n_columns:
@@ -311,11 +310,6 @@ def _check_dense(rows):
 # -------------------------------------------------------------------------------------- the alpha
 
 
-def constant_residual(rows):
-    """The dual variable (n, C) at the best constant network."""
-    return rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)
-
-
 def _alpha_max(rows, pricing):
     R = constant_residual(rows)
     return _unless_noise(rows, R, pricing(rows, R, constant_network(rows), effort=1).largest)
@@ -334,7 +328,7 @@ def _gated_alpha_max(rows, patterns, penalty):
 
 def _unless_noise(rows, R, largest):
     """Zero for a price that is zero up to rounding: nothing fits better than the constant."""
-    return largest if largest > price_noise(rows, R) else 0.0
+    return largest if largest > rows.dual_point(R).noise() else 0.0
 
 
 def _working_alpha(problem, alpha, largest, gated):
@@ -352,22 +346,17 @@ def _above(network, fraction):
     return network.sizes > fraction * network.sizes.max(initial=0.0)
 
 
-def _evaluated(rows, network, Z, alpha, program):
+def _evaluated(rows, state, alpha, program):
     """The network with its best intercept; its own objective with the dual value of the program."""
-    if rows.intercept and rows.loss.smooth:
-        shift = optimal_intercept(rows, Z)
-        network, Z = network.with_outputs(network.C, network.b0 + shift), Z + shift
-    losses, penalty = rows.loss.value(rows.Y, Z), alpha * network.penalty()
-    primal = float(rows.weights @ losses) + penalty
-    size = float(rows.weights @ rows.loss.sizes(rows.Y, losses)) + penalty
-    return network, Certificate(primal, program.dual, program.kappa, "exact", size)
+    if rows.loss.smooth:
+        state = rows.settled(state)
+    size = state.size(alpha)
+    primal = state.objective(alpha)
+    return state.network, Certificate(primal, program.dual, program.kappa, "exact", size)
 
 
 def _priced(rows, network, of_program, alpha, pricing, R):
     """The certificate of a network about (P), from the dual variable ``R`` of its program."""
     kappa = pricing(rows, R, network, effort=2).largest
-    rho = R / rows.weights[:, None]
-    limit = alpha / kappa if kappa > 0 else np.inf
-    scale = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
-    dual = float(rows.weights @ rows.loss.dual(rows.Y, scale * rho))
-    return Certificate(of_program.primal, dual, kappa, pricing.kind, of_program.size)
+    point = rows.dual_point(R)
+    return point.certify(of_program.primal, alpha, kappa, pricing.kind, of_program.size)

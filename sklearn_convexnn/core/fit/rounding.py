@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sklearn_convexnn.core.fit.path import solve_path
-from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.solution import Start, Status
 
@@ -80,12 +79,9 @@ def _unrounded(rows, rounded, solution):
     The residual is that of the rounded loss: feasible up to the same factor, as its price is.
     """
     network, before = solution.network, solution.certificate
-    Z = rows.outputs(network.U, network.C, network.b0)
-    rho = -rounded.loss.gradient(rows.Y, Z)
-    limit = solution.alpha / before.kappa if before.kappa > 0 else 1.0
-    primal = float(rows.weights @ rows.loss.value(rows.Y, Z)) + solution.alpha * network.penalty()
-    dual = float(rows.weights @ rows.loss.dual(rows.Y, min(1.0, limit) * rho))
-    certificate = Certificate(primal, dual, before.kappa, before.kind)
+    state, alpha = rows.evaluate(network), solution.alpha
+    point = rows.dual_point(rounded.at(state.Z).residual)
+    certificate = point.certify(state.objective(alpha), alpha, before.kappa, before.kind)
     return certificate, certificate.gap - before.gap
 
 

@@ -9,12 +9,17 @@ from sklearn_convexnn.core.problem.directions import Prices, joined, select_dive
 
 
 def plane_basis(rows):
-    """An orthonormal basis of the span of the rows, (p, 1) or (p, 2); None if it is larger."""
+    """An orthonormal basis of the span of the rows, (p, 1) or (p, 2); None if it is larger.
+
+    None as well where neurons act on something else than rows.
+    """
     p = rows.n_columns
+    if not rows.neurons.acts_on_rows:
+        return None
     if p <= 2:
         return np.eye(p)
     # A few rows settle it for nearly all data.
-    if p > MAX_CURVATURE_COLUMNS or _span(rows.dense(slice(0, 16))).shape[1] > 2:
+    if p > MAX_CURVATURE_COLUMNS or _span(rows.few(16).dense()).shape[1] > 2:
         return None
     basis = _span(rows.dense())
     return basis if basis.shape[1] <= 2 else None
@@ -56,7 +61,7 @@ class PlanePricing:
         if basis.shape[1] == 1:
             U = np.array([[1.0], [-1.0]])
         else:
-            U = best_on_arcs(rows.dense() @ basis, R, self.n_kept)
+            U = best_on_arcs(rows.dense() @ basis, rows.fetch(R), self.n_kept)
         U = U @ basis.T
         V = rows.prices(U, R)
         return joined(Prices(U, V, np.linalg.norm(V, axis=1)))

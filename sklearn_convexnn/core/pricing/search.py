@@ -49,7 +49,7 @@ def local_ascent(rows, R, U, *, sweeps):
         up = value > best
         U[up], V[up], G[up], best[up] = trial[up], V_trial[up], G_trial[up], value[up]
         # With one output G was taken for the sign in Q; a change of sign flips it.
-        if R.shape[1] == 1:
+        if V.shape[1] == 1:
             G[up] *= np.sign(V[up]) * Q[up]
         Q[up] = normalise(V[up])
         step = np.where(up, np.minimum(1.0, 1.5 * step), 0.5 * step)

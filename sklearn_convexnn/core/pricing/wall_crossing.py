@@ -39,7 +39,7 @@ def cross_walls(rows, R, U):
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
     R : ndarray of shape (n, C)
     U : ndarray of shape (k, p)
 
@@ -48,9 +48,9 @@ def cross_walls(rows, R, U):
     Prices
         Of the ends, best first; climbs that meet go on as one.
     """
-    A = rows.dense().astype(np.float64)
+    A, residual = rows.dense(), rows.fetch(R)
     size = max(1, _BATCH_BYTES // (8 * max(A.shape[1] ** 2, A.shape[0])))
-    batches = [_cross_walls(A, R, U[k : k + size]) for k in range(0, len(U), size)]
+    batches = [_cross_walls(A, residual, U[k : k + size]) for k in range(0, len(U), size)]
     ends = np.concatenate([np.zeros((0, A.shape[1])), *batches])
     V = rows.prices(ends, R)
     return joined(Prices(ends, V, np.linalg.norm(V, axis=1)))
@@ -149,7 +149,7 @@ class CrossingPricing:
 
         A bound of ``goal`` is enough.
         """
-        return prove_price(rows.dense().astype(np.float64), R, goal, _PROOF_NODES)
+        return prove_price(rows.dense(), rows.fetch(R), goal, _PROOF_NODES)
 
     def widen(self):
         self.width *= 2

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from sklearn_convexnn.core.problem.network import Network
 
 
 def constant_network(rows):
     """The best network without neurons."""
-    n_outputs = rows.n_outputs
-    b0 = rows.loss.constant(rows.Y, rows.weights) if rows.intercept else np.zeros(n_outputs)
-    return Network.constant(b0, rows.n_columns)
+    return Network.constant(rows.constant(), rows.n_columns, rows.n_weights)
 
 
-def price_noise(rows, R):
-    """Prices at the constant network that are zero up to rounding: nothing fits better than it."""
-    return 64 * np.finfo(float).eps * (np.abs(R).sum() + np.abs(rows.Y).max())
+def constant_state(rows):
+    """The :class:`~sklearn_convexnn.core.problem.row_state.RowState` of the best constant."""
+    return rows.evaluate(constant_network(rows))
+
+
+def constant_residual(rows):
+    """The dual variable (n, C) of the best constant: a loss with a kink chooses among several."""
+    if rows.loss.smooth:
+        return constant_state(rows).residual
+    return rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)

@@ -23,9 +23,10 @@ class Network:
     b0: np.ndarray
 
     @classmethod
-    def constant(cls, b0, n_columns):
-        """The network without neurons."""
-        return cls(np.zeros((0, n_columns)), np.zeros((0, len(b0))), np.asarray(b0, dtype=float))
+    def constant(cls, b0, n_columns, n_weights=None):
+        """The network without neurons, each of which would have ``n_weights`` (by default C)."""
+        weights = np.zeros((0, len(b0) if n_weights is None else n_weights))
+        return cls(np.zeros((0, n_columns)), weights, np.asarray(b0, dtype=float))
 
     @classmethod
     def from_factors(cls, U, C, b0):

@@ -1,311 +1,395 @@
-"""The two passes over the rows of X: everything in the package that costs O(n).
+"""Rows, targets and weights of one training problem: everything in the package that costs O(n).
 
-:class:`RowPass` is the only object that reads ``X``.  Its rows are cut into blocks so small that
-the hidden activations of a block stay in cache, which is faster than one large product and keeps
-the memory beyond ``X`` bounded whatever ``n`` is.  A new kind of array (a GPU namespace, an
-out-of-core or distributed collection) needs a new ``RowPass`` and nothing else.
+:class:`Rows` is what solvers see.  It puts together where rows live
+(:mod:`sklearn_convexnn.core.problem.engines`), what a neuron does to a row
+(:mod:`sklearn_convexnn.core.problem.neurons`) and the loss; its passes are written once, as kernels
+over one block (:mod:`sklearn_convexnn.core.problem.kernels`).  A new kind of array (a GPU
+namespace, an out-of-core or distributed collection) is a new engine, a new architecture a new class
+of neurons, and nothing else.
 
-Directions ``U`` have shape (m, p), where p = d, or d + 1 with a last column for the constant
-feature when ``intercept`` is true.  A row is seen as ``scale * [x_i, 1]``: the scale makes the
-typical row norm 1, which keeps the descent well conditioned for any units of ``X``, without a copy
-of ``X``.
+Directions ``U`` have shape (m, p), with a last column for the constant feature when ``intercept``
+is true.  What a neuron sees of a row is taken as ``scale * [x_i, 1]``: the scale makes the typical
+norm 1, which keeps the descent well conditioned for any units of ``X``, without a copy of ``X``.
+
+Arrays of n rows, outputs ``Z`` and residuals ``R``, are opaque handles that stay where the rows
+are.  With rows in memory a handle is the NumPy array, and any array of n rows is one.
 """
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
-from scipy import sparse
 
-# One block of hidden activations; about half of a core's second-level cache.
-_BLOCK_BYTES = 1 << 19
-# Up to this length of a row the outer products of a block are formed together; for longer rows
-# gathering the few rows in the band of each column is cheaper.
-_OUTER_COLUMNS = 12
+from sklearn_convexnn.core.problem import kernels
+from sklearn_convexnn.core.problem.engines.in_memory import BLOCK_BYTES, NumpyEngine
+from sklearn_convexnn.core.problem.neurons import ReLU
+from sklearn_convexnn.core.problem.row_state import DualPoint, RowState
 
 
-def relu(H):
-    """``(h)_+`` in place of ``H`` and its slope, 0 or 1."""
-    # NumPy's clip between two scalars is twice as fast as its maximum with one.
-    np.clip(H, 0, np.inf, out=H)
-    return H, H > 0
-
-
-def smooth_relu(S):
-    """The ReLU with a parabola over ``|h| <= width`` in place of its kink, and its slope.
-
-    From ``s = (h + width) / (2 width)``, which it overwrites, to ``t * (2 s - t)`` and the slope
-    ``t = clip(s, 0, 1)``.  ``width`` times the first is ``h`` above ``width``, 0 below ``-width``
-    and ``(h + width)^2 / (4 width)`` between: convex and above the ReLU by at most ``width / 4``.
-    The descent uses it because L-BFGS stalls on kinks, where optimal neurons sit.
-    """
-    slope = np.clip(S, 0, 1)
-    S += S
-    S -= slope
-    S *= slope
-    return S, slope
-
-
-class RowPass:
-    """Rows, targets, weights and loss of one training problem, read in blocks.
+class Rows:
+    """The rows of one training problem and the passes over them.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix/array of shape (n, d), float32 or float64
-    Y : ndarray of shape (n, C), float64
-    weights : ndarray of shape (n,), float64, positive, sum 1
+    engine : object
+        See :mod:`sklearn_convexnn.core.problem.engines`.
+    neurons : object
+        See :mod:`sklearn_convexnn.core.problem.neurons`.
     loss : Loss
     intercept : bool
-        Append a constant feature to the rows and a free intercept to the outputs.
+        Append a constant feature to what neurons see, and a free intercept to the outputs.
     scale : float
-        Multiplies every row.
-    dtype : dtype of the products; sums over rows are accumulated in float64.
-    block_bytes : int
-        Size of one block of hidden activations.
+        Multiplies what neurons see.
+    dtype : dtype of the products, by default that of the features; sums over rows are accumulated
+        in float64.
     """
 
-    def __init__(
-        self, X, Y, weights, loss, *, intercept, scale=1.0, dtype=None, block_bytes=_BLOCK_BYTES
+    def __init__(self, engine, neurons, loss, *, intercept, scale=1.0, dtype=None):
+        self.engine, self.neurons, self.loss = engine, neurons, loss
+        self.intercept, self.scale = intercept, scale
+        self.dtype = np.dtype(engine.dtype if dtype is None else dtype)
+        self._dense = []  # of all rows, once; shared by the copies in other dtypes
+
+    @classmethod
+    def of(
+        cls,
+        X,
+        Y,
+        weights,
+        loss,
+        *,
+        intercept,
+        scale=1.0,
+        dtype=None,
+        neurons=None,
+        block_bytes=BLOCK_BYTES,
     ):
-        self.X, self.Y, self.weights, self.loss = X, Y, weights, loss
-        self.intercept = intercept
-        self.scale = scale
-        self.dtype = np.dtype(X.dtype if dtype is None else dtype)
-        self.block_bytes = block_bytes
-        self.sparse = sparse.issparse(X)
+        """Rows in memory, of ReLU neurons by default; see :class:`NumpyEngine` for the arrays."""
+        engine = NumpyEngine(X, Y, weights, block_bytes=block_bytes)
+        neurons = ReLU() if neurons is None else neurons
+        return cls(engine, neurons, loss, intercept=intercept, scale=scale, dtype=dtype)
+
+    # ------------------------------------------------------------------ sizes
 
     @property
     def n_rows(self):
-        return self.X.shape[0]
+        return self.engine.n_rows
+
+    @property
+    def n_features(self):
+        """Columns of ``X``."""
+        return self.engine.n_features
 
     @property
     def n_columns(self):
         """Length p of a direction."""
-        return self.X.shape[1] + self.intercept
+        return self.neurons.n_weights(self.engine.n_features) + self.intercept
 
     @property
     def n_outputs(self):
-        return self.Y.shape[1]
+        return self.engine.n_outputs
+
+    @property
+    def n_weights(self):
+        """Output weights of a neuron: ``n_outputs`` for each of its features."""
+        return self.neurons.n_cells * self.engine.n_outputs
+
+    # ------------------------------------------------------------------ other rows
+
+    def _with_engine(self, engine):
+        other = copy(self)
+        other.engine, other._dense = engine, []
+        return other
 
     def with_dtype(self, dtype):
         """The same rows with products in another precision."""
-        return RowPass(
-            self.X,
-            self.Y,
-            self.weights,
-            self.loss,
-            intercept=self.intercept,
-            scale=self.scale,
-            dtype=dtype,
-            block_bytes=self.block_bytes,
-        )
+        other = copy(self)
+        other.dtype = np.dtype(dtype)
+        return other
+
+    def with_weights(self, weights):
+        """The same rows, weighted otherwise; the weights are positive and sum to 1."""
+        return self._with_engine(self.engine.with_weights(weights))
+
+    def take(self, index):
+        """Some of the rows with their weights as they are: they do not sum to 1."""
+        return self._with_engine(self.engine.take(index))
+
+    def with_targets(self, Y):
+        """The same rows with other targets (n, C)."""
+        return self._with_engine(self.engine.with_targets(Y))
 
     def with_loss(self, loss):
         """The same rows with another loss."""
-        return RowPass(
-            self.X,
-            self.Y,
-            self.weights,
-            loss,
-            intercept=self.intercept,
-            scale=self.scale,
+        other = copy(self)
+        other.loss = loss
+        return other
+
+    # ------------------------------------------------------------------ rows in memory
+
+    def collect(self, limit=None):
+        """The same rows in memory; a ValueError where there are more than ``limit``."""
+        engine = self.engine.collect(limit)
+        return self if engine is self.engine else self._with_engine(engine)
+
+    def fetch(self, handle):
+        """What a pass has kept, (n, ..), in memory."""
+        return self.engine.fetch(handle)
+
+    @property
+    def X(self):
+        """Features in memory, as they are stored."""
+        return self.engine.collect().X
+
+    @property
+    def Y(self):
+        return self.engine.collect().Y
+
+    @property
+    def weights(self):
+        return self.engine.collect().weights
+
+    @property
+    def sparse(self):
+        return self.engine.collect().sparse
+
+    def dense(self):
+        """The scaled rows with their constant in memory, (n, p) in float64, read-only."""
+        if not self.neurons.acts_on_rows:
+            raise ValueError(
+                "These neurons do not act on rows as they are, and programs over activation "
+                "patterns of rows do not apply to them: train them by column generation."
+            )
+        if not self._dense:
+            X = self.X.toarray() if self.sparse else self.X
+            parts = [X, np.ones((len(X), 1))] if self.intercept else [X]
+            A = self.scale * np.concatenate(parts, axis=1).astype(np.float64)
+            A.flags.writeable = False
+            self._dense.append(A)
+        return self._dense[0]
+
+    def few(self, count):
+        """At most ``count`` of the rows, in memory."""
+        return self._with_engine(self.engine.first(count).collect())
+
+    # ------------------------------------------------------------------ how passes are run
+
+    def _map(self, kernel, *small, width, rowwise=(), keep=False):
+        """A pass that reads features; ``width`` activations for each input of a row."""
+        inputs = self.neurons.n_inputs(self.engine.n_features)
+        return self.engine.map_reduce(
+            kernel,
+            *small,
+            width=inputs * width,
             dtype=self.dtype,
-            block_bytes=self.block_bytes,
+            rowwise=rowwise,
+            keep=keep,
         )
 
-    # ------------------------------------------------------------------ blocks
-
-    def _blocks(self, width):
-        """Slices of rows whose (rows x width) block has about ``block_bytes``."""
-        if self.sparse:
-            # Each block costs a pass over all columns of the gradient: few long blocks.
-            rows = 16 * self.block_bytes // (self.dtype.itemsize * max(width, 1))
-        else:
-            rows = self.block_bytes // (self.dtype.itemsize * max(width, self.X.shape[1], 1))
-        rows = max(rows, 64)
-        for start in range(0, self.n_rows, rows):
-            yield slice(start, min(start + rows, self.n_rows))
-
-    def _rows(self, block):
-        if not self.sparse:
-            return self.X[block].astype(self.dtype, copy=False)
-        X = self.X
-        first, last = X.indptr[block.start], X.indptr[block.stop]
-        parts = (
-            X.data[first:last].astype(self.dtype, copy=False),
-            X.indices[first:last],
-            X.indptr[block.start : block.stop + 1] - first,
-        )
-        return sparse.csr_array(parts, shape=(block.stop - block.start, X.shape[1]))
-
-    def _split(self, U, shift=0.0):
-        """Weights (d, m) and biases (m,) of the directions, scaled, in the working dtype."""
+    def _directions(self, U, shift=0.0):
+        """Weights (d, m) and biases of the directions, scaled, in the working dtype."""
         U = (self.scale * U).astype(self.dtype)
         if self.intercept:
             return np.ascontiguousarray(U[:, :-1].T), U[:, -1] + self.dtype.type(shift)
-        return np.ascontiguousarray(U.T), (self.dtype.type(shift) if shift else None)
+        return np.ascontiguousarray(U.T), (shift or None)
 
-    def _preactivations(self, rows, W, bias):
-        H = rows @ W
-        if bias is not None:
-            H += bias
-        return H
-
-    def _pull_back(self, rows, G, out):
-        """out += G^T [rows, 1] (without the scale)."""
-        d = self.X.shape[1]
-        out[:, :d] += (rows.T @ G).T if self.sparse else G.T @ rows
+    def _joined(self, parts):
+        """Gradients in the directions, (m, p), from those in weights and biases."""
+        slopes = np.empty((len(parts[0]), self.n_columns))
+        np.multiply(self.scale, parts[0], out=slopes[:, : parts[0].shape[1]])
         if self.intercept:
-            out[:, d] += G.sum(axis=0)
+            np.multiply(self.scale, parts[1], out=slopes[:, -1])
+        return slopes
 
-    def _forward_blocks(self, U, shift=0.0):
-        """Blocks with their rows and pre-activations (plus ``shift``)."""
-        W, bias = self._split(U, shift)
-        for block in self._blocks(len(U)):
-            rows = self._rows(block)
-            yield block, rows, self._preactivations(rows, W, bias)
+    def _by_feature(self, C):
+        """Output weights (m, n_weights) as (m * n_cells, C)."""
+        return C.reshape(len(C) * self.neurons.n_cells, self.n_outputs)
 
-    def dense(self, block=slice(None)):
-        """The scaled rows with their constant, (n, p) in float64; for few columns or rows."""
-        X = self.X[block]
-        X = X.toarray() if self.sparse else X
-        parts = [X, np.ones((len(X), 1))] if self.intercept else [X]
-        return self.scale * np.concatenate(parts, axis=1).astype(np.float64)
+    # ------------------------------------------------------------------ networks on the rows
 
-    def _add_curvature(self, rows, bending, K):
-        """``K[j] += sum_i bending[i, j] x_i x_i^T`` for few rows i in each column j."""
-        p = K.shape[1]
-        if p <= _OUTER_COLUMNS:
-            # All outer products at once: many more operations, in one matrix product.
-            X = self._scaled(rows)
-            upper, lower = np.triu_indices(p)
-            half = bending.T @ (X[:, upper] * X[:, lower])
-            K[:, upper, lower] += half
-            K[:, lower, upper] = K[:, upper, lower]
-            return
-        for j in np.flatnonzero(bending.any(axis=0)):
-            inside = np.flatnonzero(bending[:, j])
-            X = self._scaled(rows[inside])
-            K[j] += (X * bending[inside, j, None]).T @ X
+    def evaluate(self, network):
+        """The :class:`RowState` of a network, in double precision."""
+        Z = self.with_dtype(np.float64).outputs(network.U, network.C, network.b0)
+        return self.at(Z, network)
 
-    def _scaled(self, rows):
-        """Rows with their constant, dense and scaled: before squaring, units may be extreme."""
-        X = rows.toarray() if self.sparse else rows
-        if self.intercept:
-            X = np.column_stack([X, np.ones(len(X), dtype=self.dtype)])
-        return (X * self.scale).astype(self.dtype)
+    def settled(self, state):
+        """A state with the best intercept; itself where there is none."""
+        return state.shifted(state.best_shift()) if self.intercept else state
 
-    # ------------------------------------------------------------------ forward
+    def at(self, Z, network=None):
+        """The :class:`RowState` of outputs ``Z``."""
+        return RowState(self.engine, self.loss, Z, network)
+
+    def dual_point(self, R):
+        """The :class:`DualPoint` of a residual ``R`` whose columns sum to zero."""
+        return DualPoint(self.engine, self.loss, R)
+
+    def constant(self):
+        """The best constant output, (C,)."""
+        if not self.intercept:
+            return np.zeros(self.n_outputs)
+        if self.loss.constant_of_mean:
+            return self.loss.constant(self.mean_target()[None], np.ones(1))
+        return self.loss.constant(self.Y, self.weights)
+
+    def mean_target(self):
+        """The weighted mean of the targets, (C,)."""
+        return self.engine.map_reduce(kernels.mean_target, width=self.n_outputs)[0][0]
 
     def hidden(self, U):
-        """Activations ``(X u_j)_+`` as one (n, m) array; O(n m) memory."""
-        A = np.empty((self.n_rows, len(U)), dtype=self.dtype)
-        for block, _, H in self._forward_blocks(U):
-            np.clip(H, 0, np.inf, out=A[block])
-        return A
+        """Handle of the features (n, m * n_cells) of neurons, in the working dtype."""
+        W, bias = self._directions(U)
+        return self._map(kernels.features, self.neurons, W, bias, width=len(U), keep=True)[1]
 
     def outputs(self, U, C, b0):
-        """Outputs of the network in float64, shape (n, C)."""
-        Z = np.zeros((self.n_rows, len(b0)))
-        C = C.astype(self.dtype)
-        for block, _, H in self._forward_blocks(U):
-            Z[block] = np.clip(H, 0, np.inf, out=H) @ C
-        Z += b0
-        return Z
+        """Handle of the outputs of a network, (n, C) in float64."""
+        if not len(U):
+            width = {"width": self.n_outputs, "keep": True}
+            return self.engine.map_reduce(kernels.constant_outputs, b0, **width)[1]
+        W, bias = self._directions(U)
+        C = self._by_feature(C).astype(self.dtype)
+        arguments = self.neurons, W, bias, C, b0
+        return self._map(kernels.outputs, *arguments, width=len(U), keep=True)[1]
+
+    def lengths(self):
+        """Handle of the lengths (n, 1) of the scaled rows with their constant."""
+        arguments = self.neurons, self.intercept, self.scale
+        return self._map(kernels.lengths, *arguments, width=self.n_columns, keep=True)[1]
 
     def moments(self, U):
-        """Weighted sums over rows of the activations ``a`` and targets ``y``.
+        """Weighted sums over rows of the features ``a`` and targets ``y``.
 
         Returns ``(mean a, a a^T, a y^T)`` in float64: all that the squared error needs to know
         about the rows once the directions are fixed.
         """
-        m = len(U)
-        mean, gram, cross = np.zeros(m), np.zeros((m, m)), np.zeros((m, self.n_outputs))
-        for block, _, H in self._forward_blocks(U):
-            A = np.clip(H, 0, np.inf, out=H)
-            WA = A * self.weights[block].astype(self.dtype)[:, None]
-            mean += WA.sum(axis=0, dtype=np.float64)
-            gram += WA.T @ A
-            cross += WA.T @ self.Y[block].astype(self.dtype)
-        return mean, gram, cross
+        W, bias = self._directions(U)
+        return tuple(self._map(kernels.moments, self.neurons, W, bias, width=len(U))[0])
 
-    # ------------------------------------------------------------------ pass 1: loss and gradients
+    def curvature_moments(self, U, state, least):
+        """``(mean a, a a^T)`` where a row weighs as much as the loss bends at its outputs.
+
+        The bend is the mean of all outputs, and ``least`` times its mean over rows is added.
+        """
+        mean_hessian = state.of_shift(np.zeros(self.n_outputs))[2]
+        floor = float(least * np.trace(mean_hessian) / self.n_outputs + np.finfo(float).tiny)
+        W, bias = self._directions(U)
+        (total, mean, gram), _ = self._map(
+            kernels.curvature_moments,
+            self.neurons,
+            self.loss,
+            floor,
+            W,
+            bias,
+            width=len(U),
+            rowwise=(state.Z,),
+        )
+        return mean / total, gram / total
 
     def loss_and_gradients(self, U, C, b0, smoothing=None):
         """``F(Z)`` and its gradients with respect to ``U``, ``C`` and ``b0``.
 
-        ``smoothing`` (m,) replaces the kink of each neuron by a parabola, see :func:`smooth_relu`.
+        ``smoothing`` (m,) replaces the kink of each neuron by a parabola, see
+        :func:`~sklearn_convexnn.core.problem.neurons.smooth_relu`.
         """
-        C_work, b0_work = C.astype(self.dtype), b0.astype(self.dtype)
-        if smoothing is None:
-            activate, gain, blocks = relu, 1.0, self._forward_blocks(U)
-        else:
-            # The division by the widths is folded into the directions, the product with them into
-            # the output weights: the passes over the activations are scalar ones.
-            activate, gain = smooth_relu, smoothing[:, None]
-            blocks = self._forward_blocks(U / (2.0 * gain), shift=0.5)
-        gained = (gain * C).astype(self.dtype)
-        value = 0.0
-        dU, dC, db0 = np.zeros(U.shape), np.zeros(C.shape), np.zeros(b0.shape)
-        for block, rows, H in blocks:
-            A, slope = activate(H)
-            Z = A @ gained
-            Z += b0_work
-            Y, w = self.Y[block], self.weights[block]
-            losses, E = self.loss.value_and_gradient(Y, Z)
-            value += float(w @ losses)
-            E = (w[:, None] * E).astype(self.dtype)
-            db0 += E.sum(axis=0, dtype=np.float64)
-            dC += A.T @ E
-            G = E @ C_work.T
-            G *= slope
-            self._pull_back(rows, G, dU)
-        dU *= self.scale
-        dC *= gain
-        return value, dU, dC, db0
+        smooth = smoothing is not None
+        # The division by the widths is folded into the directions, the product with them into the
+        # output weights: the passes over the activations are scalar ones.
+        gain = smoothing[:, None] if smooth else 1.0
+        W, bias = self._directions(U / (2.0 * gain), shift=0.5) if smooth else self._directions(U)
+        (value, dC, db0, *parts), _ = self._map(
+            kernels.loss_and_gradients,
+            self.neurons,
+            self.loss,
+            smooth,
+            self.intercept,
+            W,
+            bias,
+            self._by_feature(gain * C).astype(self.dtype),
+            self._by_feature(C).astype(self.dtype),
+            b0.astype(self.dtype),
+            width=len(U),
+        )
+        return float(value), self._joined(parts), gain * dC.reshape(C.shape), db0
 
-    # ------------------------------------------------------------------ pass 2: pricing
+    # ------------------------------------------------------------------ weights of kept features
+
+    def fitted_loss(self, features, C, b0):
+        """``F`` of the outputs that ``features``, a handle of :meth:`hidden`, have."""
+        return float(self._fitted(kernels.fitted_loss, features, C, b0)[0])
+
+    def fitted_gradients(self, features, C, b0):
+        """The gradients of :meth:`fitted_loss` in ``C`` and ``b0``."""
+        dC, db0 = self._fitted(kernels.fitted_gradients, features, C, b0)
+        return dC.reshape(C.shape), db0
+
+    def fitted_hessian(self, features, support, C, b0, least=0.0):
+        """Second derivatives in the weights of the neurons ``support``, then in the intercept.
+
+        ``least`` is added to the curvature of every output of every row.
+        """
+        cells, n_outputs = self.neurons.n_cells, self.n_outputs
+        columns = (support[:, None] * cells + np.arange(cells)).ravel()
+        parts = self._fitted(
+            kernels.fitted_hessian, features, C, b0, self.intercept, columns, float(least)
+        )
+        k = len(columns) + self.intercept
+        H = np.empty((k, n_outputs, k, n_outputs))
+        for c in range(n_outputs):
+            for d in range(n_outputs):
+                H[:, c, :, d] = parts[c * n_outputs + d]
+        return H.reshape(k * n_outputs, k * n_outputs)
+
+    def _fitted(self, kernel, features, C, b0, *small):
+        C = self._by_feature(C).astype(self.dtype, copy=False)
+        return self.engine.map_reduce(
+            kernel, self.loss, *small, C, b0, width=len(C), rowwise=(features,)
+        )[0]
+
+    # ------------------------------------------------------------------ prices
 
     def prices(self, U, R):
-        """``R^T (X u_j)_+`` for every direction, shape (m, C)."""
-        R = R.astype(self.dtype)
-        V = np.zeros((len(U), R.shape[1]))
-        for block, _, H in self._forward_blocks(U):
-            V += np.clip(H, 0, np.inf, out=H).T @ R[block]
-        return V
+        """``R^T h(u_j)`` for every direction, shape (m, n_weights)."""
+        W, bias = self._directions(U)
+        (V,), _ = self._map(kernels.prices, self.neurons, W, bias, width=len(U), rowwise=(R,))
+        return V.reshape(len(U), self.n_weights)
 
     def prices_and_ascent(self, U, Q, R):
-        """Prices (m, C) and the ascent directions (m, p) of ``<q_j, R^T (X u_j)_+>``."""
-        R, Q = R.astype(self.dtype), Q.astype(self.dtype)
-        V, G = np.zeros((len(U), R.shape[1])), np.zeros(U.shape)
-        for block, rows, H in self._forward_blocks(U):
-            A, slope = relu(H)
-            V += A.T @ R[block]
-            T = R[block] @ Q.T
-            T *= slope
-            self._pull_back(rows, T, G)
-        G *= self.scale
-        return V, G
+        """Prices and the ascent directions (m, p) of ``<q_j, R^T h(u_j)>``."""
+        W, bias = self._directions(U)
+        (V, *parts), _ = self._map(
+            kernels.prices_and_ascent,
+            self.neurons,
+            self.intercept,
+            W,
+            bias,
+            self._by_feature(Q).astype(self.dtype),
+            width=len(U),
+            rowwise=(R,),
+        )
+        return V.reshape(len(U), self.n_weights), self._joined(parts)
 
     def smooth_ascent(self, U, Q, R, width, band):
         """Ascent direction (m, p) and curvature (m, p, p) of a concave minorant of the price.
 
         Along ``<q_j, R^T (X u)_+> = sum_i r_i (x_i^T u)_+`` a row with ``r_i > 0`` bends upwards
         and its tangent stays below it; a row with ``r_i < 0`` bends downwards at its kink, where
-        maxima sit, and is smoothed over ``|x_i^T u| <= width`` (:func:`smooth_relu`).  The
-        curvature is that of the rows in the band ``|x_i^T u| < band``:
-        ``sum_i |r_i| / (2 width) x_i x_i^T``.  Where ``band`` is wider than ``width`` the rows
-        between keep the parabola of the inner ones.
+        maxima sit, and is smoothed over ``|x_i^T u| <= width``.  The curvature is that of the rows
+        in the band ``|x_i^T u| < band``: ``sum_i |r_i| / (2 width) x_i x_i^T``.  Where ``band`` is
+        wider than ``width`` the rows between keep the parabola of the inner ones.
         """
-        R, Q = R.astype(self.dtype), Q.astype(self.dtype)
-        m, p = U.shape
-        G, K = np.zeros((m, p)), np.zeros((m, p, p))
-        for block, rows, H in self._forward_blocks(U):
-            T = R[block] @ Q.T
-            bends = (np.abs(H) < band) & (T < 0)
-            bending = np.where(bends, T / (-2 * width), 0).astype(self.dtype)
-            self._add_curvature(rows, bending, K)
-            slope = np.where(bends, H / (2 * width) + 0.5, H > 0).astype(self.dtype)
-            T *= slope
-            self._pull_back(rows, T, G)
-        G *= self.scale
-        return G, K
+        W, bias = self._directions(U)
+        (K, *parts), _ = self._map(
+            kernels.smooth_ascent,
+            self.neurons,
+            self.intercept,
+            self.scale,
+            float(width),
+            float(band),
+            W,
+            bias,
+            self._by_feature(Q).astype(self.dtype),
+            width=len(U),
+            rowwise=(R,),
+        )
+        return self._joined(parts), kernels.as_matrices(K, self.n_columns)

@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.rows import Rows
 
 # Beyond these the descent is badly conditioned: the length of the mean row (with its constant) over
 # the spread of the rows about it, and the largest weight of a row over the smallest.
@@ -38,7 +38,7 @@ class Problem:
     ``alpha * x_scale / y_scale`` and the objective shrinks by ``y_scale^2``.
     """
 
-    rows: RowPass
+    rows: Rows
     y_shift: np.ndarray
     y_scale: float
     residual_unit: float
@@ -70,8 +70,7 @@ class Problem:
         # In the user's units a neuron is longer by this factor, half of it in each layer.
         root = np.sqrt(self.rows.scale) * np.sqrt(self.y_scale)
         U, C = root * U, root * C
-        d = self.rows.X.shape[1]
-        dtype = self.rows.X.dtype
+        d, dtype = self.rows.n_features, self.rows.engine.dtype
         biases = U[:, d] if self.rows.intercept else np.zeros(len(U))
         coefs = [np.ascontiguousarray(U[:, :d].T, dtype=dtype), C.astype(dtype)]
         return coefs, [
@@ -102,14 +101,15 @@ def obstacle(rows):
             "The rows, with a constant for the bias, differ little compared with their length: "
             "standardise the features."
         )
-    if rows.weights.max() > _LARGEST_WEIGHT_RATIO * rows.weights.min():
+    statistics = rows.engine.statistics()
+    if statistics.largest_weight > _LARGEST_WEIGHT_RATIO * statistics.least_weight:
         return "The weights of the rows differ extremely: use more even sample or class weights."
     return None
 
 
 def mean_square_spread(rows):
     """The mean square distance of the rows from their mean, where their mean square is 1."""
-    mean = rows.scale * np.asarray(rows.X.T @ rows.weights, dtype=np.float64)
+    mean = rows.scale * rows.engine.statistics().mean_row
     return max(0.0, 1.0 - mean @ mean - rows.intercept * rows.scale**2)
 
 
@@ -148,7 +148,7 @@ def make_problem(X, Y, weights, *, loss, intercept, options=None, memory=256 << 
         X, Y, weights = canonical_rows(X, Y, weights)
     weights = weights / weights.sum()
     units = get_loss(loss, Y.shape[1], **(options or {})).standardise(Y, weights, intercept)
-    rows = RowPass(
+    rows = Rows.of(
         X,
         units.Y,
         weights,

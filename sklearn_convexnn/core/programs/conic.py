@@ -54,7 +54,7 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
         Their loss may have kinks.
     groups : FreeGroups or ConeGroups
     alpha : float, positive
@@ -94,7 +94,7 @@ def solve_conic_nuclear(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
         Their loss is smooth.
     groups : FreeGroups
     alpha, tol, max_iter : as for :func:`solve_conic`
@@ -172,8 +172,7 @@ def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
 
 def _constant_loss(rows):
     """The mean loss of the best constant outputs."""
-    losses = rows.loss.value(rows.Y, constant_outputs(rows))
-    return float(rows.weights @ rows.loss.sizes(rows.Y, losses))
+    return rows.at(constant_outputs(rows)).loss_size
 
 
 def _cvxpy(solver):

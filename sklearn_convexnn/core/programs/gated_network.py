@@ -135,7 +135,7 @@ def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton",
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
     gates : ndarray of shape (p, P), or Patterns
         With a last row for the constant column if there is one. Of gates with equal patterns the
         first is used.

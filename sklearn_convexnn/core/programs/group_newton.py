@@ -43,8 +43,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.certificates import Certificate, optimal_intercept
-from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.programs.normal_equations import (
     LARGEST_FACTOR,
     CurvatureRoot,
@@ -94,7 +93,7 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
         Targets, weights, loss, and whether there is an intercept.
     groups : object
         The maps ``A_j`` and cones ``K_j``; see
@@ -118,8 +117,7 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
     groups = OutputGroups(groups, rows.n_outputs)
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
     Z = constant_outputs(rows) if outputs is None else _shifted(rows, outputs)
-    losses = rows.loss.value(rows.Y, Z)
-    precision = _START * float(rows.weights @ rows.loss.sizes(rows.Y, losses))
+    precision = _START * rows.at(Z).loss_size
     state = maximise(rows, groups, alpha, e, Z, precision)
     if e.any():
         return _descend(rows, alpha, state, tol, max_iter)[1]
@@ -187,19 +185,17 @@ class _State:
 
 
 def constant_outputs(rows):
-    if not rows.intercept:
-        return np.zeros(rows.Y.shape)
-    return np.broadcast_to(rows.loss.constant(rows.Y, rows.weights), rows.Y.shape)
+    return np.broadcast_to(rows.constant(), (rows.n_rows, rows.n_outputs))
 
 
 def dual_variable(rows, Z):
     """``u = -w * gradient of the loss`` at outputs ``Z``, (n, C)."""
-    return -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
+    return rows.fetch(rows.at(Z).residual)
 
 
 def best_shift(rows, Z):
     """The best shift of all outputs, (C,); zero where there is no intercept."""
-    return optimal_intercept(rows, Z) if rows.intercept else np.zeros(Z.shape[1])
+    return rows.at(Z).best_shift() if rows.intercept else np.zeros(Z.shape[1])
 
 
 def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
@@ -304,14 +300,7 @@ def sampled_sizes(rows, groups, alpha):
     if few == 0 or not np.ptp(rows.Y[chosen], axis=0).all():
         return None
     weights = rows.weights[chosen]
-    part = RowPass(
-        rows.X[chosen],
-        rows.Y[chosen],
-        weights / weights.sum(),
-        rows.loss,
-        intercept=rows.intercept,
-        scale=rows.scale,
-    )
+    part = rows.take(chosen).with_weights(weights / weights.sum())
     return solve_groups(part, groups.subset(chosen), alpha, tol=1e-2).sizes
 
 
@@ -331,14 +320,9 @@ def certificate(rows, Z, penalty, u, alpha, kappa):
 
     ``penalty`` is that of the objective, with alpha; ``kappa`` is the largest price of ``u``.
     """
-    losses = rows.loss.value(rows.Y, Z)
-    primal = float(rows.weights @ losses) + penalty
-    size = float(rows.weights @ rows.loss.sizes(rows.Y, losses)) + penalty
-    rho = u / rows.weights[:, None]
-    limit = alpha / kappa if kappa > 0 else np.inf
-    s = rows.loss.best_scale(rows.Y, rho, rows.weights, limit)
-    dual = float(rows.weights @ rows.loss.dual(rows.Y, s * rho))
-    return Certificate(primal, dual, kappa, "exact", size), s * u
+    state, point = rows.at(Z), rows.dual_point(u)
+    primal, size = state.mean_loss + penalty, state.loss_size + penalty
+    return point.certify(primal, alpha, kappa, "exact", size), point.scale(alpha, kappa) * u
 
 
 def step(rows, groups, alpha, state, norms, C):

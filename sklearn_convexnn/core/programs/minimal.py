@@ -17,9 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.certificates import optimal_intercept
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
 
 # What is smaller than this, relative to the terms it is made of, counts as zero: the length of a
 # block, a singular value of the blocks scaled to length one, the distance of two directions, the
@@ -44,7 +42,7 @@ def minimal_network(rows, network, *, tol=RANK_TOL):
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
         Targets and loss are not used.
     network : Network
     tol : float
@@ -122,19 +120,12 @@ def _without_conflict(rows, U, joinable, tol):
     for part in _parts(rows, 2 * len(U)):
         if joinable.sum() == len(U):
             break
-        limit = tol * _row_lengths(part)[:, None]
-        above = (part.hidden(U) > limit).astype(np.float32)
-        below = (part.hidden(-U) > limit).astype(np.float32)
+        limit = tol * part.fetch(part.lengths())
+        above = (part.fetch(part.hidden(U)) > limit).astype(np.float32)
+        below = (part.fetch(part.hidden(-U)) > limit).astype(np.float32)
         conflicts = above.T @ below
         joinable = joinable & (conflicts + conflicts.T == 0)
     return joinable
-
-
-def _row_lengths(rows):
-    if not rows.sparse:
-        return np.linalg.norm(rows.dense(), axis=1)
-    squares = np.asarray(rows.X.multiply(rows.X).sum(axis=1), dtype=np.float64).ravel()
-    return rows.scale * np.sqrt(squares + rows.intercept)
 
 
 def _cliques(joinable, sizes):
@@ -256,7 +247,7 @@ def _triangle_of_activations(rows, U):
 
     def columns():
         for part in _parts(rows, len(U) + 1):
-            A = part.hidden(U)
+            A = part.fetch(part.hidden(U))
             yield np.column_stack([np.ones(len(A)), A]) if rows.intercept else A
 
     R = _triangle(columns())
@@ -286,25 +277,12 @@ def _parts(rows, width):
     """The rows in parts so small that ``width`` numbers for each row stay small in memory."""
     step = max(1, _BLOCK_BYTES // (8 * width))
     for start in range(0, rows.n_rows, step):
-        part = slice(start, start + step)
-        yield RowPass(
-            rows.X[part],
-            rows.Y[part],
-            rows.weights[part],
-            rows.loss,
-            intercept=rows.intercept,
-            scale=rows.scale,
-            dtype=np.float64,
-        )
+        yield rows.take(slice(start, start + step)).with_dtype(np.float64)
 
 
 def with_best_intercept(rows, network):
-    if not rows.intercept:
-        return network
-    Z = rows.outputs(network.U, network.C, network.b0)
-    return network.with_outputs(network.C, network.b0 + optimal_intercept(rows, Z))
+    return rows.settled(rows.evaluate(network)).network
 
 
 def objective(rows, network, alpha):
-    Z = rows.outputs(network.U, network.C, network.b0)
-    return float(rows.weights @ rows.loss.value(rows.Y, Z) + alpha * network.penalty())
+    return rows.evaluate(network).objective(alpha)

@@ -161,7 +161,7 @@ def solve_nuclear_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300):
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
     groups : FreeGroups
     alpha : float, positive
     tol : float
@@ -221,8 +221,7 @@ def nuclear_solution(rows, groups, alpha, index, V, b0, Z, n_iter, converged):
 
 
 def _proven(rows, alpha, index, V, b0, Z, u, prices, n_iter, converged):
-    loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
-    primal = loss + alpha * float(nuclear_norms(V).sum())
+    primal = rows.at(Z).mean_loss + alpha * float(nuclear_norms(V).sum())
     kappa = float(np.linalg.norm(prices, ord=2, axis=(1, 2)).max(initial=0.0))
     proof, _ = newton.certificate(rows, primal, u, alpha, kappa)
     return NuclearSolution(index, V, b0, proof, n_iter, converged)

@@ -14,7 +14,6 @@ import numpy as np
 from sklearn_convexnn.core.patterns.cones import ConeGroups
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.rows import RowPass
 from sklearn_convexnn.core.programs.conic import EndedSolution, ProgramStatus, solve_conic
 from sklearn_convexnn.core.programs.group_newton import solve_groups
 
@@ -104,14 +103,7 @@ def _together(solutions):
 
 def _single_outputs(rows):
     for c in range(rows.n_outputs):
-        yield RowPass(
-            rows.X,
-            rows.Y[:, [c]],
-            rows.weights,
-            rows.loss.of_output(c),
-            intercept=rows.intercept,
-            scale=rows.scale,
-        )
+        yield rows.with_targets(rows.Y[:, [c]]).with_loss(rows.loss.of_output(c))
 
 
 def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton"):
@@ -119,7 +111,7 @@ def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton
 
     Parameters
     ----------
-    rows : RowPass
+    rows : Rows
     patterns : Patterns
         Of the rows with their constant column.
     alpha : float, positive

@@ -77,7 +77,7 @@ class RoundedHinge(SeparableLoss):
     """
 
     name = "rounded hinge"
-    flat = True
+    flat = finds_shift = True
     exact = Hinge()
 
     def __init__(self, width):
@@ -134,7 +134,8 @@ class SquaredHinge(SeparableLoss):
     """``h(z) = (1 - z)_+^2``."""
 
     name = "squared_hinge"
-    flat = True
+    flat = constant_of_mean = parabolic = True
+    longest_scale = np.inf
 
     def value_and_gradient(self, Y, Z):
         xp = namespace(Z)
@@ -162,13 +163,10 @@ class SquaredHinge(SeparableLoss):
     def constant(self, Y, weights):
         return weights @ (2.0 * Y - 1.0) / weights.sum()
 
-    def best_scale(self, Y, rho, weights, limit):
-        # D(s rho) is a parabola in s, and finite for every s >= 0.
-        share = (2.0 * Y - 1.0) * rho
-        curvature = weights @ np.einsum("ij,ij->i", share, share)
-        if curvature <= 0.0:
-            return 0.0
-        return float(np.clip(2.0 * (weights @ share.sum(axis=1)) / curvature, 0.0, limit))
+    def dual_parabola(self, Y, R, rho):
+        # The sum of share - share^2 / 4.
+        xp, signs = namespace(R), 2.0 * Y - 1.0
+        return xp.sum(signs * R), 0.5 * xp.sum(signs * R * signs * rho)
 
     def conic(self, cp, Y, weights, z):
         return sum(

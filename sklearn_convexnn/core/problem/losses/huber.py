@@ -51,7 +51,7 @@ class Huber(SeparableLoss):
     """
 
     name = "huber"
-    flat = True
+    flat = finds_shift = parabolic = True
 
     def __init__(self, thresholds, *, epsilon=1.0, reach=None):
         self.thresholds = np.asarray(thresholds, dtype=np.float64)
@@ -109,17 +109,10 @@ class Huber(SeparableLoss):
             [root_of_ramps(r - t, 2.0 * t, 2.0 * t * weights, -t * total) for t, r in parts]
         )
 
-    def best_scale(self, Y, rho, weights, limit):
-        # As for the squared error, but s rho may not exceed the thresholds.
-        sizes = np.abs(rho) / self.thresholds
-        largest = sizes.max()
-        if largest <= 0.0:
-            return 0.0
-        limit = min(limit, 1.0 / largest)
-        curvature = weights @ np.einsum("ij,ij->i", rho, rho)
-        # D'(0), with what the rows beyond reach add; there |s rho| = t gives no more than linear.
-        slope = weights @ np.einsum("ij,ij->i", rho, Y)
-        return float(np.clip(slope / curvature, 0.0, limit))
+    def dual_parabola(self, Y, R, rho):
+        # As for the squared error; what is beyond reach does not depend on s.
+        xp = namespace(R)
+        return xp.sum(R * Y), xp.sum(R * rho)
 
     def sizes(self, Y, losses):
         within = np.minimum(np.abs(Y), self.reach)

@@ -5,45 +5,60 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, logit, xlogy
 
-from sklearn_convexnn.core.problem.losses.loss import Loss
+from sklearn_convexnn.core.problem.losses.loss import Loss, namespace
 
 _LEAST_PROBABILITY = 1e-14
+
+
+def _logistic(Z):
+    return expit(Z) if isinstance(Z, np.ndarray) else 1.0 / (1.0 + namespace(Z).exp(-Z))
+
+
+def _entropy_term(P):
+    """``p log p``, 0 for p = 0."""
+    if isinstance(P, np.ndarray):
+        return xlogy(P, P)
+    xp = namespace(P)
+    return P * xp.log(xp.where(P > 0, P, xp.ones_like(P)))
 
 
 class BinaryLogLoss(Loss):
     """``log(1 + exp(z)) - y * z`` for one output and ``y`` in [0, 1]."""
 
     name = "log_loss"
-    separable = True
+    separable = constant_of_mean = True
     probabilities = True
     score = "log_likelihood"
 
     def value(self, Y, Z):
-        return (np.logaddexp(0.0, Z) - Y * Z).sum(axis=1)
+        xp = namespace(Z)
+        return (xp.logaddexp(xp.zeros_like(Z), Z) - Y * Z)[:, 0]
 
     def gradient(self, Y, Z):
-        return expit(Z) - Y
+        return _logistic(Z) - Y
 
     def value_and_gradient(self, Y, Z):
         # One exponential serves both; exp(-|z|) cannot overflow.
-        decay = np.exp(-np.abs(Z))
-        positive = np.maximum(Z, 0.0)
-        value = np.log1p(decay) + positive - Y * Z
-        gradient = np.where(positive > 0, 1.0, decay) / (1.0 + decay) - Y
-        return value.sum(axis=1), gradient
+        xp = namespace(Z)
+        decay = xp.exp(-xp.abs(Z))
+        positive = xp.maximum(Z, 0.0)
+        value = xp.log1p(decay) + positive - Y * Z
+        gradient = xp.where(positive > 0, 1.0, decay) / (1.0 + decay) - Y
+        return value[:, 0], gradient
 
     def hessian(self, Y, Z):
-        return (expit(Z) * expit(-Z))[:, :, None]
+        return (_logistic(Z) * _logistic(-Z))[:, :, None]
 
     def smoothness(self):
         return 0.25
 
     def dual(self, Y, rho):
         # -loss*(y, -rho) is the entropy of the probability p = y - rho.
-        P = Y - rho
+        P, xp = Y - rho, namespace(rho)
         inside = (P >= 0.0) & (P <= 1.0)
-        P = np.clip(P, 0.0, 1.0)
-        return np.where(inside, -xlogy(P, P) - xlogy(1.0 - P, 1.0 - P), -np.inf).sum(axis=1)
+        P = xp.clip(P, 0.0, 1.0)
+        entropy = -_entropy_term(P) - _entropy_term(1.0 - P)
+        return xp.sum(xp.where(inside, entropy, -np.inf * xp.ones_like(P)), axis=1)
 
     def outputs(self, Y, rho):
         return logit(np.clip(Y - rho, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
@@ -60,6 +75,7 @@ class MultinomialLogLoss(Loss):
     """``logsumexp(z) - <y, z>`` for C outputs and ``y`` in the simplex (one-hot)."""
 
     name = "log_loss"
+    constant_of_mean = True
     probabilities = True
     score = "log_likelihood"
 

@@ -40,7 +40,8 @@ class Standardised:
 class Loss:
     """A convex loss of the network output, vectorised over rows.
 
-    All methods take ``Y`` and ``Z`` of shape (n, C), in the working dtype of the rows.
+    All methods take ``Y`` and ``Z`` of shape (n, C), in the working dtype of the rows.  They are
+    NumPy arrays; the squared error and the binary log-loss take those of any array namespace.
     """
 
     name: str
@@ -50,6 +51,14 @@ class Loss:
     smooth = True
     separable = False
     flat = False
+    # Does :meth:`constant` depend on the targets through their weighted mean only?  Has it a start
+    # of its own for the best shift of outputs, :meth:`shift`?
+    constant_of_mean = False
+    finds_shift = False
+    # Is D(s rho) a parabola in s, see :meth:`dual_parabola`?  Up to which s is s rho in the domain
+    # of the dual?  0 and rho are, and the domain is convex: up to one at least.
+    parabolic = False
+    longest_scale = 1.0
     # Do outputs estimate probabilities?
     probabilities = False
     # Of regression, the function of the outputs that predicts: "identity" or "exp".
@@ -89,7 +98,10 @@ class Loss:
 
     def mean_hessian(self, Y, Z, weights):
         """Weighted sum over rows of the second derivatives, shape (C, C)."""
-        return np.einsum("i,icd->cd", weights, self.hessian(Y, Z))
+        hessian = self.hessian(Y, Z)
+        if isinstance(Z, np.ndarray):
+            return np.einsum("i,icd->cd", weights, hessian)
+        return namespace(Z).sum(weights[:, None, None] * hessian, axis=0)
 
     def smoothness(self):
         """Lipschitz constant of :meth:`gradient`, infinite if there is none."""
@@ -116,14 +128,17 @@ class Loss:
         """A shift of all outputs, (C,), from which Newton's method finds the best one."""
         return np.zeros(Z.shape[1])
 
-    def best_scale(self, Y, rho, weights, limit):
-        """The ``s`` in ``[0, limit]`` to multiply the dual variable ``rho`` with.
+    def dual_parabola(self, Y, R, rho):
+        """``a`` and ``b`` of ``D(s rho) - D(0) = a s - b s^2 / 2`` with ``R = w rho``."""
+        raise NotImplementedError
 
-        ``s * rho`` must stay in the domain of the dual.  Because ``0`` and ``rho`` are in that
-        convex domain every ``s <= 1`` is safe; a loss whose dual is finite everywhere can do
-        better than this default.
-        """
-        return min(1.0, limit)
+    def best_scale(self, Y, rho, weights, limit):
+        """The best ``s`` in ``[0, limit]`` to multiply the dual variable ``rho`` with."""
+        limit = min(self.longest_scale, limit)
+        if not self.parabolic:
+            return limit
+        slope, curvature = self.dual_parabola(Y, weights[:, None] * rho, rho)
+        return float(np.clip(slope / curvature, 0.0, limit)) if curvature > 0 else 0.0
 
     def sizes(self, Y, losses):
         """What rows of the given losses count, (n,), in the size that gaps are relative to."""
@@ -170,6 +185,13 @@ class SeparableLoss(Loss):
 def namespace(Z):
     """The array namespace of ``Z``: elementwise kernels run wherever the rows live."""
     return Z.__array_namespace__()
+
+
+def row_products(A, B):
+    """``<a_i, b_i>`` for every row."""
+    if isinstance(A, np.ndarray):
+        return np.einsum("ij,ij->i", A, B)
+    return namespace(A).sum(A * B, axis=1)
 
 
 def root_of_ramps(start, width, weights, least):

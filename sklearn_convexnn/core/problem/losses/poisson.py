@@ -27,6 +27,7 @@ class Poisson(SeparableLoss):
     """Half the Poisson deviance of every output; see above."""
 
     name = "poisson"
+    constant_of_mean = finds_shift = True
     prediction = "exp"
     positive_targets = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.losses.loss import Loss, Standardised
+from sklearn_convexnn.core.problem.losses.loss import Loss, Standardised, namespace, row_products
 
 # Squares of targets and their sums must be finite.
 LARGEST_TARGET = 1e150
@@ -14,31 +14,32 @@ class SquaredError(Loss):
     """``1/2 * ||y - z||^2``."""
 
     name = "squared_error"
-    quadratic = True
+    quadratic = constant_of_mean = parabolic = True
+    longest_scale = np.inf
     separable = True
     score = "r2"
 
     def value(self, Y, Z):
         D = Z - Y
-        return 0.5 * np.einsum("ij,ij->i", D, D)
+        return 0.5 * row_products(D, D)
 
     def gradient(self, Y, Z):
         return Z - Y
 
     def value_and_gradient(self, Y, Z):
         D = Z - Y
-        return 0.5 * np.einsum("ij,ij->i", D, D), D
+        return 0.5 * row_products(D, D), D
 
     def hessian(self, Y, Z):
-        n, C = Z.shape
-        return np.broadcast_to(np.eye(C), (n, C, C))
+        (n, C), xp = Z.shape, namespace(Z)
+        return xp.broadcast_to(xp.eye(C, device=Z.device), (n, C, C))
 
     def smoothness(self):
         return 1.0
 
     def dual(self, Y, rho):
         # loss*(y, q) = 1/2 ||q||^2 + <q, y> at q = -rho
-        return np.einsum("ij,ij->i", rho, Y - 0.5 * rho)
+        return row_products(rho, Y - 0.5 * rho)
 
     def outputs(self, Y, rho):
         return Y - rho
@@ -46,12 +47,9 @@ class SquaredError(Loss):
     def constant(self, Y, weights):
         return weights @ Y
 
-    def best_scale(self, Y, rho, weights, limit):
-        # D(s rho) = s <y, rho>_w - s^2/2 ||rho||_w^2 is a parabola in s.
-        curvature = weights @ np.einsum("ij,ij->i", rho, rho)
-        if curvature <= 0.0:
-            return 0.0
-        return float(np.clip(weights @ np.einsum("ij,ij->i", rho, Y) / curvature, 0.0, limit))
+    def dual_parabola(self, Y, R, rho):
+        xp = namespace(R)
+        return xp.sum(R * Y), xp.sum(R * rho)
 
     def check_targets(self, Y, weights):
         check_size(np.abs(Y - weights @ Y / weights.sum()).max())

@@ -1,0 +1,29 @@
+"""Where the rows of a training problem live.
+
+An engine holds the features ``X`` (n, d), the targets ``Y`` (n, C) and the weights ``w`` (n,) of a
+problem and runs *kernels* over blocks of them.  It knows nothing of neurons and losses; whoever
+writes a kernel knows nothing of where the rows are.
+
+``map_reduce(kernel, *small, width, dtype=None, rowwise=(), keep=False) -> sums, handle``
+    Calls ``kernel(xp, block, *small) -> (sums, kept)`` for every block of rows.  ``xp`` is the
+    array namespace of the block (a module of the array API standard), ``block`` a
+    :class:`~sklearn_convexnn.core.problem.engines.block.Block`.  NumPy arrays among ``small`` come
+    as arrays of ``xp``.  The ``sums`` (a sequence of arrays) are added over blocks in float64, in
+    the order of the rows, so that no result depends on timing, and come back as NumPy arrays.
+    With ``keep`` the arrays ``kept`` (rows, ..) stay where the rows are; the caller gets an opaque
+    handle, to be given to later passes as one of ``rowwise``.  ``width`` is the most numbers per
+    row that the kernel makes, ``dtype`` that of the features, None for kernels that read none.
+``take(index)``, ``first(k)``
+    An engine of some of the rows, or of ``k`` at most.
+``with_weights(weights)``, ``with_targets(Y)``
+    The same rows with others.
+``fetch(handle)``
+    What a pass has kept, as one NumPy array.
+``collect(limit=None)``
+    An engine with all rows in memory, or a ValueError that names the way where they are more than
+    ``limit``.
+``statistics()``
+    :class:`~sklearn_convexnn.core.problem.engines.block.Statistics` of the rows.
+``close()``
+    Gives back what the engine holds (threads, connections).
+"""

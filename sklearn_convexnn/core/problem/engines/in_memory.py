@@ -1,0 +1,141 @@
+"""Rows in NumPy arrays or a CSR array, read in blocks that fit into the cache.
+
+The rows are cut into blocks so small that the hidden activations of a block stay in cache, which is
+faster than one large product and keeps the memory beyond ``X`` bounded whatever n is.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_convexnn.core.problem.engines.block import Block, Statistics
+
+# One block of hidden activations; about half of a core's second-level cache.
+BLOCK_BYTES = 1 << 19
+_LEAST_ROWS = 64
+
+
+class NumpyEngine:
+    """Rows in memory.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix/array of shape (n, d), float32 or float64
+        It is not copied, but for the blocks whose dtype is another.  None where no pass reads
+        features.
+    Y : ndarray of shape (n, C), float64
+    weights : ndarray of shape (n,), float64, positive, sum 1
+    block_bytes : int
+        Size of one block of what a kernel makes.
+    """
+
+    def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
+        self.X, self.Y, self.weights, self.block_bytes = X, Y, weights, block_bytes
+        self.sparse = sparse.issparse(X)
+        self.n_rows, self.n_outputs = Y.shape
+        # The dtype is that of the features as they are stored.
+        self.n_features, self.dtype = (0, None) if X is None else (X.shape[1], X.dtype)
+        self._casts = {}
+
+    def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
+        """See :mod:`sklearn_convexnn.core.problem.engines`."""
+        n, step = self.n_rows, self.rows_per_block(width, dtype)
+        if n <= step:
+            X = None if dtype is None else self._all_features(dtype)
+            sums, kept = kernel(np, Block(X, self.Y, self.weights, rowwise), *small)
+            return [np.asarray(part, dtype=np.float64) for part in sums], kept
+        totals, handle = [], None
+        for start in range(0, n, step):
+            block = slice(start, min(start + step, n))
+            sums, kept = kernel(np, self._block(block, dtype, rowwise), *small)
+            if not start:
+                totals = [np.asarray(part, dtype=np.float64) for part in sums]
+                handle = np.empty((n, *kept.shape[1:]), kept.dtype) if keep else None
+            else:
+                for total, part in zip(totals, sums, strict=True):
+                    total += part
+            if keep:
+                handle[block] = kept
+        return totals, handle
+
+    def rows_per_block(self, width, dtype):
+        """Rows whose (rows x width) block has about ``block_bytes``."""
+        itemsize = 8 if dtype is None else dtype.itemsize
+        if dtype is not None and self.sparse:
+            # Each block costs a pass over all columns of the gradient: few long blocks.
+            rows = 16 * self.block_bytes // (itemsize * max(width, 1))
+        else:
+            features = 1 if dtype is None else self.n_features
+            rows = self.block_bytes // (itemsize * max(width, features, 1))
+        return max(rows, _LEAST_ROWS)
+
+    def _block(self, block, dtype, rowwise):
+        X = None if dtype is None else self._features(block, dtype)
+        return Block(X, self.Y[block], self.weights[block], tuple(part[block] for part in rowwise))
+
+    def _all_features(self, dtype):
+        """Rows that are one block: what it costs to keep them in another dtype is a block."""
+        if dtype == self.dtype:
+            return self.X
+        if dtype not in self._casts:
+            self._casts[dtype] = self.X.astype(dtype)
+        return self._casts[dtype]
+
+    def _features(self, block, dtype):
+        X = self.X
+        if not self.sparse:
+            return X[block].astype(dtype, copy=False)
+        first, last = X.indptr[block.start], X.indptr[block.stop]
+        parts = (
+            X.data[first:last].astype(dtype, copy=False),
+            X.indices[first:last],
+            X.indptr[block.start : block.stop + 1] - first,
+        )
+        return sparse.csr_array(parts, shape=(block.stop - block.start, X.shape[1]))
+
+    # ------------------------------------------------------------------ other rows
+
+    def _like(self, X, Y, weights):
+        return NumpyEngine(X, Y, weights, block_bytes=self.block_bytes)
+
+    def take(self, index):
+        """Some of the rows, with their weights as they are."""
+        return self._like(self.X[index], self.Y[index], self.weights[index])
+
+    def first(self, count):
+        """At most ``count`` rows, always the same ones."""
+        return self.take(slice(0, count))
+
+    def with_weights(self, weights):
+        return self._like(self.X, self.Y, weights)
+
+    def with_targets(self, Y):
+        return self._like(self.X, Y, self.weights)
+
+    # ------------------------------------------------------------------ to and from memory
+
+    def fetch(self, handle):
+        """What a pass has kept, as one array."""
+        return handle
+
+    def collect(self, limit=None):
+        """All rows in memory: they are, whatever their number."""
+        return self
+
+    def statistics(self):
+        return self._statistics
+
+    @cached_property
+    def _statistics(self):
+        return Statistics(
+            np.asarray(self.X.T @ self.weights, dtype=np.float64),
+            float(np.abs(self.Y).max()),
+            float(self.weights.min()),
+            float(self.weights.max()),
+        )
+
+    def close(self):
+        """Nothing is held but arrays."""

@@ -1,0 +1,265 @@
+"""The passes over one block of rows.
+
+``kernel(xp, block, ..) -> (sums, kept)``, see :mod:`sklearn_convexnn.core.problem.engines`.  A
+block has features of any array namespace ``xp``; CSR blocks come with NumPy.  What is written here
+is the array API standard, in place where the standard allows it.
+
+``W`` (d, m) and ``bias`` (m,), one number or None are the weights of all neurons, ``C`` (m *
+n_cells, C) their output weights, one row for each feature.  ``E`` are derivatives of the loss in
+the outputs, ``T`` in the features or activations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+# Up to this length of a row the outer products of a block are formed together; for longer rows
+# gathering the few rows in the band of each column is cheaper.
+OUTER_COLUMNS = 12
+
+
+def cast(xp, A, dtype):
+    """``A`` in another dtype, itself if it has it."""
+    if A.dtype == dtype:
+        return A
+    return A.astype(dtype) if xp is np else xp.astype(A, dtype)
+
+
+def column_sums(xp, A, dtype=None):
+    """``A.sum(axis=0)``; for few rows NumPy's function of that name costs more than the sums."""
+    return np.add.reduce(A, 0, dtype) if xp is np else xp.sum(A, axis=0, dtype=dtype)
+
+
+def _products(xp, B, neurons, W, bias):
+    inputs = neurons.inputs(xp, B.X)
+    H = inputs @ W
+    if bias is not None:
+        H += bias
+    return inputs, H
+
+
+def _pulled_back(xp, inputs, T, intercept):
+    """``T^T [inputs, 1]`` as a list of its two parts, without the scale."""
+    if xp is np and not isinstance(inputs, np.ndarray):
+        slopes = (inputs.T @ T).T
+    else:
+        slopes = T.T @ inputs
+    return (slopes, column_sums(xp, T)) if intercept else (slopes,)
+
+
+# ----------------------------------------------------------------------------- networks on the rows
+
+
+def features(xp, B, neurons, W, bias):
+    _, H = _products(xp, B, neurons, W, bias)
+    return (), neurons.activate(xp, H, False)[0]
+
+
+def outputs(xp, B, neurons, W, bias, C, b0):
+    _, H = _products(xp, B, neurons, W, bias)
+    Z = cast(xp, neurons.activate(xp, H, False)[0] @ C, xp.float64)
+    Z += b0
+    return (), Z
+
+
+def constant_outputs(xp, B, b0):
+    return (), xp.zeros_like(B.Y) + b0
+
+
+def moments(xp, B, neurons, W, bias):
+    _, H = _products(xp, B, neurons, W, bias)
+    A = neurons.activate(xp, H, False)[0]
+    WA = A * cast(xp, B.w, A.dtype)[:, None]
+    mean = column_sums(xp, WA, xp.float64)
+    return (mean, WA.T @ A, WA.T @ cast(xp, B.Y, A.dtype)), None
+
+
+def curvature_moments(xp, B, neurons, loss, least, W, bias):
+    """Moments with the weights ``w_i (h_i + least)``, ``h_i`` the mean curvature of the outputs."""
+    (Z,) = B.rowwise
+    hessian = loss.hessian(B.Y, Z)
+    curvature = xp.linalg.trace(hessian) / hessian.shape[-1]
+    _, H = _products(xp, B, neurons, W, bias)
+    A = neurons.activate(xp, H, False)[0]
+    w = B.w * (curvature + least)
+    WA = A * cast(xp, w, A.dtype)[:, None]
+    return (xp.sum(w), column_sums(xp, WA, xp.float64), WA.T @ A), None
+
+
+def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained, C, b0):
+    """Value, gradients in ``C``, in ``b0``, in the directions."""
+    inputs, H = _products(xp, B, neurons, W, bias)
+    A, slope = neurons.activate(xp, H, smooth)
+    Z = A @ gained
+    Z += b0
+    losses, E = loss.value_and_gradient(B.Y, Z)
+    value = B.w @ losses
+    E = cast(xp, B.w[:, None] * E, A.dtype)
+    db0 = column_sums(xp, E, xp.float64)
+    dC = A.T @ E
+    T = neurons.pull_back(xp, slope, E @ C.T)
+    return (value, dC, db0, *_pulled_back(xp, inputs, T, intercept)), None
+
+
+def lengths(xp, B, neurons, intercept, scale):
+    """Of the inputs, (k, 1)."""
+    X = _scaled(xp, neurons.inputs(xp, B.X), intercept, scale)
+    return (), xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
+
+
+# ------------------------------------------------------------------------------------------- prices
+
+
+def prices(xp, B, neurons, W, bias):
+    (R,) = B.rowwise
+    _, H = _products(xp, B, neurons, W, bias)
+    A = neurons.activate(xp, H, False)[0]
+    return (A.T @ cast(xp, R, A.dtype),), None
+
+
+def prices_and_ascent(xp, B, neurons, intercept, W, bias, Q):
+    inputs, H = _products(xp, B, neurons, W, bias)
+    A, slope = neurons.activate(xp, H, False)
+    R = cast(xp, B.rowwise[0], A.dtype)
+    values = A.T @ R
+    T = neurons.pull_back(xp, slope, R @ Q.T)
+    return (values, *_pulled_back(xp, inputs, T, intercept)), None
+
+
+def smooth_ascent(xp, B, neurons, intercept, scale, width, band, W, bias, Q):
+    """Ascent directions and curvatures, the latter as :func:`_curvatures` has them."""
+    inputs, H = _products(xp, B, neurons, W, bias)
+    T = neurons.spread(xp, cast(xp, B.rowwise[0], H.dtype) @ Q.T)
+    bends = (xp.abs(H) < band) & (T < 0)
+    bending = cast(xp, xp.where(bends, T / (-2 * width), xp.zeros_like(T)), H.dtype)
+    curvatures = _curvatures(xp, inputs, bending, intercept, scale)
+    rising = cast(xp, H > 0, H.dtype)
+    T *= cast(xp, xp.where(bends, H / (2 * width) + 0.5, rising), H.dtype)
+    return (curvatures, *_pulled_back(xp, inputs, T, intercept)), None
+
+
+def _curvatures(xp, inputs, bending, intercept, scale):
+    """``sum_i bending[i, j] x_i x_i^T`` for few inputs i in each column j.
+
+    For short rows its upper triangles, (m, p (p + 1) / 2), otherwise (m, p, p).
+    """
+    p, m = inputs.shape[1] + intercept, bending.shape[1]
+    if p <= OUTER_COLUMNS:
+        # All outer products at once: many more operations, in one matrix product.
+        X = _scaled(xp, inputs, intercept, scale)
+        upper, lower = (xp.asarray(part, device=X.device) for part in np.triu_indices(p))
+        return bending.T @ (xp.take(X, upper, axis=1) * xp.take(X, lower, axis=1))
+    K = xp.zeros((m, p, p), dtype=bending.dtype, device=bending.device)
+    for j in range(m):
+        (inside,) = xp.nonzero(bending[:, j])
+        if inside.shape[0]:
+            some = inputs[inside] if xp is np else xp.take(inputs, inside, axis=0)
+            X = _scaled(xp, some, intercept, scale)
+            K[j, ...] = (X * xp.take(bending[:, j], inside)[:, None]).T @ X
+    return K
+
+
+def as_matrices(K, p):
+    """Symmetric matrices (m, p, p) from what :func:`_curvatures` returns, added up."""
+    if K.ndim == 3:
+        return K
+    upper, lower = np.triu_indices(p)
+    full = np.empty((len(K), p, p))
+    full[:, upper, lower] = K
+    full[:, lower, upper] = K
+    return full
+
+
+def _scaled(xp, inputs, intercept, scale):
+    """Inputs with their constant, dense and scaled: before squaring, units may be extreme."""
+    X = inputs.toarray() if sparse.issparse(inputs) else inputs
+    if intercept:
+        X = xp.concat([X, xp.ones_like(X[:, :1])], axis=1)
+    return cast(xp, X * scale, X.dtype)
+
+
+# ---------------------------------------------------------------------- the loss at given outputs
+
+
+def shifted(xp, B, shift):
+    (Z,) = B.rowwise
+    return (), Z + shift
+
+
+def residual(xp, B, loss):
+    (Z,) = B.rowwise
+    return (), -B.w[:, None] * loss.gradient(B.Y, Z)
+
+
+def mean_loss(xp, B, loss):
+    """The mean loss, and what gaps are relative to of it."""
+    (Z,) = B.rowwise
+    losses = loss.value(B.Y, Z)
+    return (B.w @ losses, B.w @ loss.sizes(B.Y, losses)), None
+
+
+def loss_of_shift(xp, B, loss, shift):
+    """Value, gradient and second derivatives in a shift of all outputs."""
+    Z = B.rowwise[0] + shift
+    gradient = B.w @ loss.gradient(B.Y, Z)
+    return (B.w @ loss.value(B.Y, Z), gradient, loss.mean_hessian(B.Y, Z, B.w)), None
+
+
+def gradient_of_shift(xp, B, loss, shift):
+    """The gradient, and the sum of the weights."""
+    return (B.w @ loss.gradient(B.Y, B.rowwise[0] + shift), xp.sum(B.w)), None
+
+
+def mean_size(xp, B, shift):
+    """Weighted mean of the absolute outputs."""
+    return (xp.sum(B.w[:, None] * xp.abs(B.rowwise[0] + shift)),), None
+
+
+def total_size(xp, B):
+    return (xp.sum(xp.abs(B.rowwise[0])),), None
+
+
+def duals(xp, B, loss, scales):
+    """``D(s rho)`` for every ``s`` in ``scales``, with ``rho`` the residual without weights."""
+    rho = B.rowwise[0] / B.w[:, None]
+    return [B.w @ loss.dual(B.Y, s * rho) for s in scales], None
+
+
+def dual_parabola(xp, B, loss):
+    """Slope and curvature of ``D(s rho)`` where it is a parabola in ``s``."""
+    R = B.rowwise[0]
+    return loss.dual_parabola(B.Y, R, R / B.w[:, None]), None
+
+
+def mean_target(xp, B):
+    return (B.w @ B.Y,), None
+
+
+# ------------------------------------------------------------------------ weights of kept features
+
+
+def fitted_loss(xp, B, loss, C, b0):
+    (A,) = B.rowwise
+    return (B.w @ loss.value(B.Y, A @ C + b0),), None
+
+
+def fitted_gradients(xp, B, loss, C, b0):
+    (A,) = B.rowwise
+    E = B.w[:, None] * loss.value_and_gradient(B.Y, A @ C + b0)[1]
+    return (A.T @ cast(xp, E, A.dtype), column_sums(xp, E)), None
+
+
+def fitted_hessian(xp, B, loss, intercept, support, least, C, b0):
+    """Second derivatives in the weights of the features ``support``, then in the intercept."""
+    (A,) = B.rowwise
+    hessians = loss.hessian(B.Y, A @ C + b0)
+    if least:
+        hessians = hessians + least * xp.eye(hessians.shape[-1], device=hessians.device)
+    hessians = B.w[:, None, None] * hessians
+    A = cast(xp, xp.take(A, support, axis=1), xp.float64)
+    if intercept:
+        A = xp.concat([A, xp.ones_like(B.w)[:, None]], axis=1)
+    n_outputs = C.shape[1]
+    pairs = [(c, d) for c in range(n_outputs) for d in range(n_outputs)]
+    return [(A * hessians[:, c, d][:, None]).T @ A for c, d in pairs], None

@@ -1,0 +1,161 @@
+"""Neurons and engines that the package does not have: what its seams have to carry."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from sklearn_convexnn.core.problem.engines.block import Block, Statistics
+from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
+from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
+
+# ------------------------------------------------------------------------------------------ neurons
+
+
+class AveragePooling:
+    """A convolution of a signal: ReLUs of all its windows, averaged over cells of positions.
+
+    Parameters
+    ----------
+    window : int
+    pool : ndarray of shape (n_positions, n_cells)
+        Weights of the positions in the mean of each cell.
+    """
+
+    acts_on_rows = False
+
+    def __init__(self, window, pool):
+        self.window, self.pool = window, pool
+        self.n_cells = pool.shape[1]
+
+    def n_weights(self, n_features):
+        return self.window
+
+    def n_inputs(self, n_features):
+        return n_features - self.window + 1
+
+    def inputs(self, xp, X):
+        windows = np.lib.stride_tricks.sliding_window_view(X, self.window, axis=1)
+        return windows.reshape(-1, self.window)
+
+    def activate(self, xp, H, smooth):
+        A, slope = smooth_relu(xp, H) if smooth else relu(xp, H)
+        A = A.reshape(-1, len(self.pool), A.shape[1])
+        F = A.transpose(0, 2, 1) @ self.pool.astype(A.dtype)
+        return F.reshape(len(A), -1), slope
+
+    def spread(self, xp, T):
+        T = T.reshape(len(T), -1, self.n_cells) @ self.pool.T.astype(T.dtype)
+        return T.transpose(0, 2, 1).reshape(-1, T.shape[1])
+
+    def pull_back(self, xp, slope, T):
+        return self.spread(xp, T) * slope
+
+
+# ------------------------------------------------------------------------------------------ engines
+
+
+class Handle:
+    """What a pass has kept.  It has no array protocol: nobody can read it by mistake."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+
+def _to_memory(engine, n_rows, limit):
+    if limit is not None and n_rows > limit:
+        raise ValueError(
+            f"This needs rows in memory, {limit} at most, and these are {n_rows}: use fewer rows."
+        )
+    return engine
+
+
+class PartedEngine:
+    """Rows in parts that are apart from each other: whoever reads rows sees one part at a time."""
+
+    def __init__(self, X, Y, weights, *, ends):
+        bounds = [0, *ends, len(Y)]
+        self.parts = [NumpyEngine(X[a:b], Y[a:b], weights[a:b]) for a, b in pairwise(bounds)]
+        self.n_rows, self.n_features, self.n_outputs = len(Y), X.shape[1], Y.shape[1]
+        self.dtype = X.dtype
+
+    def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
+        totals, kept = None, []
+        for k, part in enumerate(self.parts):
+            mine = tuple(handle.parts[k] for handle in rowwise)
+            settings = {"width": width, "dtype": dtype, "rowwise": mine, "keep": keep}
+            sums, one = part.map_reduce(kernel, *small, **settings)
+            kept.append(one)
+            totals = sums if totals is None else [a + b for a, b in zip(totals, sums, strict=True)]
+        return totals, (Handle(kept) if keep else None)
+
+    def fetch(self, handle):
+        return np.concatenate(handle.parts)
+
+    def collect(self, limit=None):
+        parts = [(part.X, part.Y, part.weights) for part in self.parts]
+        arrays = (np.concatenate(one) for one in zip(*parts, strict=True))
+        return _to_memory(NumpyEngine(*arrays), self.n_rows, limit)
+
+    def first(self, count):
+        return self.parts[0].first(count)
+
+    def statistics(self):
+        parts = [part.statistics() for part in self.parts]
+        return Statistics(
+            sum(part.mean_row for part in parts),
+            max(part.largest_target for part in parts),
+            min(part.least_weight for part in parts),
+            max(part.largest_weight for part in parts),
+        )
+
+
+class ArrayAPIEngine:
+    """Rows in arrays of any library of the array API standard, on any of its devices."""
+
+    def __init__(self, xp, X, Y, weights, *, device=None, block_rows=50):
+        self.xp, self.device, self.block_rows = xp, device, block_rows
+        self.n_rows, self.n_features, self.n_outputs = len(Y), X.shape[1], Y.shape[1]
+        self.dtype, self.memory = X.dtype, NumpyEngine(X, Y, weights)
+        self.X, self.Y, self.weights = (self._put(part) for part in (X, Y, weights))
+
+    def _put(self, array):
+        return self.xp.asarray(array, device=self.device)
+
+    def _host(self, array):
+        cpu = self.xp.Device("CPU_DEVICE")
+        return np.asarray(array.to_device(cpu) if array.device != cpu else array)
+
+    def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
+        xp, totals, kept = self.xp, None, []
+        small = [self._put(part) if isinstance(part, np.ndarray) else part for part in small]
+        for start in range(0, self.n_rows, self.block_rows):
+            stop = min(start + self.block_rows, self.n_rows)
+            X = None
+            if dtype is not None:
+                X = xp.astype(self.X[start:stop, :], getattr(xp, np.dtype(dtype).name))
+            block = Block(
+                X,
+                self.Y[start:stop, :],
+                self.weights[start:stop],
+                tuple(part[start:stop, :] for part in rowwise),
+            )
+            sums, one = kernel(xp, block, *small)
+            kept.append(one)
+            sums = [xp.astype(part, xp.float64) for part in sums]
+            totals = sums if totals is None else [a + b for a, b in zip(totals, sums, strict=True)]
+        handle = xp.concat(kept) if keep else None
+        return [self._host(part) for part in totals], handle
+
+    def fetch(self, handle):
+        return self._host(handle)
+
+    def collect(self, limit=None):
+        return _to_memory(self.memory, self.n_rows, limit)
+
+    def first(self, count):
+        return self.memory.first(count)
+
+    def statistics(self):
+        return self.memory.statistics()

@@ -1,0 +1,160 @@
+"""The passes do not know where rows live: the same numbers and the same fits on every engine."""
+
+import array_api_strict
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sklearn_convexnn.core.column_generation.loop import solve
+from sklearn_convexnn.core.column_generation.options import Options
+from sklearn_convexnn.core.fit.cutting_plane import make_pricing
+from sklearn_convexnn.core.pricing.search import SearchPricing
+from sklearn_convexnn.core.problem.constant import constant_state
+from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.neurons import ReLU
+from sklearn_convexnn.core.problem.rows import Rows
+from tests.architectures import ArrayAPIEngine, PartedEngine
+
+N_ROWS = 130
+
+
+def strict(device):
+    def make(X, Y, weights):
+        place = array_api_strict.Device(device)
+        return ArrayAPIEngine(array_api_strict, X, Y, weights, device=place)
+
+    return make
+
+
+ENGINES = {
+    "small blocks": lambda X, Y, weights: NumpyEngine(X, Y, weights, block_bytes=1),
+    "CSR": lambda X, Y, weights: NumpyEngine(sparse.csr_array(X), Y, weights),
+    "three parts": lambda X, Y, weights: PartedEngine(X, Y, weights, ends=(40, 41)),
+    "array API": strict("CPU_DEVICE"),
+    "another device": strict("device1"),
+}
+each_engine = pytest.mark.parametrize("make_engine", ENGINES.values(), ids=ENGINES)
+each_loss = pytest.mark.parametrize(
+    "loss, n_outputs", [("squared_error", 1), ("squared_error", 2), ("log_loss", 1)]
+)
+
+
+def data(loss, n_outputs, n_features, n=N_ROWS):
+    rng = np.random.default_rng(n_features)
+    X = rng.standard_normal((n, n_features))
+    Y = np.abs(X[:, :n_outputs]) - X[:, -n_outputs:]
+    Y = (Y > 0.3).astype(float) if loss == "log_loss" else Y
+    weights = rng.uniform(0.5, 1.5, n)
+    return X, Y, weights / weights.sum()
+
+
+def on(make_engine, arrays, loss, n_outputs, intercept):
+    engine = make_engine(*arrays)
+    return Rows(engine, ReLU(), get_loss(loss, n_outputs), intercept=intercept, scale=0.4)
+
+
+def every_pass(rows):
+    """The numbers of every pass at one point, by name."""
+    rng, m = np.random.default_rng(0), 7
+    U = rng.standard_normal((m, rows.n_columns))
+    U /= np.linalg.norm(U, axis=1, keepdims=True)
+    C, b0 = rng.standard_normal((m, rows.n_outputs)), rng.standard_normal(rows.n_outputs)
+    Q = rng.standard_normal((m, rows.n_outputs))
+    state = rows.at(rows.outputs(U, C, b0))
+    settled = state.shifted(state.best_shift())
+    R, features, support = settled.residual, rows.hidden(U), np.array([0, 2, 5])
+    constant = constant_state(rows)
+    dual = settled.dual_point
+    return {
+        "outputs": rows.fetch(state.Z),
+        "mean loss": state.mean_loss,
+        "shift": state.best_shift(),
+        "of shift": np.concatenate([np.ravel(part) for part in state.of_shift(b0)]),
+        "residual": rows.fetch(R),
+        "duals": dual.values([0.1, 0.5, 0.9]),
+        "noise": dual.noise(),
+        "allowed price": dual.allowed_price(settled.mean_loss + 0.1, 0.1, 10.0),
+        "constant": constant.network.b0,
+        "residual of the constant": rows.fetch(constant.residual),
+        "mean target": rows.mean_target(),
+        "hidden": rows.fetch(features),
+        "fitted loss": rows.fitted_loss(features, C, b0),
+        "fitted slope": rows.fitted_gradients(features, C, b0)[0],
+        "fitted slope of b0": rows.fitted_gradients(features, C, b0)[1],
+        "fitted hessian": rows.fitted_hessian(features, support, C, b0),
+        **named("moments", rows.moments(U)),
+        **named("curvature moments", rows.curvature_moments(U, state, 1e-3)),
+        **named("loss", rows.loss_and_gradients(U, C, b0)),
+        **named("smoothed loss", rows.loss_and_gradients(U, C, b0, np.full(m, 0.2))),
+        "prices": rows.prices(U, R),
+        **named("ascent", rows.prices_and_ascent(U, Q, R)),
+        **named("smooth ascent", rows.smooth_ascent(U, Q, R, 0.1, 0.2)),
+        **named("statistics", rows.engine.statistics()),
+    }
+
+
+def named(name, parts):
+    return {f"{name} {k}": part for k, part in enumerate(parts)}
+
+
+@pytest.mark.parametrize("n_features", [3, 14], ids=["short rows", "long rows"])
+@pytest.mark.parametrize("intercept", [True, False])
+@each_loss
+@each_engine
+def test_every_pass_gives_the_same_numbers(make_engine, loss, n_outputs, intercept, n_features):
+    arrays = data(loss, n_outputs, n_features)
+    found, expected = (
+        every_pass(on(make, arrays, loss, n_outputs, intercept))
+        for make in (make_engine, NumpyEngine)
+    )
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        # A search for a price ends with nine digits, Newton's method where steps are rounding.
+        rtol = 1e-8 if name == "allowed price" else 1e-12
+        atol = rtol * np.abs(value).max(initial=1e-3)
+        np.testing.assert_allclose(found[name], value, rtol=rtol, atol=atol, err_msg=name)
+
+
+def objectives(make_engine, loss, n_outputs, **settings):
+    """Of a fit on the engine and of the same one in memory."""
+    arrays, found = data(loss, n_outputs, 3, n=60), []
+    for make in (make_engine, NumpyEngine):
+        rows = on(make, arrays, loss, n_outputs, True)
+        pricing = SearchPricing(np.random.default_rng(0))
+        confirm = settings.get("program", False)
+        solution = solve(rows, 0.01, pricing, options=Options(**settings), confirm=confirm)
+        assert solution.network.n_neurons > 1
+        found.append(solution.certificate.primal)
+    return found
+
+
+@each_loss
+@each_engine
+def test_a_round_of_a_fit_gives_the_same(make_engine, loss, n_outputs):
+    """It reads rows through passes only, and nothing of their number comes to the solver.
+
+    One round: over several the slides, stopped on kinks, make 1e-6 of the last digit.
+    """
+    one, other = objectives(make_engine, loss, n_outputs, max_iter=1)
+    assert one == pytest.approx(other, rel=1e-8)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@each_engine
+def test_a_fit_to_the_last_digits_gives_the_same(make_engine, loss):
+    """Its second phase takes the rows into memory."""
+    settings = {"gap_tol": 1e-9, "crossing": True, "program": True}
+    one, other = objectives(make_engine, loss, 1, **settings)
+    assert one == pytest.approx(other, rel=1e-8)
+
+
+def test_rows_that_are_too_many_for_memory_say_so():
+    arrays = data("squared_error", 1, 3)
+    rows = on(ENGINES["three parts"], arrays, "squared_error", 1, True)
+    with pytest.raises(ValueError, match="use fewer rows"):
+        rows.collect(limit=100)
+    collected = rows.collect(limit=N_ROWS)
+    for one, other in zip((collected.X, collected.Y, collected.weights), arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert make_pricing(rows, np.random.default_rng(0)).kind == "estimated"
