@@ -26,6 +26,7 @@ from sklearn_convexnn.core.certificates import (
 )
 from sklearn_convexnn.core.descent import refit, slide
 from sklearn_convexnn.core.network import Network
+from sklearn_convexnn.core.metric import Metric
 from sklearn_convexnn.core.neuron_program import NeuronProgram
 from sklearn_convexnn.core.pricing import Prices, joined, select_diverse
 from sklearn_convexnn.core.solution import Solution, Start, Status
@@ -190,6 +191,7 @@ class _Run:
         self.thorough_pricing = last_digits(pricing) if options.crossing else pricing
         # Objectives and certificates are always taken in double precision.
         self.rows, self.fast = rows.with_dtype(np.float64), rows.with_dtype(options.dtype)
+        self.metric = getattr(pricing, "metric", Metric())
         self.tracking = start.width is not None
         self.width = (
             max(start.width, options.tracking_width) if self.tracking else options.first_width
@@ -242,7 +244,9 @@ class _Run:
         options, before = self.options, self.state.objective
         self.caution = max(1.0, 0.7 * self.caution)
         if self.program is None and self._program_due():
-            self.program = NeuronProgram.of(self.rows, self.state.network, self.state.Z)
+            self.program = NeuronProgram.of(
+                self.rows, self.state.network, self.state.Z, self.metric
+            )
             self.pricing = self.thorough_pricing
         if self.program is not None:
             self._solve_program()

@@ -57,6 +57,10 @@ _EPS = np.finfo(float).eps
 _ENTERING, _LEAST_ENTERING = 4, 16
 # Newton steps for u, and halvings of a step.
 _INNER_STEPS, HALVINGS = 60, 40
+# The part of a bracket, from its ends, that a search leaves out.
+_NEAREST = 1e-3
+# A step so short is tried along the dual variable as well; the part of the way to its boundary.
+_SHORT, _INSIDE = 0.1, 0.9
 # Differences of values, relative to them, that rounding does not reach; steps that may pass without
 # a smaller gap.
 RESOLVED, MOST_IDLE = 1e-11, 12
@@ -240,7 +244,7 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
                 point, decrement = before
                 break
             before = point, decrement
-        trial, length = _search(rows, evaluate, point, dZ, decrement, rounding)
+        trial, length = _search(rows, evaluate, point, du, dZ, decrement, rounding)
         if trial is None:
             break
         point = trial
@@ -258,30 +262,58 @@ def _shifted(rows, Z):
     return Z + best_shift(rows, Z)
 
 
-def _search(rows, evaluate, point, dZ, slope, rounding):
-    """A point along the step ``dZ`` at which the value, concave in ``u``, is nearly the largest.
+def _search(rows, evaluate, point, du, dZ, slope, rounding):
+    """A point along the step at which the value, concave in ``u``, is nearly the largest."""
+    Z, u, value = point[0], point[1], point[-1]
+
+    def along_outputs(length):
+        return evaluate(_shifted(rows, Z + length * dZ))
+
+    found = _bracketed(along_outputs, u, value, slope, rounding, 1.0)
+    if found[1] >= _SHORT or rows.loss.quadratic:
+        return found
+    # Where a group is stiff, A_j^T u has to stay where it is: along the straight line in u it does,
+    # along that in Z it bends away.
+    rho, change = u / rows.weights[:, None], du / rows.weights[:, None]
+    longest = _INSIDE * rows.loss.longest_step(rows.Y, rho, change)
+    if longest < _EPS:
+        return found
+
+    def along_dual(length):
+        return evaluate(_shifted(rows, rows.loss.outputs(rows.Y, rho + length * change)))
+
+    other = _bracketed(along_dual, u, value, slope, rounding, min(1.0, longest))
+    if other[0] is None or (found[0] is not None and found[0][-1] >= other[0][-1]):
+        return found
+    return other
+
+
+def _bracketed(trial_at, u, value, slope, rounding, length):
+    """A trial and its length at most ``length``, by the root of the slope of the value.
 
     Where cones change their faces the slope of the value breaks many times within one step: its
     root is bracketed. ``<gradient, u - u_0>`` is the slope times the length, exactly for the
-    squared error.
+    squared error.  Regula falsi, Illinois: an end that stays counts half.  Where the slope all but
+    jumps, as in cones that are thin in the units of the data, secants alone would creep there.
     """
-    Z, u, value = point[0], point[1], point[-1]
-    low, high = (0.0, slope), None
-    length, found = 1.0, (None, 0.0)
+    longest, low, high, side, found = length, (0.0, slope), None, 0, (None, 0.0)
     for _ in range(HALVINGS):
-        trial = evaluate(_shifted(rows, Z + length * dZ))
+        trial = trial_at(length)
         here = float(np.vdot(trial[0] - trial[4], trial[1] - u)) / length
         if trial[-1] >= value + 1e-4 * length * slope - rounding:
             found = trial, length
-            if slope <= rounding or (here >= 0.0 and length == 1.0) or abs(here) <= 0.5 * slope:
+            if slope <= rounding or (here >= 0.0 and length == longest) or abs(here) <= 0.5 * slope:
                 break
         if here >= 0.0:
             low = length, here
+            high = high and (high[0], 0.5 * high[1] if side > 0 else high[1])
+            side = 1
         else:
-            high = length, here
+            low = low[0], 0.5 * low[1] if side < 0 else low[1]
+            high, side = (length, here), -1
         if high is None:
             break
-        share = np.clip(low[1] / (low[1] - high[1]), 0.1, 0.9)
+        share = np.clip(low[1] / (low[1] - high[1]), _NEAREST, 1.0 - _NEAREST)
         length = low[0] + share * (high[0] - low[0])
     return found
 
@@ -316,7 +348,11 @@ def sampled_sizes(rows, groups, alpha):
 def _point(rows, groups, state, alpha, norms, n_iter):
     """The feasible point of a state and its gap."""
     V = state.C * (state.e[state.active] / alpha)[:, None]
-    b0 = best_shift(rows, state.outputs)
+    # From the shift that the state has: beyond saturated outputs of thousands none would be found.
+    b0 = np.zeros(rows.n_outputs)
+    if rows.intercept:
+        b0 = rows.weights @ (state.Z - state.outputs)
+        b0 = b0 + optimal_intercept(rows, state.outputs + b0)
     Z = state.outputs + b0
     loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
     primal = loss + alpha * float(np.linalg.norm(V, axis=1).sum())

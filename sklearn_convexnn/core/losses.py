@@ -71,6 +71,10 @@ class Loss:
         """Outputs at which ``rho = -gradient``, for ``rho`` inside the domain of the dual."""
         raise NotImplementedError
 
+    def longest_step(self, Y, rho, change):
+        """The largest ``t`` with ``rho + t * change`` in the domain of the dual."""
+        raise NotImplementedError
+
     def constant(self, Y, weights):
         """The output that minimises the weighted loss when every row gets the same, shape (C,)."""
         raise NotImplementedError
@@ -162,6 +166,9 @@ class BinaryLogLoss(Loss):
     def outputs(self, Y, rho):
         return logit(np.clip(Y - rho, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
 
+    def longest_step(self, Y, rho, change):
+        return _longest_step(Y - rho, -change)
+
     def constant(self, Y, weights):
         p = weights @ Y
         return np.log(p) - np.log1p(-p)
@@ -220,9 +227,19 @@ class MultinomialLogLoss(Loss):
         logits = np.log(np.maximum(Y - rho, _LEAST_PROBABILITY))
         return logits - logits.mean(axis=1, keepdims=True)
 
+    def longest_step(self, Y, rho, change):
+        return _longest_step(Y - rho, -change)
+
     def constant(self, Y, weights):
         logits = np.log(weights @ Y)
         return logits - logits.mean()
+
+
+def _longest_step(P, change):
+    """The largest ``t`` with all of ``P + t * change`` between 0 and 1."""
+    room = np.where(change < 0, P, 1.0 - P)
+    moving = change != 0
+    return float(np.min(room[moving] / np.abs(change[moving]), initial=np.inf))
 
 
 class Hinge(Loss):

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_convexnn.core.metric import Metric
+
 # Relative widths of the parabolas through which `sharpen` approaches the kinks: a few steps to
 # find good neurons, steps by less than a factor of two to find nearly every violated constraint,
 # and down to rounding for the prices that a certificate rests on.
@@ -158,8 +160,8 @@ class SearchPricing:
     n_last = 24
     n_fresh = 16
 
-    def __init__(self, rng, *, dtype=np.float64):
-        self.rng, self.dtype = rng, dtype
+    def __init__(self, rng, *, dtype=np.float64, metric=Metric()):
+        self.rng, self.dtype, self.metric = rng, dtype, metric
 
     def __call__(self, rows, R, network, *, effort, known=None):
         fast = rows.with_dtype(self.dtype)
@@ -232,8 +234,8 @@ class PlanePricing:
 
     kind = "exact"
 
-    def __init__(self, basis=None, n_kept=1000):
-        self.basis, self.n_kept = basis, n_kept
+    def __init__(self, basis=None, n_kept=1000, metric=Metric()):
+        self.basis, self.n_kept, self.metric = basis, n_kept, metric
 
     def __call__(self, rows, R, network, *, effort, known=None):
         rows = rows.with_dtype(np.float64)  # in single precision no certificate is exact

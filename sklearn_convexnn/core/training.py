@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.column_generation import Options, constant_network
+from sklearn_convexnn.core.metric import Metric
 from sklearn_convexnn.core.path import solve_path
 from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing, plane_basis
 from sklearn_convexnn.core.solution import Start
@@ -30,7 +31,10 @@ LEAST_SINGLE_GAP = 1e-3
 def make_pricing(rows, rng):
     """Exact pricing where that is cheap, local search otherwise."""
     basis = plane_basis(rows)
-    return SearchPricing(rng, dtype=fast_dtype(rows)) if basis is None else PlanePricing(basis)
+    metric = Metric.of(rows)
+    if basis is None:
+        return SearchPricing(rng, dtype=fast_dtype(rows), metric=metric)
+    return PlanePricing(basis, metric=metric)
 
 
 def fast_dtype(rows):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_convexnn.core.metric import Metric
 from sklearn_convexnn.core.neuron_cones import NeuronCones, crossed
 from sklearn_convexnn.core.pricing import (
     COARSE_WIDTHS,
@@ -37,7 +38,7 @@ _PROOF_NODES = 600_000
 _BATCH_BYTES = 64 << 20
 
 
-def cross_walls(rows, R, U):
+def cross_walls(rows, R, U, metric=Metric()):
     """Climb from the rows of ``U`` to local maxima of the price, across kinks.
 
     Parameters
@@ -51,15 +52,15 @@ def cross_walls(rows, R, U):
     Prices
         Of the ends, best first; climbs that meet go on as one.
     """
-    A = rows.dense().astype(np.float64)
+    A, U = metric.graded(rows.dense()), metric.graded(normalise(U))
     size = max(1, _BATCH_BYTES // (8 * max(A.shape[1] ** 2, A.shape[0])))
-    batches = [_cross_walls(A, R, U[k : k + size]) for k in range(0, len(U), size)]
-    ends = np.concatenate([np.zeros((0, A.shape[1])), *batches])
+    batches = [_cross_walls(A, R, U[k : k + size], metric.sizes) for k in range(0, len(U), size)]
+    ends = metric.ungraded(np.concatenate([np.zeros((0, A.shape[1])), *batches]))
     V = rows.prices(ends, R)
     return joined(Prices(ends, V, np.linalg.norm(V, axis=1)))
 
 
-def _cross_walls(A, R, U):
+def _cross_walls(A, R, U, sizes):
     """The directions at the end of the climbs from ``U``."""
     U = normalise(U)
     D = A @ U.T > 0
@@ -70,7 +71,7 @@ def _cross_walls(A, R, U):
         if not len(todo):
             break
         pull = R @ Q[todo].T
-        groups = NeuronCones(A, D[:, todo], np.ones(len(todo)), walls)
+        groups = NeuronCones(A, D[:, todo], np.ones(len(todo)), walls, sizes)
         every = groups.owner
         W = groups.cones.project((groups.D * pull).T @ A, every)
         value = np.linalg.norm(W, axis=1)
@@ -127,6 +128,7 @@ class CrossingPricing:
 
     def __init__(self, rng, search=None):
         self.rng, self.search, self.width = rng, search or SearchPricing(rng), 1
+        self.metric = self.search.metric
 
     def __call__(self, rows, R, network, *, effort, known=None):
         times = self.n_times.get(effort, min(self.width, self.n_times[2]))
@@ -145,7 +147,7 @@ class CrossingPricing:
             others = self.search(rows, R, network, effort=effort)
             climbs.append(select_diverse(others, most, above=least, max_cosine=0.999).directions)
             found = joined(found, others)
-        return joined(cross_walls(rows, R, np.concatenate(climbs)), found)
+        return joined(cross_walls(rows, R, np.concatenate(climbs), self.metric), found)
 
     def prove(self, rows, R, goal):
         """An upper bound of the largest price and a direction, if that takes seconds at most.
