@@ -120,7 +120,7 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-        if solution.status not in (Status.MAX_ITER, Status.INTERRUPTED):
+        if solution.status not in (Status.MAX_ITER, Status.WORK, Status.INTERRUPTED):
             return
         goal = (
             f"gap_tol={self.gap_tol:g}"

@@ -26,11 +26,12 @@ from sklearn_convexnn.core.certificates import (
 )
 from sklearn_convexnn.core.descent import refit, slide
 from sklearn_convexnn.core.network import Network
-from sklearn_convexnn.core.metric import Metric
+from sklearn_convexnn.core.metric import ISOTROPIC
 from sklearn_convexnn.core.neuron_program import NeuronProgram
 from sklearn_convexnn.core.pricing import Prices, joined, select_diverse
 from sklearn_convexnn.core.solution import Solution, Start, Status
 from sklearn_convexnn.core.wall_crossing import last_digits
+from sklearn_convexnn.core.work import Work
 
 # Relative gap below which every round prices as thoroughly as a confirmation.
 _LAST_DIGITS = 1e-3
@@ -50,6 +51,9 @@ _PROGRAM_GAP, _PROGRAM_DECREASE = 5e-3, 1e-3
 _PROGRAM_SHARE, _LOOSEST_PROGRAM = 0.1, 1e-3
 # A decrease beside the gap that is little.
 _LITTLE = 0.03
+# Evaluations of dual functions in all programs of a solve: some times what data in healthy units
+# take to a gap of 1e-6.  In awkward units they may make next to no progress.
+_PROGRAM_EVALUATIONS = 4000
 # How much more tightly it is solved where it gains nothing.
 _TIGHTER = (1.0, 1e-2, 1e-4, 1e-6)
 # Growing angles at which neurons are joined where there are too many.
@@ -189,9 +193,10 @@ class _Run:
     def __init__(self, rows, alpha, pricing, options, start):
         self.alpha, self.pricing, self.options = alpha, pricing, options
         self.thorough_pricing = last_digits(pricing) if options.crossing else pricing
+        self.metric = getattr(pricing, "metric", ISOTROPIC)
         # Objectives and certificates are always taken in double precision.
-        self.rows, self.fast = rows.with_dtype(np.float64), rows.with_dtype(options.dtype)
-        self.metric = getattr(pricing, "metric", Metric())
+        self.rows = rows.with_dtype(np.float64)
+        self.fast = rows.with_dtype(options.dtype) if self.metric.trivial else self.rows
         self.tracking = start.width is not None
         self.width = (
             max(start.width, options.tracking_width) if self.tracking else options.first_width
@@ -204,6 +209,7 @@ class _Run:
             self._accept(self._refitted(self.fast, network))
         self.history = {"objective": [], "dual_gap": [], "n_neurons": [], "violation": []}
         self.complete = self.program = None
+        self.work = Work(_PROGRAM_EVALUATIONS)
         self.effort = options.round_effort
         self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective
@@ -221,11 +227,11 @@ class _Run:
         if effort is None:
             effort = self.effort
             if self.tracking and self.prices is not None:
-                known = select_diverse(self.prices, _MOST_KNOWN).directions
+                known = self._diverse(_MOST_KNOWN).directions
         if self.program is not None:
             # What is still violated is so at nearly the same place.
-            known = select_diverse(
-                self.prices, _MOST_VIOLATED, above=self.alpha, max_cosine=_SAME
+            known = self._diverse(
+                _MOST_VIOLATED, above=self.alpha, max_cosine=_SAME
             ).directions
         residual = self.state.residual(self.rows)
         self.prices = (pricing or self.pricing)(
@@ -266,8 +272,8 @@ class _Run:
     def _solve_program(self):
         """Solve the program of the neurons and of the priced directions; cross walls."""
         options = self.options
-        found = select_diverse(
-            self.prices, options.new_neurons, above=self.alpha, max_cosine=options.max_cosine
+        found = self._diverse(
+            options.new_neurons, above=self.alpha, max_cosine=options.max_cosine
         )
         program = self.program.extended(self.rows, found.directions, found.values[:, 0])
         gap = self.certificate.relative_gap
@@ -275,8 +281,10 @@ class _Run:
         tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
         # New neurons may gain less than the gap of the program: then it is solved more tightly.
         for tightness in _TIGHTER:
-            network, self.program = program.solved(self.rows, self.alpha, tightness * tol)
-            if self._accept(network) or tightness * tol < 1e-2 * least:
+            network, self.program = program.solved(
+                self.rows, self.alpha, tightness * tol, self.work
+            )
+            if self._accept(network) or tightness * tol < 1e-2 * least or self.work.left <= 0:
                 break
         self.decrease = (before - self.state.objective) / max(before, np.finfo(float).tiny)
         if self.decrease < _LITTLE * gap:
@@ -351,6 +359,8 @@ class _Run:
         """A status if the solve should stop here whatever the gap is, else None."""
         if self._no_progress():
             return Status.PROGRESS
+        if self.work.left <= 0:
+            return Status.WORK
         return Status.MAX_ITER if n_iter >= self.options.max_iter else None
 
     def gap_reached(self):
@@ -385,12 +395,16 @@ class _Run:
 
     # ------------------------------------------------------------------ helpers
 
+    def _diverse(self, count, **settings):
+        """The best of the present prices."""
+        return select_diverse(self.prices, count, metric=self.metric, **settings)
+
     def _extended(self):
         """The network with the most violated directions at small weight."""
         network, options = self.state.network, self.options
         if network.n_neurons:
-            found = select_diverse(
-                self.prices, options.new_neurons, above=self.alpha, max_cosine=options.max_cosine
+            found = self._diverse(
+                options.new_neurons, above=self.alpha, max_cosine=options.max_cosine
             )
         elif self.prices.largest > self.alpha:
             residual = self.state.residual(self.rows)
@@ -402,7 +416,8 @@ class _Run:
 
     def _slid(self, network):
         options = self.options
-        network = network.condensed(max(options.merge_angle, _ANGLE_IN_WIDTHS * self.width))
+        angle = max(options.merge_angle, _ANGLE_IN_WIDTHS * self.width)
+        network = network.condensed(angle, self.metric)
         return slide(
             self.fast,
             network,
@@ -410,6 +425,7 @@ class _Run:
             max_iter=options.slide_iter,
             width=self.width,
             tol=options.slide_tol,
+            metric=self.metric,
         )
 
     def _refitted(self, rows, network, *, effort=1):
@@ -420,7 +436,7 @@ class _Run:
             "newton": options.newton,
             "memory": options.memory,
         }
-        network = refit(rows, network.merged(), self.alpha, **settings)
+        network = refit(rows, network.merged(metric=self.metric), self.alpha, **settings)
         if self._too_large(network):
             network = refit(rows, self._slid(self._cut(network)), self.alpha, **settings)
         return network
@@ -429,7 +445,7 @@ class _Run:
         """At most ``max_neurons`` neurons: close ones joined, then the largest."""
         for angle in _CUT_ANGLES:
             if self._too_large(network):
-                network = network.condensed(angle)
+                network = network.condensed(angle, self.metric)
         return network.largest(self.options.max_neurons)
 
     def _too_large(self, network):

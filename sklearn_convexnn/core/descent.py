@@ -9,21 +9,27 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
+from sklearn_convexnn.core.metric import ISOTROPIC
 from sklearn_convexnn.core.network import Network
 
 # Pairs of vectors that L-BFGS may remember; matters for very many columns only.
 _HISTORY_BYTES = 256 << 20
+# The least part of a direction's length that its reach among the rows counts as.
+_LEAST_REACH = 1e-9
 # Changes of face in a refit, and the number of weights up to which Newton's method is used on one.
 _FACES = 4
 _LARGEST_FACE = 400
 
 
-def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12):
+def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12, metric=ISOTROPIC):
     """L-BFGS on the weight-decay form of (P): all directions, output weights and the intercept.
 
     ``F(Z) + alpha/2 * sum_j (||u_j||^2 + ||c_j||^2)`` has the minimum of (P) and is smooth but for
     the kinks, which ``width`` (relative to ``||u_j||``) replaces by parabolas.  Ends after
     ``max_iter`` iterations or with one that lowers the objective by less than ``tol`` times it.
+
+    With a metric the unknowns are its coordinates of the directions, each neuron scaled so that
+    they are as long as its output weights: a short step along the rows is not a turn away.
 
     Returns the network; it need not be better under the true ReLU, the caller decides.
     """
@@ -31,20 +37,32 @@ def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12):
     (m, p), n_outputs = U.shape, C.shape[1]
     end_U, end_C = m * p, m * (p + n_outputs)
     # The width is fixed during a slide: as a function of u it would enter the gradient.
-    smoothing = width * np.linalg.norm(U, axis=1) if width > 0 else None
+    reach = metric.lengths(U)
+    smoothing = width * reach if width > 0 else None
+    scale = np.ones((m, 1))
+    if not metric.trivial:
+        scale = np.sqrt(np.maximum(reach, _LEAST_REACH * np.linalg.norm(U, axis=1)))[:, None]
+        scale /= np.sqrt(np.linalg.norm(U, axis=1))[:, None]
 
     def parts(theta):
-        return theta[:end_U].reshape(m, p), theta[end_U:end_C].reshape(m, n_outputs), theta[end_C:]
+        Y, C = theta[:end_U].reshape(m, p), theta[end_U:end_C].reshape(m, n_outputs)
+        if metric.trivial:
+            return Y, C, theta[end_C:]
+        return metric.directions(Y * scale), C / scale, theta[end_C:]
 
     def objective(theta):
-        value, dU, dC, db0 = rows.loss_and_gradients(*parts(theta), smoothing)
-        gradient = np.concatenate([dU.ravel(), dC.ravel(), db0])
-        gradient[:end_C] += alpha * theta[:end_C]
+        U, C, b0 = parts(theta)
+        value, dU, dC, db0 = rows.loss_and_gradients(U, C, b0, smoothing)
+        dU, dC = dU + alpha * U, dC + alpha * C
+        if not metric.trivial:
+            dU, dC = metric.gradients(dU) * scale, dC / scale
         if not rows.intercept:
-            gradient[end_C:] = 0.0
-        return value + 0.5 * alpha * (theta[:end_C] @ theta[:end_C]), gradient
+            db0 = np.zeros_like(db0)
+        decay = 0.5 * alpha * (np.vdot(U, U) + np.vdot(C, C))
+        return value + decay, np.concatenate([dU.ravel(), dC.ravel(), db0])
 
-    start = np.concatenate([U.ravel(), C.ravel(), network.b0])
+    start = [(metric.coordinates(U) / scale).ravel(), (C * scale).ravel(), network.b0]
+    start = np.concatenate(start)
     options = {
         "maxiter": max_iter,
         "maxfun": 2 * max_iter + 20,

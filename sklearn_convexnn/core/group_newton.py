@@ -51,6 +51,7 @@ from sklearn_convexnn.core.normal_equations import (
 )
 from sklearn_convexnn.core.outputs import OutputGroups
 from sklearn_convexnn.core.rows import RowPass
+from sklearn_convexnn.core.work import Work
 
 _EPS = np.finfo(float).eps
 # Groups that enter in one step, as a share of the rows and at least.
@@ -70,6 +71,8 @@ _PATH_RATIO, _PATH_TOL = 3.0, 0.1
 _START = 1e-6
 # Rows of the sample with whose solution many rows begin, times outputs.
 _SAMPLE = 2500
+# Evaluations of the dual function at most; a program in healthy units takes tens to hundreds.
+MOST_EVALUATIONS = 20_000
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,9 @@ class GroupSolution:
     converged: bool
 
 
-def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, outputs=None):
+def solve_groups(
+    rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, outputs=None, work=None
+):
     """Minimise (F) to a relative duality gap of ``tol``; every output has groups of its own.
 
     Parameters
@@ -110,6 +115,8 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
         Where to begin; by default zeros, or for many rows the sizes of a sample of them.
     outputs : ndarray of shape (n, C), optional
         Outputs to begin with, those of the best constant by default.
+    work : Work, optional
+        Evaluations of the dual function, each with its projections, that may be spent.
 
     Returns
     -------
@@ -122,7 +129,8 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
     Z = constant_outputs(rows) if outputs is None else _shifted(rows, outputs)
     precision = _START * float(rows.weights @ rows.loss.value(rows.Y, Z))
-    state = maximise(rows, groups, alpha, e, Z, precision)
+    work = Work(MOST_EVALUATIONS) if work is None else work
+    state = maximise(rows, groups, alpha, e, Z, precision, work=work)
     if e.any():
         return _descend(rows, alpha, state, tol, max_iter)[1]
     largest = groups.screen(state.u, 0.0, state.active, state.C)[0].max(initial=0.0)
@@ -142,7 +150,7 @@ def follow_path(descend, rows, alpha, largest, state, tol, max_iter):
         shrink = stage / before if stage < before else 1.0
         rho = shrink * state.u / rows.weights[:, None]
         Z = _shifted(rows, rows.loss.outputs(rows.Y, rho))
-        state = maximise(rows, state.groups, stage, state.e, Z)
+        state = maximise(rows, state.groups, stage, state.e, Z, work=state.work)
         goal = tol if stage == alpha else _PATH_TOL
         state, point = descend(rows, stage, state, goal, max_iter - n_iter)
         n_iter, before = n_iter + point.n_iter, stage
@@ -162,7 +170,7 @@ def _descend(rows, alpha, state, tol, max_iter):
         if best.certificate.relative_gap <= tol:
             return state, replace(best, converged=True)
         trial = None
-        if n_iter < max_iter and idle < MOST_IDLE:
+        if n_iter < max_iter and idle < MOST_IDLE and state.work.left > 0:
             trial = step(rows, groups, alpha, state, norms, C)
         if trial is None:
             break
@@ -186,6 +194,7 @@ class _State:
     value: float  # G(e) + alpha/2 sum e, at most
     normal: object
     groups: object  # to which the sizes belong
+    work: Work
 
 
 def constant_outputs(rows):
@@ -204,20 +213,21 @@ def best_shift(rows, Z):
     return optimal_intercept(rows, Z) if rows.intercept else np.zeros(Z.shape[1])
 
 
-def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
+def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf, *, work):
     """``u`` for sizes ``e`` by damped Newton steps, from outputs ``Z``.
 
     The steps are those for u, but taken in ``Z``, at which ``u`` is the negative gradient: there
     u cannot leave the domain of the dual, and the log-loss needs ten steps instead of a hundred.
     They end at a Newton decrement of ``precision``, a distance of values, or where it stops to
     fall; also where the value of ``e``, of which every ``u`` gives a lower bound, exceeds
-    ``limit``.
+    ``limit``, or ``work`` is used up.
     """
     active = np.flatnonzero(e > 0)
     share = e[active] / alpha
     loss, Y, w = rows.loss, rows.Y, rows.weights
 
     def evaluate(Z):
+        work.spend()
         u = dual_variable(rows, Z)
         C, face = groups.project(u, active)
         outputs = groups.outputs(active, C * share[:, None])
@@ -236,7 +246,7 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
         du, dZ = normal.solve(gradient)
         decrement = float(np.vdot(gradient, du))
         rounding = max(RESOLVED * abs(value), _EPS**2)
-        if decrement <= precision or value > limit:
+        if decrement <= precision or value > limit or work.left <= 0:
             break
         if decrement <= rounding:
             # Values no longer tell the points apart; decrements, being squares, still do.
@@ -255,7 +265,7 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
                 break
     Z, u, C, face, outputs, value = point
     bound = value + max(decrement, 0.0) + 0.5 * alpha * float(e.sum())
-    return _State(e, Z, u, active, C, outputs, bound, normal, groups)
+    return _State(e, Z, u, active, C, outputs, bound, normal, groups, work)
 
 
 def _shifted(rows, Z):
@@ -416,14 +426,16 @@ def line_search(rows, alpha, state, newton, rights, move):
         direction = newton(-right)
         for halving in range(halvings):
             groups, trial, drop = move(0.5**halving * direction)
-            if drop >= 0:
+            if drop >= 0 or state.work.left <= 0:
                 break
             precision = 1e-3 * min(-drop, abs(state.value))
             # The gap is of first order in what the value knows to second order: the last steps are
             # taken on trust, and judged by the gap.
             resolved = RESOLVED * abs(state.value)
             goal = state.value + (1e-4 * drop if -drop > resolved else resolved)
-            moved = maximise(rows, groups, alpha, trial, state.Z, precision, goal)
+            moved = maximise(
+                rows, groups, alpha, trial, state.Z, precision, goal, work=state.work
+            )
             if moved.value <= goal:
                 return moved
     return None

@@ -16,9 +16,10 @@ with ``t_k = s_1 / s_k``: in them the rows are ``Q`` up to a factor.  The norm s
   Householder's QR respects that where sums of products do not, and projections on the cones of
   patterns keep their digits.
 
-Up to a condition of ``_ROUND`` coordinates are ``u`` itself: there the norm of (P) ranks
-directions at least as well.  From there on ``t`` grows with the square of ``s_1 / s_k`` until it
-has caught up, so that no single bit of the data decides.
+Up to a condition of ``ROUND``, which correlated features in healthy units stay below, coordinates
+are ``u`` itself: the small axes are mostly noise there, and the norm of (P) ranks directions
+better.  Beyond it ``t`` grows with the cube of ``s_1 / s_k`` until it has caught up, so that no
+single bit of the data decides.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # Conditions up to which directions are left as they are.
-_ROUND = 30.0
+ROUND = 500.0
 # Below this fraction of the largest a size is rounding: nothing is to be seen along its axis.
 _RANK = 1e-13
 # Columns up to which the coordinates are looked for.
@@ -61,7 +62,7 @@ class Metric:
             A = rows.dense(block)
             gram += A.T @ (rows.weights[block, None] * A)
         squares = np.linalg.eigvalsh(gram)
-        if squares[0] > squares[-1] / _ROUND**2:
+        if squares[0] > squares[-1] / ROUND**2:
             return cls()
         triangle = np.zeros((0, p))
         for start in starts:
@@ -75,7 +76,7 @@ class Metric:
     def _from_axes(cls, axes, sizes):
         seen = sizes > _RANK * sizes[0]
         spread = sizes[0] / np.where(seen, sizes, sizes[0])
-        factors = np.clip((spread / _ROUND) ** 2, 1.0, spread)
+        factors = np.clip((spread / ROUND) ** 3, 1.0, spread)
         if not np.any(factors > 1.0):
             return cls()
         return cls(axes, np.where(seen, sizes, 0.0), factors)
@@ -119,3 +120,7 @@ class Metric:
 
     def ungraded(self, V):
         return V if self.trivial else V @ self.axes.T
+
+
+# The metric of rows that are about as long every way.
+ISOTROPIC = Metric()

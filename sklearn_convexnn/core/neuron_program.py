@@ -17,7 +17,7 @@ import numpy as np
 
 from sklearn_convexnn.core.cones import WallsHeld
 from sklearn_convexnn.core.group_newton import solve_groups
-from sklearn_convexnn.core.metric import Metric
+from sklearn_convexnn.core.metric import ISOTROPIC, Metric
 from sklearn_convexnn.core.minimal import independent_outputs
 from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.neuron_cones import NeuronCones, crossed
@@ -36,10 +36,10 @@ class NeuronProgram:
     sizes: np.ndarray
     walls: WallsHeld
     outputs: np.ndarray
-    metric: Metric = Metric()
+    metric: Metric = ISOTROPIC
 
     @classmethod
-    def of(cls, rows, network, outputs, metric=Metric()):
+    def of(cls, rows, network, outputs, metric=ISOTROPIC):
         """The program of a network with one output."""
         p = rows.n_columns
         none = WallsHeld(np.zeros((0, p), np.intp), np.zeros((0, p)), np.zeros(0, np.intp))
@@ -70,8 +70,8 @@ class NeuronProgram:
         walls = self.walls.of(first)
         return replace(self, D=self.D[:, first], sign=self.sign[first], sizes=sizes, walls=walls)
 
-    def solved(self, rows, alpha, tol):
-        """Solve the program to the relative gap ``tol``; then cross walls.
+    def solved(self, rows, alpha, tol, work):
+        """Solve the program to the relative gap ``tol`` or while ``work`` lasts; then cross walls.
 
         Returns
         -------
@@ -85,7 +85,7 @@ class NeuronProgram:
             metric.graded(rows.dense()), self.D, self.sign, self.walls, metric.sizes
         )
         solution = solve_groups(
-            rows, groups, alpha, tol=tol, sizes=self.sizes, outputs=self.outputs
+            rows, groups, alpha, tol=tol, sizes=self.sizes, outputs=self.outputs, work=work
         )
         active = solution.index
         groups.project(solution.u[:, 0], active)  # the walls of the solution, not of a later trial

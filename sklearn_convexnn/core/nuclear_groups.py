@@ -35,6 +35,7 @@ import numpy as np
 from sklearn_convexnn.core import group_newton as newton
 from sklearn_convexnn.core.certificates import Certificate
 from sklearn_convexnn.core.normal_equations import bounded_newton
+from sklearn_convexnn.core.work import Work
 
 # Eigenvalues of E_j, relative to the largest of all, that are zero.
 # Sizes, relative to the largest, that are zero.
@@ -173,7 +174,10 @@ def solve_nuclear_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300):
         The best point that was met; ``converged`` says whether its gap is below ``tol``.
     """
     atoms = AtomGroups(groups, np.zeros(0, dtype=np.intp), np.zeros((0, rows.n_outputs)))
-    state = newton.maximise(rows, atoms, alpha, np.zeros(0), newton.constant_outputs(rows))
+    work = Work(newton.MOST_EVALUATIONS)
+    state = newton.maximise(
+        rows, atoms, alpha, np.zeros(0), newton.constant_outputs(rows), work=work
+    )
     prices = gate_prices(groups, state.u)
     largest = np.linalg.norm(prices, ord=2, axis=(1, 2)).max(initial=0.0)
     return newton.follow_path(_descend, rows, alpha, largest, state, tol, max_iter)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_convexnn.core.metric import Metric
+from sklearn_convexnn.core.metric import ISOTROPIC
 
 # Relative widths of the parabolas through which `sharpen` approaches the kinks: a few steps to
 # find good neurons, steps by less than a factor of two to find nearly every violated constraint,
@@ -44,12 +44,30 @@ def normalise(U):
     return U / np.where(norms > 0, norms, 1.0)
 
 
-def random_starts(rng, n_starts, n_columns):
-    """Directions uniform on the sphere: they depend neither on the rows nor on their order."""
-    return normalise(rng.standard_normal((n_starts, n_columns)))
+def random_starts(rng, n_starts, n_columns, metric=ISOTROPIC):
+    """Directions uniform on the sphere: they depend neither on the rows nor on their order.
+
+    With a metric all but every fourth are uniform in its coordinates: on the sphere hardly any
+    would have a kink among the rows, yet those that have none may have the largest prices.
+    """
+    starts = rng.standard_normal((n_starts, n_columns))
+    if not metric.trivial:
+        inside = np.arange(n_starts) % 4 > 0
+        starts[inside] = metric.directions(starts[inside])
+    return normalise(starts)
 
 
-def local_ascent(rows, R, U, *, sweeps):
+def _uphill(U, G, step, metric):
+    """Directions a step (m,) from ``U`` towards the ascent directions ``G``."""
+    step = step[:, None]
+    if metric.trivial:
+        return normalise((1.0 - step) * U + step * normalise(G))
+    # G itself is nearly the mean row: what counts is the slope along the sphere.
+    slope = G - np.einsum("jp,jp->j", G, U)[:, None] * U
+    return normalise(metric.directions(metric.unit(U) + step * normalise(metric.gradients(slope))))
+
+
+def local_ascent(rows, R, U, *, sweeps, metric=ISOTROPIC):
     """Climb ``||R^T (X u)_+||`` from every row of ``U``; never ends below its start.
 
     A full step replaces u by its normalised ascent direction (optimal if every row kept its sign
@@ -62,7 +80,7 @@ def local_ascent(rows, R, U, *, sweeps):
     best = np.linalg.norm(V, axis=1)
     step = np.ones(len(U))
     for _ in range(sweeps):
-        trial = normalise((1.0 - step)[:, None] * U + step[:, None] * normalise(G))
+        trial = _uphill(U, G, step, metric)
         V_trial, G_trial = rows.prices_and_ascent(trial, Q, R)
         value = np.linalg.norm(V_trial, axis=1)
         up = value > best
@@ -75,19 +93,18 @@ def local_ascent(rows, R, U, *, sweeps):
     return joined(Prices(U, V, best))
 
 
-def select_diverse(prices, count, *, above=0.0, max_cosine=0.98):
+def select_diverse(prices, count, *, above=0.0, max_cosine=0.98, metric=ISOTROPIC):
     """The best ``count`` directions priced over ``above`` whose mutual cosines stay small."""
-    chosen = []
+    chosen, unit = [], metric.unit(prices.directions)
     for j in np.flatnonzero(prices.norms > above):
         if len(chosen) == count:
             break
-        u = prices.directions[j]
-        if not chosen or np.max(prices.directions[chosen] @ u) < max_cosine:
+        if not chosen or np.max(unit[chosen] @ unit[j]) < max_cosine:
             chosen.append(j)
     return Prices(prices.directions[chosen], prices.values[chosen], prices.norms[chosen])
 
 
-def sharpen(rows, R, prices, *, widths):
+def sharpen(rows, R, prices, *, widths, metric=ISOTROPIC):
     """Move directions onto the kinks where the maxima of the price sit.
 
     Plain ascent zigzags across the kinks of rows with a negative residual and stops short of them.
@@ -99,13 +116,15 @@ def sharpen(rows, R, prices, *, widths):
     """
     size = max(1, _CURVATURE_BYTES // (8 * rows.n_columns**2))
     batches = [
-        _sharpen_batch(rows, R, Prices(*(part[start : start + size] for part in prices)), widths)
+        _sharpen_batch(
+            rows, R, Prices(*(part[start : start + size] for part in prices)), widths, metric
+        )
         for start in range(0, len(prices.norms), size)
     ]
     return joined(*batches) if batches else prices
 
 
-def _sharpen_batch(rows, R, prices, widths):
+def _sharpen_batch(rows, R, prices, widths, metric):
     U, V, best = (part.copy() for part in prices)
     position, Q = U, normalise(V)
     identity = np.eye(U.shape[1])
@@ -115,7 +134,9 @@ def _sharpen_batch(rows, R, prices, widths):
         # it has to stay in the band of the step before, or the step would take it for a free row;
         # after a long step the prediction is worth nothing.
         band = previous if previous < 2 * width else width
-        G, K = rows.smooth_ascent(position, Q, R, width, band)
+        # The activations of a direction that reaches less far are so much smaller.
+        reach = 1.0 if metric.trivial else metric.lengths(position) + np.finfo(float).tiny
+        G, K = rows.smooth_ascent(position, Q, R, reach * width, reach * band)
         previous = width
         multiplier = np.einsum("jp,jp->j", G, position)
         multiplier = np.maximum(multiplier, 1e-3 * np.linalg.norm(G, axis=1)) + np.finfo(float).tiny
@@ -160,27 +181,32 @@ class SearchPricing:
     n_last = 24
     n_fresh = 16
 
-    def __init__(self, rng, *, dtype=np.float64, metric=Metric()):
+    def __init__(self, rng, *, dtype=np.float64, metric=ISOTROPIC):
         self.rng, self.dtype, self.metric = rng, dtype, metric
 
     def __call__(self, rows, R, network, *, effort, known=None):
         fast = rows.with_dtype(self.dtype)
         starts = [network.U]
         if known is None:
-            starts.append(random_starts(self.rng, self.ascents[effort], rows.n_columns))
+            starts.append(self._random(self.ascents[effort], rows))
         else:
-            starts += [known, random_starts(self.rng, self.n_fresh, rows.n_columns)]
+            starts += [known, self._random(self.n_fresh, rows)]
         starts = np.concatenate(starts)
-        found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10)
+        metric = self.metric
+        found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10, metric=metric)
         if effort > 0 and rows.n_columns <= MAX_CURVATURE_COLUMNS:
             thorough = effort == 3
             best = select_diverse(
-                found, self.sharpened[effort], max_cosine=0.999 if thorough else 0.98
+                found,
+                self.sharpened[effort],
+                max_cosine=0.999 if thorough else 0.98,
+                metric=metric,
             )
-            sharp = sharpen(fast, R, best, widths=FINE_WIDTHS if thorough else COARSE_WIDTHS)
+            widths = FINE_WIDTHS if thorough else COARSE_WIDTHS
+            sharp = sharpen(fast, R, best, widths=widths, metric=metric)
             if thorough:
-                best = select_diverse(sharp, self.n_last, max_cosine=0.999)
-                sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS))
+                best = select_diverse(sharp, self.n_last, max_cosine=0.999, metric=metric)
+                sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS, metric=metric))
             found = joined(sharp, found)
         return repriced(rows, R, found)
 
@@ -190,9 +216,12 @@ class SearchPricing:
         At the constant network the price has few local maxima: climbing to them would start the
         descent with a handful of neurons.
         """
-        starts = random_starts(self.rng, 4 * count, rows.n_columns)
-        found = local_ascent(rows.with_dtype(self.dtype), R, starts, sweeps=1)
-        return select_diverse(found, count, max_cosine=0.9)
+        starts = self._random(4 * count, rows)
+        found = local_ascent(rows.with_dtype(self.dtype), R, starts, sweeps=1, metric=self.metric)
+        return select_diverse(found, count, max_cosine=0.9, metric=self.metric)
+
+    def _random(self, count, rows):
+        return random_starts(self.rng, count, rows.n_columns, self.metric)
 
 
 def plane_basis(rows):
@@ -234,7 +263,7 @@ class PlanePricing:
 
     kind = "exact"
 
-    def __init__(self, basis=None, n_kept=1000, metric=Metric()):
+    def __init__(self, basis=None, n_kept=1000, metric=ISOTROPIC):
         self.basis, self.n_kept, self.metric = basis, n_kept, metric
 
     def __call__(self, rows, R, network, *, effort, known=None):
@@ -256,7 +285,8 @@ class PlanePricing:
 
     def seeds(self, rows, R, count):
         """The best directions: there are few to choose from."""
-        return select_diverse(self(rows, R, None, effort=0), count, max_cosine=0.9)
+        found = self(rows, R, None, effort=0)
+        return select_diverse(found, count, max_cosine=0.9, metric=self.metric)
 
 
 def best_on_arcs(X, R, count):

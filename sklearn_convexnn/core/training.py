@@ -33,7 +33,9 @@ def make_pricing(rows, rng):
     basis = plane_basis(rows)
     metric = Metric.of(rows)
     if basis is None:
-        return SearchPricing(rng, dtype=fast_dtype(rows), metric=metric)
+        # Single precision does not see what such rows differ by.
+        dtype = fast_dtype(rows) if metric.trivial else np.float64
+        return SearchPricing(rng, dtype=dtype, metric=metric)
     return PlanePricing(basis, metric=metric)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.metric import Metric
+from sklearn_convexnn.core.metric import ISOTROPIC
 from sklearn_convexnn.core.neuron_cones import NeuronCones, crossed
 from sklearn_convexnn.core.pricing import (
     COARSE_WIDTHS,
@@ -33,12 +33,12 @@ _MOST_TURNS = 40
 _RESOLVED = 1e-12
 # Projections solve stacks of k x k systems, k up to the number of columns.
 MAX_WALL_COLUMNS = 200
-# Cones of a proof at a stop, about four seconds.
+# Cones of all proofs of a solve, about four seconds.
 _PROOF_NODES = 600_000
 _BATCH_BYTES = 64 << 20
 
 
-def cross_walls(rows, R, U, metric=Metric()):
+def cross_walls(rows, R, U, metric=ISOTROPIC):
     """Climb from the rows of ``U`` to local maxima of the price, across kinks.
 
     Parameters
@@ -128,24 +128,28 @@ class CrossingPricing:
 
     def __init__(self, rng, search=None):
         self.rng, self.search, self.width = rng, search or SearchPricing(rng), 1
-        self.metric = self.search.metric
+        self.metric, self.nodes_left = self.search.metric, _PROOF_NODES
 
     def __call__(self, rows, R, network, *, effort, known=None):
         times = self.n_times.get(effort, min(self.width, self.n_times[2]))
         p = rows.n_columns
-        starts = [network.U, random_starts(self.rng, times * self.n_random, p)]
+        metric = self.metric
+        starts = [network.U, random_starts(self.rng, times * self.n_random, p, metric)]
         if network.n_neurons:
             starts.append(self._near(network.U, times * self.n_near))
-        found = local_ascent(rows, R, np.concatenate(starts), sweeps=self.sweeps)
+        found = local_ascent(rows, R, np.concatenate(starts), sweeps=self.sweeps, metric=metric)
         most = len(found.norms) if effort > 1 else self.most_in_round
         least = self.share * found.largest
-        best = select_diverse(found, most, above=least, max_cosine=0.999)
-        climbs = [sharpen(rows, R, best, widths=COARSE_WIDTHS).directions]
+        best = select_diverse(found, most, above=least, max_cosine=0.999, metric=metric)
+        climbs = [sharpen(rows, R, best, widths=COARSE_WIDTHS, metric=metric).directions]
         if known is not None:
             climbs.append(known)
         if effort > 1:
             others = self.search(rows, R, network, effort=effort)
-            climbs.append(select_diverse(others, most, above=least, max_cosine=0.999).directions)
+            others_best = select_diverse(
+                others, most, above=least, max_cosine=0.999, metric=metric
+            )
+            climbs.append(others_best.directions)
             found = joined(found, others)
         return joined(cross_walls(rows, R, np.concatenate(climbs), self.metric), found)
 
@@ -154,7 +158,14 @@ class CrossingPricing:
 
         A bound of ``goal`` is enough.
         """
-        return prove_price(rows.dense().astype(np.float64), R, goal, _PROOF_NODES)
+        if self.nodes_left <= 0:
+            return None
+        proof = prove_price(rows.dense(), R, goal, self.nodes_left)
+        if proof is None:
+            return None
+        upper, direction, n_nodes = proof
+        self.nodes_left -= n_nodes
+        return upper, direction
 
     def widen(self):
         self.width *= 2
@@ -163,4 +174,5 @@ class CrossingPricing:
         p = U.shape[1]
         centres = U[self.rng.integers(len(U), size=count)]
         distance = self.rng.choice(self.distances, size=(count, 1))
-        return normalise(centres + distance / np.sqrt(p) * self.rng.standard_normal((count, p)))
+        moved = self.metric.unit(centres) + distance / np.sqrt(p) * self.rng.standard_normal((count, p))
+        return normalise(self.metric.directions(moved))
