@@ -15,8 +15,10 @@ from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_cal
 from sklearn_convexnn._patterns import PatternOptionsMixin
 from sklearn_convexnn._validation import (
     Interval,
+    RoundKept,
     StrOptions,
     _fit_context,
+    all_or_nothing,
     check_weights,
     check_X,
     one_blas_thread,
@@ -216,6 +218,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Train the network.
 
@@ -242,6 +245,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         start = self._warm_start(problem, classes)
         progress = Progress(self, X, y, objective_unit=problem.objective_unit)
         solution, alpha_max = solve(problem, start, progress)
+        solution.raise_without_round()
         if self.minimal:
             solution = minimal_solution(problem.rows, solution)
         self._remember_targets(y, classes)
@@ -249,6 +253,8 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         self._set_attributes(problem, solution, alpha_max, given)
         self._set_program_attributes(solution)
         progress.close()
+        if solution.keyboard:
+            raise RoundKept
         if self._cutting_plane():
             self._report(solution, problem)
         else:

@@ -25,8 +25,8 @@ from sklearn_convexnn.core.certificates import (
     optimal_intercept,
 )
 from sklearn_convexnn.core.descent import refit, slide
-from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.metric import ISOTROPIC
+from sklearn_convexnn.core.network import Network
 from sklearn_convexnn.core.neuron_program import NeuronProgram
 from sklearn_convexnn.core.pricing import Prices, joined, select_diverse
 from sklearn_convexnn.core.solution import Solution, Start, Status
@@ -159,7 +159,7 @@ def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=N
     Solution
     """
     run = _Run(rows, alpha, pricing, options, start or Start(constant_network(rows)))
-    n_iter, status = 0, None
+    n_iter, status, keyboard = 0, None, False
     run.complete = run.state, run.certificate
     try:
         while status is None:
@@ -182,8 +182,16 @@ def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=N
     except KeyboardInterrupt:
         run.restore()
         n_iter, status = max(1, len(run.history["objective"])), Status.INTERRUPTED
+        keyboard = True
     return Solution(
-        run.state.network, run.certificate, status, alpha, n_iter, run.history, run.end()
+        run.state.network,
+        run.certificate,
+        status,
+        alpha,
+        n_iter,
+        run.history,
+        run.end(),
+        keyboard,
     )
 
 
@@ -230,9 +238,7 @@ class _Run:
                 known = self._diverse(_MOST_KNOWN).directions
         if self.program is not None:
             # What is still violated is so at nearly the same place.
-            known = self._diverse(
-                _MOST_VIOLATED, above=self.alpha, max_cosine=_SAME
-            ).directions
+            known = self._diverse(_MOST_VIOLATED, above=self.alpha, max_cosine=_SAME).directions
         residual = self.state.residual(self.rows)
         self.prices = (pricing or self.pricing)(
             self.rows, residual, self.state.network, effort=effort, known=known
@@ -272,9 +278,7 @@ class _Run:
     def _solve_program(self):
         """Solve the program of the neurons and of the priced directions; cross walls."""
         options = self.options
-        found = self._diverse(
-            options.new_neurons, above=self.alpha, max_cosine=options.max_cosine
-        )
+        found = self._diverse(options.new_neurons, above=self.alpha, max_cosine=options.max_cosine)
         program = self.program.extended(self.rows, found.directions, found.values[:, 0])
         gap = self.certificate.relative_gap
         least, before = _PROGRAM_SHARE * self._gap_goal(), self.state.objective

@@ -53,13 +53,16 @@ def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12, metric=ISOTRO
     def objective(theta):
         U, C, b0 = parts(theta)
         value, dU, dC, db0 = rows.loss_and_gradients(U, C, b0, smoothing)
-        dU, dC = dU + alpha * U, dC + alpha * C
+        factors = theta[:end_C]
         if not metric.trivial:
-            dU, dC = metric.gradients(dU) * scale, dC / scale
+            dU, dC = metric.gradients(dU + alpha * U) * scale, (dC + alpha * C) / scale
+            factors = np.concatenate([U.ravel(), C.ravel()])
+        gradient = np.concatenate([dU.ravel(), dC.ravel(), db0])
+        if metric.trivial:
+            gradient[:end_C] += alpha * factors
         if not rows.intercept:
-            db0 = np.zeros_like(db0)
-        decay = 0.5 * alpha * (np.vdot(U, U) + np.vdot(C, C))
-        return value + decay, np.concatenate([dU.ravel(), dC.ravel(), db0])
+            gradient[end_C:] = 0.0
+        return value + 0.5 * alpha * (factors @ factors), gradient
 
     start = [(metric.coordinates(U) / scale).ravel(), (C * scale).ravel(), network.b0]
     start = np.concatenate(start)

@@ -433,9 +433,7 @@ def line_search(rows, alpha, state, newton, rights, move):
             # taken on trust, and judged by the gap.
             resolved = RESOLVED * abs(state.value)
             goal = state.value + (1e-4 * drop if -drop > resolved else resolved)
-            moved = maximise(
-                rows, groups, alpha, trial, state.Z, precision, goal, work=state.work
-            )
+            moved = maximise(rows, groups, alpha, trial, state.Z, precision, goal, work=state.work)
             if moved.value <= goal:
                 return moved
     return None

@@ -43,7 +43,9 @@ class NeuronProgram:
         """The program of a network with one output."""
         p = rows.n_columns
         none = WallsHeld(np.zeros((0, p), np.intp), np.zeros((0, p)), np.zeros(0, np.intp))
-        empty = cls(np.zeros((rows.n_rows, 0), bool), np.zeros(0), np.zeros(0), none, outputs, metric)
+        empty = cls(
+            np.zeros((rows.n_rows, 0), bool), np.zeros(0), np.zeros(0), none, outputs, metric
+        )
         return empty.extended(rows, network.U, network.C[:, 0], network.sizes)
 
     def extended(self, rows, U, values, sizes=None):
@@ -70,7 +72,7 @@ class NeuronProgram:
         walls = self.walls.of(first)
         return replace(self, D=self.D[:, first], sign=self.sign[first], sizes=sizes, walls=walls)
 
-    def solved(self, rows, alpha, tol, work):
+    def solved(self, rows, alpha, tol, work=None):
         """Solve the program to the relative gap ``tol`` or while ``work`` lasts; then cross walls.
 
         Returns

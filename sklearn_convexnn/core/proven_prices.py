@@ -92,7 +92,7 @@ def relaxed_price(A, R, goal, limits, found):
 
 
 def prove_price(A, R, goal, max_nodes):
-    """Branch and bound where it is quick: an upper bound of ``kappa(R)``, the best direction, the work.
+    """Branch and bound where it is quick: a bound of ``kappa(R)``, a direction, and the cones used.
 
     None for several outputs or a rank beyond ``QUICK_RANK``.
     """

@@ -48,3 +48,10 @@ class Solution:
     n_iter: int
     history: dict = field(default_factory=dict)
     end: Start | None = None
+    # Ended by Ctrl-C, which is raised again once the last complete round is safe.
+    keyboard: bool = False
+
+    def raise_without_round(self):
+        """Raise a keyboard interrupt again that left no complete round."""
+        if self.keyboard and not self.history["objective"]:
+            raise KeyboardInterrupt

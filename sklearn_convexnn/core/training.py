@@ -8,6 +8,7 @@ from sklearn_convexnn.core.column_generation import Options, constant_network
 from sklearn_convexnn.core.metric import Metric
 from sklearn_convexnn.core.path import solve_path
 from sklearn_convexnn.core.pricing import PlanePricing, SearchPricing, plane_basis
+from sklearn_convexnn.core.problem import obstacle
 from sklearn_convexnn.core.solution import Start
 from sklearn_convexnn.core.wall_crossing import MAX_WALL_COLUMNS
 
@@ -96,6 +97,8 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
         merge_angle=0.1,
         round_effort=0,
         confirm_effort=1,
+        # Where the descent is badly conditioned the light search overlooks most.
+        crossing=obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP),
         dtype=fast_dtype(rows),
     )
 

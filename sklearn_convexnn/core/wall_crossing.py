@@ -146,9 +146,7 @@ class CrossingPricing:
             climbs.append(known)
         if effort > 1:
             others = self.search(rows, R, network, effort=effort)
-            others_best = select_diverse(
-                others, most, above=least, max_cosine=0.999, metric=metric
-            )
+            others_best = select_diverse(others, most, above=least, max_cosine=0.999, metric=metric)
             climbs.append(others_best.directions)
             found = joined(found, others)
         return joined(cross_walls(rows, R, np.concatenate(climbs), self.metric), found)
@@ -174,5 +172,5 @@ class CrossingPricing:
         p = U.shape[1]
         centres = U[self.rng.integers(len(U), size=count)]
         distance = self.rng.choice(self.distances, size=(count, 1))
-        moved = self.metric.unit(centres) + distance / np.sqrt(p) * self.rng.standard_normal((count, p))
-        return normalise(self.metric.directions(moved))
+        shift = distance / np.sqrt(p) * self.rng.standard_normal((count, p))
+        return normalise(self.metric.directions(self.metric.unit(centres) + shift))
