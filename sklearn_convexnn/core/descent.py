@@ -14,8 +14,6 @@ from sklearn_convexnn.core.network import Network
 
 # Pairs of vectors that L-BFGS may remember; matters for very many columns only.
 _HISTORY_BYTES = 256 << 20
-# The least part of a direction's length that its reach among the rows counts as.
-_LEAST_REACH = 1e-9
 # Changes of face in a refit, and the number of weights up to which Newton's method is used on one.
 _FACES = 4
 _LARGEST_FACE = 400
@@ -28,8 +26,8 @@ def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12, metric=ISOTRO
     the kinks, which ``width`` (relative to ``||u_j||``) replaces by parabolas.  Ends after
     ``max_iter`` iterations or with one that lowers the objective by less than ``tol`` times it.
 
-    With a metric the unknowns are its coordinates of the directions, each neuron scaled so that
-    they are as long as its output weights: a short step along the rows is not a turn away.
+    With a metric the unknowns are in its axes and in units of about one over the root of their
+    curvature, ``c_j^2 s^2 + alpha`` for a direction.
 
     Returns the network; it need not be better under the true ReLU, the caller decides.
     """
@@ -39,23 +37,23 @@ def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12, metric=ISOTRO
     # The width is fixed during a slide: as a function of u it would enter the gradient.
     reach = metric.lengths(U)
     smoothing = width * reach if width > 0 else None
-    scale = np.ones((m, 1))
     if not metric.trivial:
-        scale = np.sqrt(np.maximum(reach, _LEAST_REACH * np.linalg.norm(U, axis=1)))[:, None]
-        scale /= np.sqrt(np.linalg.norm(U, axis=1))[:, None]
+        squares = np.sum(C**2, axis=1, keepdims=True)
+        unit_U = np.sqrt(squares * metric.sizes**2 + alpha)
+        unit_C = np.sqrt(np.sum((U @ metric.axes * metric.sizes) ** 2, axis=1) + alpha)[:, None]
 
     def parts(theta):
         Y, C = theta[:end_U].reshape(m, p), theta[end_U:end_C].reshape(m, n_outputs)
         if metric.trivial:
             return Y, C, theta[end_C:]
-        return metric.directions(Y * scale), C / scale, theta[end_C:]
+        return (Y / unit_U) @ metric.axes.T, C / unit_C, theta[end_C:]
 
     def objective(theta):
         U, C, b0 = parts(theta)
         value, dU, dC, db0 = rows.loss_and_gradients(U, C, b0, smoothing)
         factors = theta[:end_C]
         if not metric.trivial:
-            dU, dC = metric.gradients(dU + alpha * U) * scale, (dC + alpha * C) / scale
+            dU, dC = ((dU + alpha * U) @ metric.axes) / unit_U, (dC + alpha * C) / unit_C
             factors = np.concatenate([U.ravel(), C.ravel()])
         gradient = np.concatenate([dU.ravel(), dC.ravel(), db0])
         if metric.trivial:
@@ -64,8 +62,10 @@ def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12, metric=ISOTRO
             gradient[end_C:] = 0.0
         return value + 0.5 * alpha * (factors @ factors), gradient
 
-    start = [(metric.coordinates(U) / scale).ravel(), (C * scale).ravel(), network.b0]
-    start = np.concatenate(start)
+    start = U, C
+    if not metric.trivial:
+        start = U @ metric.axes * unit_U, C * unit_C
+    start = np.concatenate([start[0].ravel(), start[1].ravel(), network.b0])
     options = {
         "maxiter": max_iter,
         "maxfun": 2 * max_iter + 20,

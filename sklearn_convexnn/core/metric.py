@@ -10,8 +10,8 @@ neuron does, and those of its coordinates ``y`` do, ::
 
 with ``t_k = s_1 / s_k``: in them the rows are ``Q`` up to a factor.  The norm stays ``||u||``.
 
-* Random starts are drawn in ``y`` as well, directions compared, kinks smoothed, slides and climbs
-  preconditioned there.
+* Random starts are drawn in ``y`` as well, directions compared and kinks smoothed there; slides
+  and climbs are preconditioned along the axes.
 * In the principal axes, ``V^T u``, the columns of the rows are graded: large, then small.
   Householder's QR respects that where sums of products do not, and projections on the cones of
   patterns keep their digits.
@@ -92,13 +92,28 @@ class Metric:
         """``y`` of the rows of ``U``, not scaled."""
         return U if self.trivial else (U @ self.axes) / self.factors
 
-    def directions(self, Y):
-        """``u`` of the rows of ``Y``, not scaled."""
-        return Y if self.trivial else (Y * self.factors) @ self.axes.T
+    def levels(self, rng, count):
+        """Random factors (count, p), those of (1) cut off at one of them.
 
-    def gradients(self, G):
-        """Derivatives in ``y`` from those in ``u``."""
-        return G if self.trivial else (G @ self.axes) * self.factors
+        Which axes a good direction has to avoid is not known beforehand: the long ones, if its
+        kink is to lie among the rows, or the short ones, if it is to be active on them at all.
+        """
+        if self.trivial:
+            return np.ones((count, 1))
+        levels = np.append(self.factors, 1.0)
+        return np.minimum(self.factors, rng.choice(levels, size=(count, 1)))
+
+    def spread(self, Z, factors):
+        """Directions from coordinates ``Z`` with factors of :meth:`levels`, not scaled."""
+        return Z if self.trivial else (Z * factors) @ self.axes.T
+
+    def moved(self, U, shift, factors):
+        """Directions near ``U``: ``shift`` is added to unit coordinates with these factors."""
+        if self.trivial:
+            return U + shift
+        Y = (U @ self.axes) / factors
+        lengths = np.linalg.norm(Y, axis=1, keepdims=True)
+        return self.spread(Y / np.where(lengths > 0, lengths, 1.0) + shift, factors)
 
     def lengths(self, U):
         """``||y||``, at most ``||u||``: how far a direction reaches among the rows."""

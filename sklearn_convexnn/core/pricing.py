@@ -47,24 +47,31 @@ def normalise(U):
 def random_starts(rng, n_starts, n_columns, metric=ISOTROPIC):
     """Directions uniform on the sphere: they depend neither on the rows nor on their order.
 
-    With a metric all but every fourth are uniform in its coordinates: on the sphere hardly any
-    would have a kink among the rows, yet those that have none may have the largest prices.
+    With a metric they are uniform in its coordinates to various degrees.
     """
     starts = rng.standard_normal((n_starts, n_columns))
     if not metric.trivial:
-        inside = np.arange(n_starts) % 4 > 0
-        starts[inside] = metric.directions(starts[inside])
+        starts = metric.spread(starts, metric.levels(rng, n_starts))
     return normalise(starts)
 
 
-def _uphill(U, G, step, metric):
-    """Directions a step (m,) from ``U`` towards the ascent directions ``G``."""
+def _uphill(U, G, prices, total, step, metric):
+    """Directions a step (m,) from ``U`` towards the ascent directions ``G``.
+
+    With a metric ``G`` is nearly the mean row, and what counts is the slope along the sphere, in
+    units of the price's curvature along each axis: its kinks bend it by about ``total s^2 /
+    reach``, ``total`` the sum of the residuals and ``reach`` the size of the activations, and the
+    length of ``u`` by the price.
+    """
     step = step[:, None]
     if metric.trivial:
         return normalise((1.0 - step) * U + step * normalise(G))
-    # G itself is nearly the mean row: what counts is the slope along the sphere.
-    slope = G - np.einsum("jp,jp->j", G, U)[:, None] * U
-    return normalise(metric.directions(metric.unit(U) + step * normalise(metric.gradients(slope))))
+    slope = (G - np.einsum("jp,jp->j", G, U)[:, None] * U) @ metric.axes
+    Y = U @ metric.axes
+    reach = np.linalg.norm(Y * metric.sizes, axis=1, keepdims=True) + np.finfo(float).tiny
+    root = np.sqrt(total * metric.sizes**2 / reach + prices[:, None] + np.finfo(float).tiny)
+    Y, slope = normalise(Y * root), normalise(slope / root)
+    return normalise((Y + step * slope) / root @ metric.axes.T)
 
 
 def local_ascent(rows, R, U, *, sweeps, metric=ISOTROPIC):
@@ -78,9 +85,9 @@ def local_ascent(rows, R, U, *, sweeps, metric=ISOTROPIC):
     Q = normalise(V)
     V, G = rows.prices_and_ascent(U, Q, R)
     best = np.linalg.norm(V, axis=1)
-    step = np.ones(len(U))
+    step, total = np.ones(len(U)), float(np.linalg.norm(R, axis=1).sum())
     for _ in range(sweeps):
-        trial = _uphill(U, G, step, metric)
+        trial = _uphill(U, G, best, total, step, metric)
         V_trial, G_trial = rows.prices_and_ascent(trial, Q, R)
         value = np.linalg.norm(V_trial, axis=1)
         up = value > best

@@ -173,4 +173,4 @@ class CrossingPricing:
         centres = U[self.rng.integers(len(U), size=count)]
         distance = self.rng.choice(self.distances, size=(count, 1))
         shift = distance / np.sqrt(p) * self.rng.standard_normal((count, p))
-        return normalise(self.metric.directions(self.metric.unit(centres) + shift))
+        return normalise(self.metric.moved(centres, shift, self.metric.levels(self.rng, count)))
