@@ -17,9 +17,9 @@ FAMILIES = [
 
 
 def data(Estimator, n=30, shift=0.0):
-    """Rows on a line for splines and closed forms, which take no others."""
+    """Rows on a half line for splines and closed forms, which take no others."""
     narrow = any(name in Estimator.__name__ for name in ("Spline", "DeepReLU"))
-    X = make_rows(n, 1 if narrow else 2)
+    X = np.abs(make_rows(n, 1)) if narrow else make_rows(n, 2)
     y = X[:, 0] + np.abs(X[:, -1]) + shift
     return X, (y > 0.5).astype(int) if is_classifier(Estimator()) else y
 
