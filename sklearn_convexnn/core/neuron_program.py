@@ -95,7 +95,7 @@ class NeuronProgram:
         D, _ = crossed(groups.cones, active, self.D[:, active], solution.u * sign)
         walls = groups.cones.walls_held.of(active)
         sizes = np.linalg.norm(solution.V, axis=1)
-        U = metric.ungraded(solution.V / sizes[:, None])
+        U = metric.ungraded(solution.V / np.where(sizes > 0, sizes, 1.0)[:, None])
         network = Network(U, (sizes * sign)[:, None], solution.b0)
         # Violated constraints come in crowds: most of the neurons they leave are not needed.
         C, b0 = independent_outputs(rows, network)
