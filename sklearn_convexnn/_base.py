@@ -16,8 +16,10 @@ from sklearn_convexnn._losses import loss_options, remember_spread
 from sklearn_convexnn._patterns import PatternOptionsMixin
 from sklearn_convexnn._validation import (
     Interval,
+    RoundKept,
     StrOptions,
     _fit_context,
+    all_or_nothing,
     check_weights,
     check_X,
     one_blas_thread,
@@ -129,7 +131,7 @@ class BaseTwoLayer(CallbackSupportMixin, BaseEstimator):
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-        if solution.status not in (Status.MAX_ITER, Status.INTERRUPTED):
+        if solution.status not in (Status.MAX_ITER, Status.WORK, Status.INTERRUPTED):
             return
         goal = (
             f"gap_tol={self.gap_tol:g}"
@@ -225,6 +227,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Train the network.
 
@@ -251,6 +254,7 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         start = self._warm_start(problem, classes)
         progress = Progress(self, X, y, objective=problem.objective)
         solution, alpha_max = solve(problem, start, progress)
+        solution.raise_without_round()
         if self.minimal:
             solution = minimal_solution(problem.rows, solution)
         self._remember_targets(y, classes)
@@ -258,6 +262,8 @@ class BaseConvexReLU(PatternOptionsMixin, BaseTwoLayer):
         self._set_attributes(problem, solution, alpha_max, given)
         self._set_program_attributes(solution)
         progress.close()
+        if solution.keyboard:
+            raise RoundKept
         if self._cutting_plane():
             self._report(solution, problem)
         else:

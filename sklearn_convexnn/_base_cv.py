@@ -27,11 +27,13 @@ from sklearn_convexnn._cross_validation import (
 from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._validation import (
     Interval,
+    RoundKept,
     StrOptions,
     _check_method_params,
     _fit_context,
     _raise_for_params,
     _routing_enabled,
+    all_or_nothing,
     check_grid,
     one_blas_thread,
 )
@@ -101,6 +103,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None, **params):
         """Choose alpha by cross-validation, then train on all rows.
 
@@ -166,9 +169,12 @@ class BaseConvexReLUCV(BaseTwoLayer):
             max_iter=self.max_iter,
             max_neurons=self.max_neurons,
         )
+        solution.raise_without_round()
         self._remember_targets(y, classes)
         self._set_attributes(problem, solution, alpha_max, self.alphas_[chosen])
         progress.close()
+        if solution.keyboard:
+            raise RoundKept
         self._report(solution, problem)
         return self
 

@@ -16,6 +16,7 @@ from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
     _fit_context,
+    all_or_nothing,
     check_weights,
     check_X,
     encode_classes,
@@ -49,6 +50,7 @@ class BaseDeepLinear(BaseEstimator):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Train the network.
 

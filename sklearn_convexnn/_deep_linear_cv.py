@@ -14,6 +14,7 @@ from sklearn_convexnn._validation import (
     _fit_context,
     _raise_for_params,
     _routing_enabled,
+    all_or_nothing,
 )
 from sklearn_convexnn.core.deep.linear_path import alpha_grid, fold_errors
 
@@ -154,6 +155,7 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None, **params):
         """Choose ``alpha`` by cross-validation and train the network with it.
 

@@ -14,6 +14,7 @@ from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
     _fit_context,
+    all_or_nothing,
     check_weights,
     encode_classes,
 )
@@ -35,6 +36,7 @@ class BaseDeepReLU(BaseEstimator):
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Build the network.
 

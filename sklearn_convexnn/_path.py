@@ -158,6 +158,8 @@ def convexnn_path(
             progress=Progress(estimator, X, y, objective=problem.objective),
         )
     )
+    if solutions[-1].keyboard:
+        raise KeyboardInterrupt
     _report(solutions, grid)
     layers = [problem.layers(solution.network) for solution in solutions]
     certificates = [solution.certificate for solution in solutions]
@@ -179,7 +181,7 @@ def _report(solutions, alphas):
     late = [
         (alpha, one.status)
         for alpha, one in zip(alphas, solutions, strict=False)  # an interruption ends the path
-        if one.status in (Status.MAX_ITER, Status.INTERRUPTED)
+        if one.status in (Status.MAX_ITER, Status.WORK, Status.INTERRUPTED)
     ]
     if late:
         alpha, status = late[0]

@@ -17,6 +17,7 @@ from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
     _fit_context,
+    all_or_nothing,
     check_weights,
     encode_classes,
 )
@@ -57,6 +58,7 @@ class _BaseSplineReLU(BaseEstimator):
     # ------------------------------------------------------------------ fit
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Train the network.
 

@@ -5,6 +5,7 @@ The only file that uses scikit-learn's private helpers; other modules import tho
 
 from __future__ import annotations
 
+import functools
 from numbers import Integral
 
 import numpy as np
@@ -27,13 +28,41 @@ from sklearn_convexnn.core.problem.alphas import alpha_grid
 # BLAS has nothing to gain there, and waiting for each other made fits three to ten times slower.
 one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
+
+class RoundKept(KeyboardInterrupt):
+    """Raised by a fit that Ctrl-C ended, after it has set the attributes of its last round."""
+
+
+def all_or_nothing(fit):
+    """A ``fit`` that fails leaves the estimator as it was, fitted before or not.
+
+    Attributes are replaced by a fit, never changed in place.
+    """
+
+    @functools.wraps(fit)
+    def whole_fit(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except RoundKept:
+            raise KeyboardInterrupt from None
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return whole_fit
+
+
 __all__ = [
     "Interval",
+    "RoundKept",
     "StrOptions",
     "_check_method_params",
     "_fit_context",
     "_raise_for_params",
     "_routing_enabled",
+    "all_or_nothing",
     "check_X",
     "check_grid",
     "check_weights",

@@ -18,6 +18,7 @@ from __future__ import annotations
 from sklearn_convexnn.core.column_generation.run import Run
 from sklearn_convexnn.core.column_generation.slide_phase import SlidePhase
 from sklearn_convexnn.core.problem.constant import constant_network
+from sklearn_convexnn.core.problem.metric import ISOTROPIC
 from sklearn_convexnn.core.problem.solution import Solution, Start, Status
 
 
@@ -45,18 +46,16 @@ def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=N
     -------
     Solution
     """
-    run = Run(rows, alpha, options)
+    run = Run(rows, alpha, options, getattr(pricing, "metric", ISOTROPIC))
     phase = SlidePhase(run, pricing, start or Start(constant_network(rows)))
-    n_iter, status = 0, None
+    n_iter, status, keyboard = 0, None, False
     run.complete = run.state, run.certificate
     try:
         while status is None:
             n_iter += 1
             phase = phase.successor()
             run.improve(phase)
-            status = Status.PROGRESS if run.no_progress() else None
-            if status is None and n_iter >= options.max_iter:
-                status = Status.MAX_ITER
+            status = run.why_stop(n_iter)
             if status is None or not confirm:
                 phase.price()
                 status = Status.GAP if phase.gap_reached() else status
@@ -73,6 +72,14 @@ def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=N
     except KeyboardInterrupt:
         run.restore()
         n_iter, status = max(1, len(run.history["objective"])), Status.INTERRUPTED
+        keyboard = True
     return Solution(
-        run.state.network, run.certificate, status, alpha, n_iter, run.history, phase.end()
+        run.state.network,
+        run.certificate,
+        status,
+        alpha,
+        n_iter,
+        run.history,
+        phase.end(),
+        keyboard,
     )

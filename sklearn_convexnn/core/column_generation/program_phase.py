@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.directions import Prices, joined, select_diverse
+from sklearn_convexnn.core.problem.directions import Prices, joined
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.programs.neuron_program import NeuronProgram
 
@@ -21,6 +21,8 @@ _PROGRAM_SHARE, _LOOSEST_PROGRAM = 0.1, 1e-3
 _LITTLE = 0.03
 # How much more tightly it is solved where it gains nothing.
 _TIGHTER = (1.0, 1e-2, 1e-4, 1e-6)
+# Relative differences of objectives that say nothing.
+_ROUNDING = 16 * np.finfo(float).eps
 # Not quite the whole of a gap is proven: a proof that ends at its goal adds what rounding may hide.
 _PROVEN_SHARE = 0.99
 
@@ -41,14 +43,12 @@ class ProgramPhase:
         self.run, self.pricing, self.options, self.width = run, pricing, run.options, width
         self.rows = run.rows.collect()
         outputs = run.rows.fetch(run.state.on_rows.Z)
-        self.program = NeuronProgram.of(self.rows, run.state.network, outputs)
+        self.program = NeuronProgram.of(self.rows, run.state.network, outputs, run.metric)
 
     def improve(self):
         """Solve the program of the neurons and of the priced directions; cross walls."""
         run, options = self.run, self.options
-        found = select_diverse(
-            run.prices, options.new_neurons, above=run.alpha, max_cosine=options.max_cosine
-        )
+        found = run.diverse(options.new_neurons, above=run.alpha, max_cosine=options.max_cosine)
         program = self.program.extended(self.rows, found.directions, found.values[:, 0])
         gap, before = run.certificate.relative_gap, run.state
         least = _PROGRAM_SHARE * options.gap_goal
@@ -56,10 +56,13 @@ class ProgramPhase:
         # New neurons may gain less than the gap of the program: then it is solved more tightly.  A
         # last digit is no gain: rounds of such would leave the residual as inaccurate as it is.
         for tightness in _TIGHTER:
-            network, self.program = program.solved(self.rows, run.alpha, tightness * tol)
+            network, self.program = program.solved(self.rows, run.alpha, tightness * tol, run.work)
             run.accept(network)
-            little = run.decrease_from(before) <= _LITTLE * tightness * tol
-            if not little or tightness * tol < 1e-2 * least:
+            if run.decrease_from(before) > _LITTLE * tightness * tol:
+                break
+            if tightness * tol < 1e-2 * least or run.work.left <= 0:
+                # Objectives no longer tell the two apart, but the residual of this one is closer.
+                run.accept(network, rounding=_ROUNDING)
                 break
         if run.decrease_from(before) < _LITTLE * gap:
             self.pricing.widen()  # the light search overlooks what the gap is made of
@@ -71,7 +74,7 @@ class ProgramPhase:
         """
         run = self.run
         effort = self.options.round_effort if effort is None else effort
-        known = select_diverse(run.prices, _MOST_VIOLATED, above=run.alpha, max_cosine=_SAME)
+        known = run.diverse(_MOST_VIOLATED, above=run.alpha, max_cosine=_SAME)
         run.price(self.pricing, effort=effort, known=known.directions)
 
     def confirm(self, status):

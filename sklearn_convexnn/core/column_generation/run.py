@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklearn_convexnn.core.problem.directions import select_diverse
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.row_state import RowState
+from sklearn_convexnn.core.problem.solution import Status
+from sklearn_convexnn.core.problem.work import Work
 
+# Evaluations of dual functions in all programs of a solve: some times what data in healthy units
+# take to a gap of 1e-6.  In awkward units they may make next to no progress.
+_PROGRAM_EVALUATIONS = 2000
 # Of the caution of a round what the next one keeps.
 _CAUTION_LEFT = 0.7
 
@@ -40,9 +46,12 @@ class Run:
     in that of slides and refits.
     """
 
-    def __init__(self, rows, alpha, options):
-        self.rows, self.fast = rows.with_dtype(np.float64), rows.with_dtype(options.dtype)
-        self.alpha, self.options = alpha, options
+    def __init__(self, rows, alpha, options, metric):
+        self.rows = rows.with_dtype(np.float64)
+        # Single precision does not see what rows in awkward units differ by.
+        self.fast = rows.with_dtype(options.dtype) if metric.trivial else self.rows
+        self.alpha, self.options, self.metric = alpha, options, metric
+        self.work = Work(_PROGRAM_EVALUATIONS)
         self.state = self.prices = self.certificate = self.complete = None
         self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective
@@ -54,10 +63,10 @@ class Run:
         """Take a network, whatever its objective."""
         self.state = State.of(self.rows, network, self.alpha)
 
-    def accept(self, network):
-        """Go on with the network if its objective is lower."""
+    def accept(self, network, rounding=0.0):
+        """Go on with the network if its objective is lower, up to ``rounding``."""
         state = State.of(self.rows, network, self.alpha)
-        lower = state.objective < self.state.objective
+        lower = state.objective < self.state.objective * (1.0 + rounding)
         if lower:
             self.state = state
         return lower
@@ -105,7 +114,19 @@ class Run:
         if self.complete is not None:
             self.state, self.certificate = self.complete
 
+    def diverse(self, count, **settings):
+        """The best of the present prices whose directions differ among the rows."""
+        return select_diverse(self.prices, count, metric=self.metric, **settings)
+
     # ------------------------------------------------------------------ decisions
+
+    def why_stop(self, n_iter):
+        """A status if the solve should stop here whatever the gap is, else None."""
+        if self.no_progress():
+            return Status.PROGRESS
+        if self.work.left <= 0:
+            return Status.WORK
+        return Status.MAX_ITER if n_iter >= self.options.max_iter else None
 
     def gap_reached(self):
         """Is the gap, with caution if it is that of a light search, below its goal?"""

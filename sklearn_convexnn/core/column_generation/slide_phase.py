@@ -12,7 +12,6 @@ import numpy as np
 from sklearn_convexnn.core.column_generation.descent import refit, slide
 from sklearn_convexnn.core.column_generation.program_phase import ProgramPhase
 from sklearn_convexnn.core.pricing.wall_crossing import last_digits
-from sklearn_convexnn.core.problem.directions import select_diverse
 from sklearn_convexnn.core.problem.solution import Start, Status
 
 # Relative gap below which every round prices as thoroughly as a confirmation.
@@ -82,7 +81,7 @@ class SlidePhase:
         """Search for violated constraints with the effort of a round."""
         known = None
         if self.tracking and self.run.prices is not None:
-            known = select_diverse(self.run.prices, _MOST_KNOWN).directions
+            known = self.run.diverse(_MOST_KNOWN).directions
         self.run.price(self.pricing, effort=self.effort, known=known)
 
     def confirm(self, status):
@@ -141,9 +140,7 @@ class SlidePhase:
         run, options = self.run, self.options
         network, prices = run.state.network, run.prices
         if network.n_neurons:
-            found = select_diverse(
-                prices, options.new_neurons, above=run.alpha, max_cosine=options.max_cosine
-            )
+            found = run.diverse(options.new_neurons, above=run.alpha, max_cosine=options.max_cosine)
         elif prices.largest > run.alpha:
             residual = run.state.residual
             found = self.pricing.seeds(run.rows, residual, options.first_neurons)
@@ -154,7 +151,8 @@ class SlidePhase:
 
     def _slid(self, network):
         options = self.options
-        network = network.condensed(max(options.merge_angle, _ANGLE_IN_WIDTHS * self.width))
+        angle = max(options.merge_angle, _ANGLE_IN_WIDTHS * self.width)
+        network = network.condensed(angle, self.run.metric)
         return slide(
             self.run.fast,
             network,
@@ -162,6 +160,7 @@ class SlidePhase:
             max_iter=options.slide_iter,
             width=self.width,
             tol=options.slide_tol,
+            metric=self.run.metric,
         )
 
     def _refitted(self, rows, network, *, effort=1):
@@ -172,7 +171,7 @@ class SlidePhase:
             "newton": options.newton,
             "memory": options.memory,
         }
-        network = refit(rows, network.merged(), self.run.alpha, **settings)
+        network = refit(rows, network.merged(metric=self.run.metric), self.run.alpha, **settings)
         if self._too_large(network):
             network = refit(rows, self._slid(self._cut(network)), self.run.alpha, **settings)
         return network
@@ -181,7 +180,7 @@ class SlidePhase:
         """At most ``max_neurons`` neurons: close ones joined, then the largest."""
         for angle in _CUT_ANGLES:
             if self._too_large(network):
-                network = network.condensed(angle)
+                network = network.condensed(angle, self.run.metric)
         return network.largest(self.options.max_neurons)
 
     def _too_large(self, network):

@@ -14,8 +14,9 @@ from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
+from sklearn_convexnn.core.problem.metric import Metric
 from sklearn_convexnn.core.problem.solution import Start
-from sklearn_convexnn.core.problem.units import mean_square_spread
+from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 
 # Rows up to which climbs across the walls of activation patterns confirm a gap and, for one output,
 # programs over patterns have its last digits: for any duality gap, and for one that slides do not
@@ -35,7 +36,12 @@ LEAST_SINGLE_SPREAD = 1e-4
 def make_pricing(rows, rng):
     """Exact pricing where that is cheap, local search otherwise."""
     basis = plane_basis(rows)
-    return SearchPricing(rng, dtype=fast_dtype(rows)) if basis is None else PlanePricing(basis)
+    metric = Metric.of(rows)
+    if basis is None:
+        # Single precision does not see what such rows differ by.
+        dtype = fast_dtype(rows) if metric.trivial else np.float64
+        return SearchPricing(rng, dtype=dtype, metric=metric)
+    return PlanePricing(basis, metric=metric)
 
 
 def fast_dtype(rows):
@@ -74,7 +80,13 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
             program=crossing and max_neurons is None and rows.n_outputs == 1,
             dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
         )
-    return replace(LIGHT, **goals, dtype=fast_dtype(rows))
+    return replace(
+        LIGHT,
+        **goals,
+        # Where the descent is badly conditioned the light search overlooks most.
+        crossing=obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP),
+        dtype=fast_dtype(rows),
+    )
 
 
 def can_cross(rows, goal):

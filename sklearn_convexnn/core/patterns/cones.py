@@ -57,7 +57,7 @@ class ConeProjections:
     """
 
     def __init__(self, X, D, owner):
-        lengths = np.linalg.norm(X, axis=1)
+        lengths = self._lengths(X)
         # A row of zeros is no wall, whatever its sign.
         self.rows = np.flatnonzero(lengths > _EPS * lengths.max(initial=0.0))
         self.lengths = lengths[self.rows]
@@ -65,6 +65,10 @@ class ConeProjections:
         self.signs = np.where(D[self.rows], 1.0, -1.0)
         self.owner = owner
         self._forget()
+
+    def _lengths(self, X):
+        """What the rows are divided by to become walls."""
+        return np.linalg.norm(X, axis=1)
 
     def again(self):
         """The same cones, with active walls of their own."""
@@ -92,7 +96,7 @@ class ConeProjections:
         V = np.zeros((m, p))
         todo = np.arange(m)
         signs = self.signs[:, self.owner[which]]
-        tolerance = _VIOLATED * np.linalg.norm(W, axis=1)
+        lengths = np.linalg.norm(W, axis=1)
         warm = 4  # sweeps that drop all negative multipliers at once
         for sweep in range(20 * p + 20):
             if not len(todo):
@@ -103,7 +107,7 @@ class ConeProjections:
             free = np.arange(most) < self.used[cones, None]
             A = self._normals(index, free, signs[:, todo])
             w = W[todo]
-            target = _solve_walls(A, w, free)
+            target, foot = self._foot(A, w, free)
             bad = free & (target <= 0.0)
             accepted = ~bad.any(axis=1)
             if sweep < warm:
@@ -118,20 +122,35 @@ class ConeProjections:
                 mu = np.where(free, mu + step * (target - mu), 0.0)
                 keep = free & ~(bad & (ratio <= step))
             v = w + np.einsum("mkp,mk->mp", A, np.where(keep, mu, 0.0))
+            if foot is not None:
+                v[accepted] = foot[accepted]
             V[todo] = v
             self._store(cones, index, mu, keep)
             done = np.linalg.norm(v, axis=1) < enough
             check = np.flatnonzero(accepted & ~done)
             if len(check):
                 slack = (self.walls @ v[check].T) * signs[:, todo[check]]
-                worst = slack.argmin(axis=0)
-                inside = slack[worst, np.arange(len(check))] >= -tolerance[todo[check]]
+                worst = self._worst(slack, cones[check])
+                tolerance = _VIOLATED * self._reach(v[check], lengths[todo[check]])
+                inside = slack[worst, np.arange(len(check))] >= -tolerance
                 inside |= self.used[cones[check]] >= p
                 done[check[inside]] = True
                 adding = check[~inside]
                 self._add(cones[adding], worst[~inside])
             todo = todo[~done]
         return self._refined(V, which)
+
+    def _foot(self, A, w, free):
+        """Multipliers of the active walls, and the projection on their face if it is at hand."""
+        return _solve_walls(A, w, free), None
+
+    def _worst(self, slack, cones):
+        """The most violated walls."""
+        return slack.argmin(axis=0)
+
+    def _reach(self, v, lengths):
+        """What violations of a projection ``v`` are compared with; ``lengths`` those before it."""
+        return lengths
 
     def _refined(self, V, which):
         """Once more orthogonal to the active walls, which may be nearly parallel."""
@@ -192,6 +211,65 @@ def _solve_walls(A, w, free):
     return np.where(free, np.linalg.solve(gram, -(A @ w[:, :, None]))[:, :, 0], 0.0)
 
 
+class GradedProjections(ConeProjections):
+    """Projections on cones whose rows have columns of very different sizes, the largest first.
+
+    Nearly all of such a vector may lie along the large columns, and nearly nothing of its
+    projection: sums of products as in ``w + A^T mu`` then lose it.  Householder's QR of the
+    normals, whose rows are graded like the columns, has small errors row by row (Cox & Higham,
+    BIT 38, 1998), and so has the projection on the complement of its first columns.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (p,)
+        Of the columns, decreasing; zero for columns of zeros.
+    """
+
+    def __init__(self, X, D, owner, sizes):
+        self.sizes = np.where(sizes > 0, sizes, 1.0)
+        super().__init__(X, D, owner)
+
+    def _lengths(self, X):
+        # Slacks are activations: relative to them a unit is that of the coordinates X / sizes.
+        return np.linalg.norm(X / self.sizes, axis=1)
+
+    def _foot(self, A, w, free):
+        Q, R = np.linalg.qr(A.transpose(0, 2, 1), mode="complete")
+        m, k = free.shape
+        turned = np.einsum("mpq,mp->mq", Q, w)
+        R = R[:, :k]
+        diagonal = np.einsum("mkk->mk", R)
+        # Empty slots, and walls that others already imply, have no multiplier.
+        idle = ~free | (diagonal == 0.0)
+        R = R + np.where(idle, 1.0, 0.0)[:, :, None] * np.eye(k)
+        turned_walls = np.where(idle, 0.0, -turned[:, :k])
+        mu = np.linalg.solve(R, turned_walls[:, :, None])[:, :, 0] if k else np.zeros((m, 0))
+        turned[:, :k] = np.where(free, 0.0, turned[:, :k])
+        return np.where(free, mu, 0.0), np.einsum("mpq,mq->mp", Q, turned)
+
+    def _worst(self, slack, cones):
+        # Walls of the face hold up to rounding.
+        index, free = self.active(cones)
+        cone, slot = np.nonzero(free)
+        slack[index[cone, slot], cone] = np.inf
+        return slack.argmin(axis=0)
+
+    def _reach(self, v, lengths):
+        return np.linalg.norm(v * self.sizes, axis=1)
+
+    def _refined(self, V, which):
+        index, free = self.active(which)
+        A = self._normals(index, free, self.signs[:, self.owner[which]])
+        return self._foot(A, V, free)[1]
+
+
+def projections(X, D, owner, sizes=None):
+    """The projections that suit the rows."""
+    if sizes is None:
+        return ConeProjections(X, D, owner)
+    return GradedProjections(X, D, owner, sizes)
+
+
 class ConeGroups:
     """The maps ``A_j v = s_j D_j X v`` on cones, one group per pattern and sign.
 
@@ -201,18 +279,21 @@ class ConeGroups:
     ----------
     X : ndarray of shape (n, p), float64, with its constant column
     D : ndarray of shape (n, P), bool
+    sizes : ndarray of shape (p,), optional
+        Of the columns of ``X``, where they are graded; see
+        :class:`~sklearn_convexnn.core.patterns.cones.GradedProjections`.
     """
 
     linear = False
     # Faces of cones have few coordinates, however many rows there are.
     factored = True
 
-    def __init__(self, X, D):
+    def __init__(self, X, D, sizes=None):
         self.X, self.D = X, D.astype(np.float64)
         self.count = 2 * D.shape[1]
         self.owner = np.arange(self.count) // 2
         self.sign = np.where(np.arange(self.count) % 2, -1.0, 1.0)
-        self.cones = ConeProjections(X, D, self.owner)
+        self.cones = projections(X, D, self.owner, sizes)
 
     def again(self):
         """The same groups, for another output: their projections start elsewhere."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.patterns.cones import ConeGroups, ConeProjections
+from sklearn_convexnn.core.patterns.cones import ConeGroups, projections
 
 # Crossings that gain less than this, relative to the largest pull of a row, are left to rounding.
 _LEAST_GAIN = 1e-9
@@ -25,14 +25,16 @@ class NeuronCones(ConeGroups):
         Of the output weights.
     walls : WallsHeld, optional
         Active walls to begin the projections with.
+    sizes : ndarray of shape (p,), optional
+        Of the columns of ``X``, where they are graded.
     """
 
-    def __init__(self, X, D, sign, walls=None):
+    def __init__(self, X, D, sign, walls=None, sizes=None):
         self.X, self.D = X, D.astype(np.float64)
         self.count = D.shape[1]
         self.owner = np.arange(self.count)
         self.sign = np.asarray(sign, dtype=np.float64)
-        self.cones = ConeProjections(X, D, self.owner)
+        self.cones = projections(X, D, self.owner, sizes)
         if walls is not None:
             self.cones.hold(walls)
 

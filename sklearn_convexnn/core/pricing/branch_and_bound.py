@@ -30,6 +30,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from sklearn_convexnn.core.problem.directions import normalise
+from sklearn_convexnn.core.problem.metric import ROUND
 
 # Cones whose bounds are computed at once, and directions priced at once.
 _BATCH = 4096
@@ -96,6 +97,9 @@ def bound_price(A, r, *, goal, max_nodes=2_000_000, time_limit=np.inf):
 class _Search:
     def __init__(self, A, r):
         self.A = A
+        # Cones are cut in the middle as the rows see it: see core/problem/metric.py.
+        sizes = np.linalg.norm(A, axis=0)
+        self.sizes = sizes if sizes.max(initial=0) > ROUND * sizes.min(initial=np.inf) else None
         self.pulls = [A * np.maximum(s * r, 0)[:, None] for s in (1.0, -1.0)]
         self.directions = np.zeros((0, A.shape[1]))
         self.tangents = np.zeros((2, 0, A.shape[1]))  # of f and g at every direction
@@ -168,7 +172,10 @@ class _Search:
         place = np.arange(len(nodes.bound))
         ends = np.sort(nodes.corners[place[:, None], nodes.edge], axis=1)
         keys, number = np.unique(ends[:, 0] << 32 | ends[:, 1], return_inverse=True)
-        middle = self.directions[keys >> 32] + self.directions[keys & 0xFFFFFFFF]
+        ends = self.directions[keys >> 32], self.directions[keys & 0xFFFFFFFF]
+        if self.sizes is not None:
+            ends = [V / np.linalg.norm(V * self.sizes, axis=1, keepdims=True) for V in ends]
+        middle = ends[0] + ends[1]
         new = self._add(middle / np.linalg.norm(middle, axis=1, keepdims=True))[number]
         halves = []
         for end in (0, 1):

@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_convexnn.core.pricing.search import MAX_CURVATURE_COLUMNS
 from sklearn_convexnn.core.problem.directions import Prices, joined, select_diverse
+from sklearn_convexnn.core.problem.metric import ISOTROPIC
 
 
 def plane_basis(rows):
@@ -52,8 +53,8 @@ class PlanePricing:
 
     kind = "exact"
 
-    def __init__(self, basis=None, n_kept=1000):
-        self.basis, self.n_kept = basis, n_kept
+    def __init__(self, basis=None, n_kept=1000, metric=ISOTROPIC):
+        self.basis, self.n_kept, self.metric = basis, n_kept, metric
 
     def __call__(self, rows, R, network, *, effort, known=None):
         rows = rows.with_dtype(np.float64)  # in single precision no certificate is exact
@@ -74,7 +75,8 @@ class PlanePricing:
 
     def seeds(self, rows, R, count):
         """The best directions: there are few to choose from."""
-        return select_diverse(self(rows, R, None, effort=0), count, max_cosine=0.9)
+        found = self(rows, R, None, effort=0)
+        return select_diverse(found, count, max_cosine=0.9, metric=self.metric)
 
 
 def best_on_arcs(X, R, count):

@@ -92,7 +92,7 @@ def relaxed_price(A, R, goal, limits, found):
 
 
 def prove_price(A, R, goal, max_nodes):
-    """Branch and bound where it is quick: an upper bound of ``kappa(R)``, and the best direction.
+    """Branch and bound where it is quick: a bound of ``kappa(R)``, a direction, and the cones used.
 
     None for several outputs or a rank beyond ``QUICK_RANK``.
     """
@@ -102,7 +102,7 @@ def prove_price(A, R, goal, max_nodes):
     if not 0 < reduced.shape[1] <= QUICK_RANK:
         return None
     result = bound_price(reduced, R[:, 0], goal=goal, max_nodes=max_nodes)
-    return result.upper + neglected, basis @ result.direction
+    return result.upper + neglected, basis @ result.direction, result.n_nodes
 
 
 def _one_output(A, r, goal, limits):

@@ -17,6 +17,7 @@ from sklearn_convexnn.core.problem.directions import (
     random_starts,
     select_diverse,
 )
+from sklearn_convexnn.core.problem.metric import ISOTROPIC
 
 # Relative widths of the parabolas through which `sharpen` approaches the kinks: a few steps to
 # find good neurons, steps by less than a factor of two to find nearly every violated constraint,
@@ -30,7 +31,26 @@ MAX_CURVATURE_COLUMNS = 400
 _CURVATURE_BYTES = 32 << 20
 
 
-def local_ascent(rows, R, U, *, sweeps):
+def _uphill(U, G, prices, total, step, metric):
+    """Directions a step (m,) from ``U`` towards the ascent directions ``G``.
+
+    With a metric ``G`` is nearly the mean row, and what counts is the slope along the sphere, in
+    units of the price's curvature along each axis: its kinks bend it by about ``total s^2 /
+    reach``, ``total`` the sum of the residuals and ``reach`` the size of the activations, and the
+    length of ``u`` by the price.
+    """
+    step = step[:, None]
+    if metric.trivial:
+        return normalise((1.0 - step) * U + step * normalise(G))
+    slope = (G - np.einsum("jp,jp->j", G, U)[:, None] * U) @ metric.axes
+    Y = U @ metric.axes
+    reach = np.linalg.norm(Y * metric.sizes, axis=1, keepdims=True) + np.finfo(float).tiny
+    root = np.sqrt(total * metric.sizes**2 / reach + prices[:, None] + np.finfo(float).tiny)
+    Y, slope = normalise(Y * root), normalise(slope / root)
+    return normalise((Y + step * slope) / root @ metric.axes.T)
+
+
+def local_ascent(rows, R, U, *, sweeps, metric=ISOTROPIC):
     """Climb ``||R^T (X u)_+||`` from every row of ``U``; never ends below its start.
 
     A full step replaces u by its normalised ascent direction (optimal if every row kept its sign
@@ -41,9 +61,9 @@ def local_ascent(rows, R, U, *, sweeps):
     Q = normalise(V)
     V, G = rows.prices_and_ascent(U, Q, R)
     best = np.linalg.norm(V, axis=1)
-    step = np.ones(len(U))
+    step, total = np.ones(len(U)), float(np.linalg.norm(R, axis=1).sum())
     for _ in range(sweeps):
-        trial = normalise((1.0 - step)[:, None] * U + step[:, None] * normalise(G))
+        trial = _uphill(U, G, best, total, step, metric)
         V_trial, G_trial = rows.prices_and_ascent(trial, Q, R)
         value = np.linalg.norm(V_trial, axis=1)
         up = value > best
@@ -56,7 +76,7 @@ def local_ascent(rows, R, U, *, sweeps):
     return joined(Prices(U, V, best))
 
 
-def sharpen(rows, R, prices, *, widths):
+def sharpen(rows, R, prices, *, widths, metric=ISOTROPIC):
     """Move directions onto the kinks where the maxima of the price sit.
 
     Plain ascent zigzags across the kinks of rows with a negative residual and stops short of them.
@@ -68,13 +88,15 @@ def sharpen(rows, R, prices, *, widths):
     """
     size = max(1, _CURVATURE_BYTES // (8 * rows.n_columns**2))
     batches = [
-        _sharpen_batch(rows, R, Prices(*(part[start : start + size] for part in prices)), widths)
+        _sharpen_batch(
+            rows, R, Prices(*(part[start : start + size] for part in prices)), widths, metric
+        )
         for start in range(0, len(prices.norms), size)
     ]
     return joined(*batches) if batches else prices
 
 
-def _sharpen_batch(rows, R, prices, widths):
+def _sharpen_batch(rows, R, prices, widths, metric):
     U, V, best = (part.copy() for part in prices)
     position, Q = U, normalise(V)
     identity = np.eye(U.shape[1])
@@ -84,7 +106,9 @@ def _sharpen_batch(rows, R, prices, widths):
         # it has to stay in the band of the step before, or the step would take it for a free row;
         # after a long step the prediction is worth nothing.
         band = previous if previous < 2 * width else width
-        G, K = rows.smooth_ascent(position, Q, R, width, band)
+        # The activations of a direction that reaches less far are so much smaller.
+        reach = 1.0 if metric.trivial else metric.lengths(position) + np.finfo(float).tiny
+        G, K = rows.smooth_ascent(position, Q, R, reach * width, reach * band)
         previous = width
         multiplier = np.einsum("jp,jp->j", G, position)
         multiplier = np.maximum(multiplier, 1e-3 * np.linalg.norm(G, axis=1)) + np.finfo(float).tiny
@@ -122,27 +146,32 @@ class SearchPricing:
     n_last = 24
     n_fresh = 16
 
-    def __init__(self, rng, *, dtype=np.float64):
-        self.rng, self.dtype = rng, dtype
+    def __init__(self, rng, *, dtype=np.float64, metric=ISOTROPIC):
+        self.rng, self.dtype, self.metric = rng, dtype, metric
 
     def __call__(self, rows, R, network, *, effort, known=None):
         fast = rows.with_dtype(self.dtype)
         starts = [network.U]
         if known is None:
-            starts.append(random_starts(self.rng, self.ascents[effort], rows.n_columns))
+            starts.append(self._random(self.ascents[effort], rows))
         else:
-            starts += [known, random_starts(self.rng, self.n_fresh, rows.n_columns)]
+            starts += [known, self._random(self.n_fresh, rows)]
         starts = np.concatenate(starts)
-        found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10)
+        metric = self.metric
+        found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10, metric=metric)
         if effort > 0 and rows.n_columns <= MAX_CURVATURE_COLUMNS:
             thorough = effort == 3
             best = select_diverse(
-                found, self.sharpened[effort], max_cosine=0.999 if thorough else 0.98
+                found,
+                self.sharpened[effort],
+                max_cosine=0.999 if thorough else 0.98,
+                metric=metric,
             )
-            sharp = sharpen(fast, R, best, widths=FINE_WIDTHS if thorough else COARSE_WIDTHS)
+            widths = FINE_WIDTHS if thorough else COARSE_WIDTHS
+            sharp = sharpen(fast, R, best, widths=widths, metric=metric)
             if thorough:
-                best = select_diverse(sharp, self.n_last, max_cosine=0.999)
-                sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS))
+                best = select_diverse(sharp, self.n_last, max_cosine=0.999, metric=metric)
+                sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS, metric=metric))
             found = joined(sharp, found)
         return repriced(rows, R, found)
 
@@ -152,6 +181,9 @@ class SearchPricing:
         At the constant network the price has few local maxima: climbing to them would start the
         descent with a handful of neurons.
         """
-        starts = random_starts(self.rng, 4 * count, rows.n_columns)
-        found = local_ascent(rows.with_dtype(self.dtype), R, starts, sweeps=1)
-        return select_diverse(found, count, max_cosine=0.9)
+        starts = self._random(4 * count, rows)
+        found = local_ascent(rows.with_dtype(self.dtype), R, starts, sweeps=1, metric=self.metric)
+        return select_diverse(found, count, max_cosine=0.9, metric=self.metric)
+
+    def _random(self, count, rows):
+        return random_starts(self.rng, count, rows.n_columns, self.metric)

@@ -23,18 +23,19 @@ from sklearn_convexnn.core.problem.directions import (
     random_starts,
     select_diverse,
 )
+from sklearn_convexnn.core.problem.metric import ISOTROPIC
 
 # Turns at most, and the relative rise of a price below which its climb has ended.
 _MOST_TURNS = 40
 _RESOLVED = 1e-12
 # Projections solve stacks of k x k systems, k up to the number of columns.
 MAX_WALL_COLUMNS = 200
-# Cones of a proof at a stop, about four seconds.
+# Cones of all proofs of a solve, about four seconds.
 _PROOF_NODES = 600_000
 _BATCH_BYTES = 64 << 20
 
 
-def cross_walls(rows, R, U):
+def cross_walls(rows, R, U, metric=ISOTROPIC):
     """Climb from the rows of ``U`` to local maxima of the price, across kinks.
 
     Parameters
@@ -48,15 +49,17 @@ def cross_walls(rows, R, U):
     Prices
         Of the ends, best first; climbs that meet go on as one.
     """
-    A, residual = rows.dense(), rows.fetch(R)
+    A, U, residual = metric.graded(rows.dense()), metric.graded(normalise(U)), rows.fetch(R)
     size = max(1, _BATCH_BYTES // (8 * max(A.shape[1] ** 2, A.shape[0])))
-    batches = [_cross_walls(A, residual, U[k : k + size]) for k in range(0, len(U), size)]
-    ends = np.concatenate([np.zeros((0, A.shape[1])), *batches])
+    batches = [
+        _cross_walls(A, residual, U[k : k + size], metric.sizes) for k in range(0, len(U), size)
+    ]
+    ends = metric.ungraded(np.concatenate([np.zeros((0, A.shape[1])), *batches]))
     V = rows.prices(ends, R)
     return joined(Prices(ends, V, np.linalg.norm(V, axis=1)))
 
 
-def _cross_walls(A, R, U):
+def _cross_walls(A, R, U, sizes):
     """The directions at the end of the climbs from ``U``."""
     U = normalise(U)
     D = A @ U.T > 0
@@ -67,7 +70,7 @@ def _cross_walls(A, R, U):
         if not len(todo):
             break
         pull = R @ Q[todo].T
-        groups = NeuronCones(A, D[:, todo], np.ones(len(todo)), walls)
+        groups = NeuronCones(A, D[:, todo], np.ones(len(todo)), walls, sizes)
         every = groups.owner
         W = groups.cones.project((groups.D * pull).T @ A, every)
         value = np.linalg.norm(W, axis=1)
@@ -124,32 +127,42 @@ class CrossingPricing:
 
     def __init__(self, rng, search=None):
         self.rng, self.search, self.width = rng, search or SearchPricing(rng), 1
+        self.metric, self.nodes_left = self.search.metric, _PROOF_NODES
 
     def __call__(self, rows, R, network, *, effort, known=None):
         times = self.n_times.get(effort, min(self.width, self.n_times[2]))
         p = rows.n_columns
-        starts = [network.U, random_starts(self.rng, times * self.n_random, p)]
+        metric = self.metric
+        starts = [network.U, random_starts(self.rng, times * self.n_random, p, metric)]
         if network.n_neurons:
             starts.append(self._near(network.U, times * self.n_near))
-        found = local_ascent(rows, R, np.concatenate(starts), sweeps=self.sweeps)
+        found = local_ascent(rows, R, np.concatenate(starts), sweeps=self.sweeps, metric=metric)
         most = len(found.norms) if effort > 1 else self.most_in_round
         least = self.share * found.largest
-        best = select_diverse(found, most, above=least, max_cosine=0.999)
-        climbs = [sharpen(rows, R, best, widths=COARSE_WIDTHS).directions]
+        best = select_diverse(found, most, above=least, max_cosine=0.999, metric=metric)
+        climbs = [sharpen(rows, R, best, widths=COARSE_WIDTHS, metric=metric).directions]
         if known is not None:
             climbs.append(known)
         if effort > 1:
             others = self.search(rows, R, network, effort=effort)
-            climbs.append(select_diverse(others, most, above=least, max_cosine=0.999).directions)
+            others_best = select_diverse(others, most, above=least, max_cosine=0.999, metric=metric)
+            climbs.append(others_best.directions)
             found = joined(found, others)
-        return joined(cross_walls(rows, R, np.concatenate(climbs)), found)
+        return joined(cross_walls(rows, R, np.concatenate(climbs), self.metric), found)
 
     def prove(self, rows, R, goal):
         """An upper bound of the largest price and a direction, if that takes seconds at most.
 
         A bound of ``goal`` is enough.
         """
-        return prove_price(rows.dense(), rows.fetch(R), goal, _PROOF_NODES)
+        if self.nodes_left <= 0:
+            return None
+        proof = prove_price(rows.dense(), rows.fetch(R), goal, self.nodes_left)
+        if proof is None:
+            return None
+        upper, direction, n_nodes = proof
+        self.nodes_left -= n_nodes
+        return upper, direction
 
     def widen(self):
         self.width *= 2
@@ -158,4 +171,5 @@ class CrossingPricing:
         p = U.shape[1]
         centres = U[self.rng.integers(len(U), size=count)]
         distance = self.rng.choice(self.distances, size=(count, 1))
-        return normalise(centres + distance / np.sqrt(p) * self.rng.standard_normal((count, p)))
+        shift = distance / np.sqrt(p) * self.rng.standard_normal((count, p))
+        return normalise(self.metric.moved(centres, shift, self.metric.levels(self.rng, count)))

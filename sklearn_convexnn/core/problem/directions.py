@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_convexnn.core.problem.metric import ISOTROPIC
+
 
 class Prices(NamedTuple):
     """Directions with their prices, best first."""
@@ -25,19 +27,24 @@ def normalise(U):
     return U / np.where(norms > 0, norms, 1.0)
 
 
-def random_starts(rng, n_starts, n_columns):
-    """Directions uniform on the sphere: they depend neither on the rows nor on their order."""
-    return normalise(rng.standard_normal((n_starts, n_columns)))
+def random_starts(rng, n_starts, n_columns, metric=ISOTROPIC):
+    """Directions uniform on the sphere: they depend neither on the rows nor on their order.
+
+    With a metric they are uniform in its coordinates to various degrees.
+    """
+    starts = rng.standard_normal((n_starts, n_columns))
+    if not metric.trivial:
+        starts = metric.spread(starts, metric.levels(rng, n_starts))
+    return normalise(starts)
 
 
-def select_diverse(prices, count, *, above=0.0, max_cosine=0.98):
+def select_diverse(prices, count, *, above=0.0, max_cosine=0.98, metric=ISOTROPIC):
     """The best ``count`` directions priced over ``above`` whose mutual cosines stay small."""
-    chosen = []
+    chosen, unit = [], metric.unit(prices.directions)
     for j in np.flatnonzero(prices.norms > above):
         if len(chosen) == count:
             break
-        u = prices.directions[j]
-        if not chosen or np.max(prices.directions[chosen] @ u) < max_cosine:
+        if not chosen or np.max(unit[chosen] @ unit[j]) < max_cosine:
             chosen.append(j)
     return Prices(prices.directions[chosen], prices.values[chosen], prices.norms[chosen])
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklearn_convexnn.core.problem.metric import ISOTROPIC
+
 
 @dataclass(frozen=True)
 class Network:
@@ -74,7 +76,7 @@ class Network:
     def extended(self, U, C):
         return Network(np.concatenate([self.U, U]), np.concatenate([self.C, C]), self.b0)
 
-    def merged(self, tolerance=1e-9):
+    def merged(self, tolerance=1e-9, metric=ISOTROPIC):
         """Neurons with the same direction (``1 - cosine <= tolerance``) become one.
 
         The function changes by at most the rounding that the tolerance allows and the penalty does
@@ -82,7 +84,8 @@ class Network:
         """
         if self.n_neurons < 2:
             return self
-        cosines = self.U @ self.U.T
+        unit = metric.unit(self.U)
+        cosines = unit @ unit.T
         same = cosines >= 1.0 - tolerance
         leader = np.argmax(same, axis=1)
         leaders = np.unique(leader)
@@ -92,7 +95,7 @@ class Network:
         np.add.at(C, leader, self.C)
         return Network(self.U[leaders], C[leaders], self.b0)
 
-    def condensed(self, angle):
+    def condensed(self, angle, metric=ISOTROPIC):
         """Neurons within ``angle`` (radians) of a larger one join it, in a direction between them.
 
         The penalty does not rise, the function changes slightly: a start for a slide, which soon
@@ -102,7 +105,8 @@ class Network:
             return self
         order = np.argsort(-self.sizes, kind="stable")
         U, C, sizes = self.U[order], self.C[order], self.sizes[order]
-        near = np.cos(angle) - U @ U.T <= 0
+        unit = metric.unit(U)
+        near = np.cos(angle) - unit @ unit.T <= 0
         leader = np.full(len(U), -1)
         for j in range(len(U)):
             if leader[j] < 0:

@@ -16,6 +16,10 @@ class Status(Enum):
     PROGRESS = "A round lowered the objective by less than tol."
     GAP = "The relative duality gap is below the tolerance."
     MAX_ITER = "The rounds were used up. Increase max_iter, or alpha, or the tolerances."
+    WORK = (
+        "The work of the programs over patterns was used up: the data may be in awkward units. "
+        "Standardise the features, or increase gap_tol or alpha."
+    )
     INTERRUPTED = "Interrupted from outside; the network of the last complete round was kept."
 
 
@@ -44,3 +48,10 @@ class Solution:
     n_iter: int
     history: dict = field(default_factory=dict)
     end: Start | None = None
+    # Ended by Ctrl-C, which is raised again once the last complete round is safe.
+    keyboard: bool = False
+
+    def raise_without_round(self):
+        """Raise a keyboard interrupt again that left no complete round."""
+        if self.keyboard and not self.history["objective"]:
+            raise KeyboardInterrupt

@@ -44,6 +44,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_convexnn.core.problem.certificates import Certificate
+from sklearn_convexnn.core.problem.work import Work
 from sklearn_convexnn.core.programs.normal_equations import (
     LARGEST_FACTOR,
     CurvatureRoot,
@@ -56,6 +57,13 @@ _EPS = np.finfo(float).eps
 _ENTERING, _LEAST_ENTERING = 4, 16
 # Newton steps for u, and halvings of a step.
 _INNER_STEPS, HALVINGS = 60, 40
+# The part of a bracket, from its ends, that a search leaves out.
+_NEAREST = 1e-3
+# The same for losses without curvature on whole stretches, where outputs move and u does not:
+# slopes there say little, and secants would stay at an end.
+_NEAREST_FLAT = 0.1
+# A step so short is tried along the dual variable as well; the part of the way to its boundary.
+_SHORT, _INSIDE = 0.1, 0.9
 # Differences of values, relative to them, that rounding does not reach; steps that may pass without
 # a smaller gap.
 RESOLVED, MOST_IDLE = 1e-11, 12
@@ -65,6 +73,8 @@ _PATH_RATIO, _PATH_TOL = 3.0, 0.1
 _START = 1e-6
 # Rows of the sample with whose solution many rows begin, times outputs.
 _SAMPLE = 2500
+# Evaluations of the dual function at most; a program in healthy units takes tens to hundreds.
+MOST_EVALUATIONS = 20_000
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,9 @@ class GroupSolution:
     converged: bool
 
 
-def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, outputs=None):
+def solve_groups(
+    rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, outputs=None, work=None
+):
     """Minimise (F) to a relative duality gap of ``tol``; every output has groups of its own.
 
     Parameters
@@ -106,6 +118,8 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
         Where to begin; by default zeros, or for many rows the sizes of a sample of them.
     outputs : ndarray of shape (n, C), optional
         Outputs to begin with, those of the best constant by default.
+    work : Work, optional
+        Evaluations of the dual function, each with its projections, that may be spent.
 
     Returns
     -------
@@ -118,7 +132,8 @@ def solve_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300, sizes=None, out
     e = np.zeros(groups.count) if sizes is None else np.maximum(sizes, 0.0)
     Z = constant_outputs(rows) if outputs is None else _shifted(rows, outputs)
     precision = _START * rows.at(Z).loss_size
-    state = maximise(rows, groups, alpha, e, Z, precision)
+    work = Work(MOST_EVALUATIONS) if work is None else work
+    state = maximise(rows, groups, alpha, e, Z, precision, work=work)
     if e.any():
         return _descend(rows, alpha, state, tol, max_iter)[1]
     largest = groups.screen(state.u, 0.0, state.active, state.C)[0].max(initial=0.0)
@@ -138,7 +153,7 @@ def follow_path(descend, rows, alpha, largest, state, tol, max_iter):
         shrink = stage / before if stage < before else 1.0
         rho = shrink * state.u / rows.weights[:, None]
         Z = _shifted(rows, rows.loss.outputs(rows.Y, rho))
-        state = maximise(rows, state.groups, stage, state.e, Z)
+        state = maximise(rows, state.groups, stage, state.e, Z, work=state.work)
         goal = tol if stage == alpha else _PATH_TOL
         state, point = descend(rows, stage, state, goal, max_iter - n_iter)
         n_iter, before = n_iter + point.n_iter, stage
@@ -158,7 +173,7 @@ def _descend(rows, alpha, state, tol, max_iter):
         if best.certificate.relative_gap <= tol:
             return state, replace(best, converged=True)
         trial = None
-        if n_iter < max_iter and idle < MOST_IDLE:
+        if n_iter < max_iter and idle < MOST_IDLE and state.work.left > 0:
             trial = step(rows, groups, alpha, state, norms, C)
         if trial is None:
             break
@@ -182,6 +197,7 @@ class _State:
     value: float  # G(e) + alpha/2 sum e, at most
     normal: object
     groups: object  # to which the sizes belong
+    work: Work
 
 
 def constant_outputs(rows):
@@ -198,20 +214,21 @@ def best_shift(rows, Z):
     return rows.at(Z).best_shift() if rows.intercept else np.zeros(Z.shape[1])
 
 
-def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
+def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf, *, work):
     """``u`` for sizes ``e`` by damped Newton steps, from outputs ``Z``.
 
     The steps are those for u, but taken in ``Z``, at which ``u`` is the negative gradient: there
     u cannot leave the domain of the dual, and the log-loss needs ten steps instead of a hundred.
     They end at a Newton decrement of ``precision``, a distance of values, or where it stops to
     fall; also where the value of ``e``, of which every ``u`` gives a lower bound, exceeds
-    ``limit``.
+    ``limit``, or ``work`` is used up.
     """
     active = np.flatnonzero(e > 0)
     share = e[active] / alpha
     loss, Y, w = rows.loss, rows.Y, rows.weights
 
     def evaluate(Z):
+        work.spend()
         u = dual_variable(rows, Z)
         C, face = groups.project(u, active)
         outputs = groups.outputs(active, C * share[:, None])
@@ -230,7 +247,7 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
         du, dZ = normal.solve(gradient)
         decrement = float(np.vdot(gradient, du))
         rounding = max(RESOLVED * abs(value), _EPS**2)
-        if decrement <= precision or value > limit:
+        if decrement <= precision or value > limit or work.left <= 0:
             break
         if decrement <= rounding:
             # Values no longer tell the points apart; decrements, being squares, still do.
@@ -238,7 +255,7 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
                 point, decrement = before
                 break
             before = point, decrement
-        trial, length = _search(rows, evaluate, point, dZ, decrement, rounding)
+        trial, length = _search(rows, evaluate, point, du, dZ, decrement, rounding)
         if trial is None:
             break
         point = trial
@@ -249,37 +266,66 @@ def maximise(rows, groups, alpha, e, Z, precision=0.0, limit=np.inf):
                 break
     Z, u, C, face, outputs, value = point
     bound = value + max(decrement, 0.0) + 0.5 * alpha * float(e.sum())
-    return _State(e, Z, u, active, C, outputs, bound, normal, groups)
+    return _State(e, Z, u, active, C, outputs, bound, normal, groups, work)
 
 
 def _shifted(rows, Z):
     return Z + best_shift(rows, Z)
 
 
-def _search(rows, evaluate, point, dZ, slope, rounding):
-    """A point along the step ``dZ`` at which the value, concave in ``u``, is nearly the largest.
+def _search(rows, evaluate, point, du, dZ, slope, rounding):
+    """A point along the step at which the value, concave in ``u``, is nearly the largest."""
+    Z, u, value = point[0], point[1], point[-1]
+
+    def along_outputs(length):
+        return evaluate(_shifted(rows, Z + length * dZ))
+
+    nearest = _NEAREST_FLAT if rows.loss.flat else _NEAREST
+    found = _bracketed(along_outputs, u, value, slope, rounding, 1.0, nearest)
+    if found[1] >= _SHORT or rows.loss.quadratic:
+        return found
+    # Where a group is stiff, A_j^T u has to stay where it is: along the straight line in u it does,
+    # along that in Z it bends away.
+    rho, change = u / rows.weights[:, None], du / rows.weights[:, None]
+    longest = _INSIDE * rows.loss.longest_step(rows.Y, rho, change)
+    if longest < _EPS:
+        return found
+
+    def along_dual(length):
+        return evaluate(_shifted(rows, rows.loss.outputs(rows.Y, rho + length * change)))
+
+    other = _bracketed(along_dual, u, value, slope, rounding, min(1.0, longest), nearest)
+    if other[0] is None or (found[0] is not None and found[0][-1] >= other[0][-1]):
+        return found
+    return other
+
+
+def _bracketed(trial_at, u, value, slope, rounding, length, nearest):
+    """A trial and its length at most ``length``, by the root of the slope of the value.
 
     Where cones change their faces the slope of the value breaks many times within one step: its
     root is bracketed. ``<gradient, u - u_0>`` is the slope times the length, exactly for the
-    squared error.
+    squared error.  Regula falsi, Illinois: an end that stays counts half.  Where the slope all but
+    jumps, as in cones that are thin in the units of the data, secants alone would creep there.
     """
-    Z, u, value = point[0], point[1], point[-1]
-    low, high = (0.0, slope), None
-    length, found = 1.0, (None, 0.0)
+    longest, low, high, side, found = length, (0.0, slope), None, 0, (None, 0.0)
     for _ in range(HALVINGS):
-        trial = evaluate(_shifted(rows, Z + length * dZ))
+        trial = trial_at(length)
         here = float(np.vdot(trial[0] - trial[4], trial[1] - u)) / length
         if trial[-1] >= value + 1e-4 * length * slope - rounding:
             found = trial, length
-            if slope <= rounding or (here >= 0.0 and length == 1.0) or abs(here) <= 0.5 * slope:
+            if slope <= rounding or (here >= 0.0 and length == longest) or abs(here) <= 0.5 * slope:
                 break
         if here >= 0.0:
             low = length, here
+            high = high and (high[0], 0.5 * high[1] if side > 0 else high[1])
+            side = 1
         else:
-            high = length, here
+            low = low[0], 0.5 * low[1] if side < 0 else low[1]
+            high, side = (length, here), -1
         if high is None:
             break
-        share = np.clip(low[1] / (low[1] - high[1]), 0.1, 0.9)
+        share = np.clip(low[1] / (low[1] - high[1]), nearest, 1.0 - nearest)
         length = low[0] + share * (high[0] - low[0])
     return found
 
@@ -307,7 +353,11 @@ def sampled_sizes(rows, groups, alpha):
 def _point(rows, groups, state, alpha, norms, n_iter):
     """The feasible point of a state and its gap."""
     V = state.C * (state.e[state.active] / alpha)[:, None]
-    b0 = best_shift(rows, state.outputs)
+    # From the shift that the state has: beyond saturated outputs of thousands none would be found.
+    b0 = np.zeros(rows.n_outputs)
+    if rows.intercept:
+        b0 = rows.weights @ (state.Z - state.outputs)
+        b0 = b0 + best_shift(rows, state.outputs + b0)
     Z = state.outputs + b0
     penalty = alpha * float(np.linalg.norm(V, axis=1).sum())
     proof, u = certificate(rows, Z, penalty, state.u, alpha, float(norms.max(initial=0.0)))
@@ -368,14 +418,14 @@ def line_search(rows, alpha, state, newton, rights, move):
         direction = newton(-right)
         for halving in range(halvings):
             groups, trial, drop = move(0.5**halving * direction)
-            if drop >= 0:
+            if drop >= 0 or state.work.left <= 0:
                 break
             precision = 1e-3 * min(-drop, abs(state.value))
             # The gap is of first order in what the value knows to second order: the last steps are
             # taken on trust, and judged by the gap.
             resolved = RESOLVED * abs(state.value)
             goal = state.value + (1e-4 * drop if -drop > resolved else resolved)
-            moved = maximise(rows, groups, alpha, trial, state.Z, precision, goal)
+            moved = maximise(rows, groups, alpha, trial, state.Z, precision, goal, work=state.work)
             if moved.value <= goal:
                 return moved
     return None

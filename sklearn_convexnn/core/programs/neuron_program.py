@@ -11,12 +11,13 @@ turns never raises the objective and ends at an optimum of (P).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sklearn_convexnn.core.patterns.cones import WallsHeld
 from sklearn_convexnn.core.patterns.neuron_cones import NeuronCones, crossed
+from sklearn_convexnn.core.problem.metric import ISOTROPIC, Metric
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.programs.group_newton import solve_groups
 from sklearn_convexnn.core.programs.minimal import independent_outputs
@@ -35,13 +36,16 @@ class NeuronProgram:
     sizes: np.ndarray
     walls: WallsHeld
     outputs: np.ndarray
+    metric: Metric = ISOTROPIC
 
     @classmethod
-    def of(cls, rows, network, outputs):
+    def of(cls, rows, network, outputs, metric=ISOTROPIC):
         """The program of a network with one output."""
         p = rows.n_columns
         none = WallsHeld(np.zeros((0, p), np.intp), np.zeros((0, p)), np.zeros(0, np.intp))
-        empty = cls(np.zeros((rows.n_rows, 0), bool), np.zeros(0), np.zeros(0), none, outputs)
+        empty = cls(
+            np.zeros((rows.n_rows, 0), bool), np.zeros(0), np.zeros(0), none, outputs, metric
+        )
         return empty.extended(rows, network.U, network.C[:, 0], network.sizes)
 
     def extended(self, rows, U, values, sizes=None):
@@ -53,6 +57,7 @@ class NeuronProgram:
             np.concatenate([self.sizes, np.zeros(len(U)) if sizes is None else sizes]),
             self.walls.extended(len(U)),
             self.outputs,
+            self.metric,
         )._distinct()
 
     def _distinct(self):
@@ -65,10 +70,10 @@ class NeuronProgram:
         order = np.argsort(first)
         first, sizes = first[order], sizes[order]
         walls = self.walls.of(first)
-        return NeuronProgram(self.D[:, first], self.sign[first], sizes, walls, self.outputs)
+        return replace(self, D=self.D[:, first], sign=self.sign[first], sizes=sizes, walls=walls)
 
-    def solved(self, rows, alpha, tol):
-        """Solve the program to the relative gap ``tol``; then cross walls.
+    def solved(self, rows, alpha, tol, work=None):
+        """Solve the program to the relative gap ``tol`` or while ``work`` lasts; then cross walls.
 
         Returns
         -------
@@ -77,9 +82,12 @@ class NeuronProgram:
         program : NeuronProgram
             Of the neurons that are left, across the walls that held them back.
         """
-        groups = NeuronCones(rows.dense(), self.D, self.sign, self.walls)
+        metric = self.metric
+        groups = NeuronCones(
+            metric.graded(rows.dense()), self.D, self.sign, self.walls, metric.sizes
+        )
         solution = solve_groups(
-            rows, groups, alpha, tol=tol, sizes=self.sizes, outputs=self.outputs
+            rows, groups, alpha, tol=tol, sizes=self.sizes, outputs=self.outputs, work=work
         )
         active = solution.index
         groups.project(solution.u[:, 0], active)  # the walls of the solution, not of a later trial
@@ -87,10 +95,11 @@ class NeuronProgram:
         D, _ = crossed(groups.cones, active, self.D[:, active], solution.u * sign)
         walls = groups.cones.walls_held.of(active)
         sizes = np.linalg.norm(solution.V, axis=1)
-        network = Network(solution.V / sizes[:, None], (sizes * sign)[:, None], solution.b0)
+        U = metric.ungraded(solution.V / np.where(sizes > 0, sizes, 1.0)[:, None])
+        network = Network(U, (sizes * sign)[:, None], solution.b0)
         # Violated constraints come in crowds: most of the neurons they leave are not needed.
         C, b0 = independent_outputs(rows, network)
         network = network.with_outputs(C, b0)
         # Their patterns remain for one more turn, in which they may turn out to be.
-        program = NeuronProgram(D, sign, network.sizes, walls, solution.Z)
+        program = NeuronProgram(D, sign, network.sizes, walls, solution.Z, metric)
         return network.pruned(), program._distinct()

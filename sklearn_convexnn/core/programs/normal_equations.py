@@ -267,9 +267,9 @@ def _cholesky(K, scale):
         try:
             return linalg.cho_factor(K + ridge * np.eye(len(K)) if ridge else K)
         except linalg.LinAlgError:
-            if ridge > scale:
+            if not ridge <= scale:
                 raise
-            ridge = max(10.0 * ridge, 16 * np.finfo(float).eps * scale)
+            ridge = max(10.0 * ridge, 16 * np.finfo(float).eps * scale, np.finfo(float).tiny)
 
 
 def _independent(gram, inside):

@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_convexnn.core.problem.certificates import Certificate
+from sklearn_convexnn.core.problem.work import Work
 from sklearn_convexnn.core.programs import group_newton as newton
 from sklearn_convexnn.core.programs.normal_equations import bounded_newton
 
@@ -174,7 +175,10 @@ def solve_nuclear_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300):
         The best point that was met; ``converged`` says whether its gap is below ``tol``.
     """
     atoms = AtomGroups(groups, np.zeros(0, dtype=np.intp), np.zeros((0, rows.n_outputs)))
-    state = newton.maximise(rows, atoms, alpha, np.zeros(0), newton.constant_outputs(rows))
+    work = Work(newton.MOST_EVALUATIONS)
+    state = newton.maximise(
+        rows, atoms, alpha, np.zeros(0), newton.constant_outputs(rows), work=work
+    )
     prices = gate_prices(groups, state.u)
     largest = np.linalg.norm(prices, ord=2, axis=(1, 2)).max(initial=0.0)
     return newton.follow_path(_descend, rows, alpha, largest, state, tol, max_iter)
@@ -221,9 +225,9 @@ def nuclear_solution(rows, groups, alpha, index, V, b0, Z, n_iter, converged):
 
 
 def _proven(rows, alpha, index, V, b0, Z, u, prices, n_iter, converged):
-    primal = rows.at(Z).mean_loss + alpha * float(nuclear_norms(V).sum())
+    penalty = alpha * float(nuclear_norms(V).sum())
     kappa = float(np.linalg.norm(prices, ord=2, axis=(1, 2)).max(initial=0.0))
-    proof, _ = newton.certificate(rows, primal, u, alpha, kappa)
+    proof, _ = newton.certificate(rows, Z, penalty, u, alpha, kappa)
     return NuclearSolution(index, V, b0, proof, n_iter, converged)
 
 

@@ -63,6 +63,9 @@ class BinaryLogLoss(Loss):
     def outputs(self, Y, rho):
         return logit(np.clip(Y - rho, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
 
+    def longest_step(self, Y, rho, change):
+        return _longest_step(Y - rho, -change)
+
     def constant(self, Y, weights):
         p = weights @ Y
         return np.log(p) - np.log1p(-p)
@@ -127,6 +130,9 @@ class MultinomialLogLoss(Loss):
         logits = np.log(np.maximum(Y - rho, _LEAST_PROBABILITY))
         return logits - logits.mean(axis=1, keepdims=True)
 
+    def longest_step(self, Y, rho, change):
+        return _longest_step(Y - rho, -change)
+
     def constant(self, Y, weights):
         logits = np.log(weights @ Y)
         return logits - logits.mean()
@@ -135,3 +141,10 @@ class MultinomialLogLoss(Loss):
         Z = cp.vstack(z)
         total = cp.sum(cp.multiply(weights, cp.log_sum_exp(Z, axis=0)))
         return total - cp.sum(cp.multiply(weights * Y.T, Z))
+
+
+def _longest_step(P, change):
+    """The largest ``t`` with all of ``P + t * change`` between 0 and 1."""
+    room = np.where(change < 0, P, 1.0 - P)
+    moving = change != 0
+    return float(np.min(room[moving] / np.abs(change[moving]), initial=np.inf))

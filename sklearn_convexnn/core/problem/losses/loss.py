@@ -115,6 +115,13 @@ class Loss:
         """Outputs at which ``rho = -gradient``, for ``rho`` inside the domain of the dual."""
         raise NotImplementedError
 
+    def longest_step(self, Y, rho, change):
+        """The largest ``t`` with ``rho + t * change`` in the domain of the dual.
+
+        Not asked for where that is no polytope or the loss is quadratic: 0.
+        """
+        return 0.0
+
     def constant(self, Y, weights):
         """The output that minimises the weighted loss when every row gets the same, shape (C,)."""
         raise NotImplementedError

@@ -1,0 +1,110 @@
+"""A fit that fails changes no attribute of an estimator, whatever the family."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, is_classifier
+
+import sklearn_convexnn
+from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, convexnn_path
+from sklearn_convexnn.core.column_generation import slide_phase
+from tests.conftest import make_rows
+
+FAMILIES = [
+    one
+    for one in map(vars(sklearn_convexnn).get, sklearn_convexnn.__all__)
+    if isinstance(one, type) and issubclass(one, BaseEstimator)
+]
+
+
+def data(Estimator, n=30, shift=0.0):
+    """Rows on a half line for splines and closed forms, which take no others."""
+    narrow = any(name in Estimator.__name__ for name in ("Spline", "DeepReLU"))
+    X = np.abs(make_rows(n, 1)) if narrow else make_rows(n, 2)
+    y = X[:, 0] + np.abs(X[:, -1]) + shift
+    return X, (y > 0.5).astype(int) if is_classifier(Estimator()) else y
+
+
+def assert_same_state(model, before):
+    after = vars(model)
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+
+
+@pytest.mark.parametrize("Estimator", FAMILIES, ids=lambda one: one.__name__)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("fitted", [False, True])
+def test_a_failed_fit_changes_nothing(Estimator, fitted):
+    X, y = data(Estimator)
+    model = Estimator()
+    if fitted:
+        model.fit(X, y)
+    before = dict(vars(model))
+    wide = np.column_stack([X, X, X])
+    bad = np.full(len(y), 7) if is_classifier(model) else np.where(y > 0, np.nan, y)
+    for rows in (X, wide):
+        with pytest.raises(ValueError):
+            model.fit(rows, bad)
+        assert_same_state(model, before)
+    with pytest.raises(ValueError):
+        model.fit(X, y, sample_weight=np.zeros(len(y)))
+    assert_same_state(model, before)
+
+
+@pytest.mark.parametrize("Estimator", FAMILIES, ids=lambda one: one.__name__)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt])
+def test_a_fit_that_fails_late_changes_nothing(Estimator, error, monkeypatch):
+    """The error comes with the last attribute that is set."""
+    X, y = data(Estimator)
+    model = Estimator().fit(X, y)
+    before, last = dict(vars(model)), list(vars(model))[-1]
+
+    def fail(self, name, value):
+        object.__setattr__(self, name, value)
+        if name == last:
+            raise error
+
+    monkeypatch.setattr(Estimator, "__setattr__", fail, raising=False)
+    with pytest.raises(error):
+        model.fit(X[:20], y[:20])
+    assert_same_state(model, before)
+
+
+def test_a_failed_gated_fit_changes_nothing():
+    X, y = data(ConvexReLURegressor)
+    model = ConvexReLURegressor(activation="gated_relu", refinement=None, random_state=0).fit(X, y)
+    before = dict(vars(model))
+    with pytest.raises(ValueError):
+        model.fit(np.column_stack([X, X]), np.full(len(y), np.inf))
+    assert_same_state(model, before)
+
+
+@pytest.mark.parametrize("Estimator", [ConvexReLURegressor, ConvexReLUClassifier])
+def test_ctrl_c_in_the_first_round_keeps_the_fit_before(Estimator, monkeypatch):
+    X, y = data(Estimator)
+    model = Estimator(random_state=0).fit(X, y)
+    before = dict(vars(model))
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slide_phase, "slide", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X[:20], y[:20])
+    assert_same_state(model, before)
+
+
+def test_ctrl_c_ends_a_path(monkeypatch):
+    slide, calls = slide_phase.slide, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(None)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return slide(*args, **kwargs)
+
+    monkeypatch.setattr(slide_phase, "slide", interrupted)
+    X, y = data(ConvexReLURegressor)
+    with pytest.raises(KeyboardInterrupt):
+        convexnn_path(X, y, alphas=20, random_state=0)
+    assert len(calls) == 4
