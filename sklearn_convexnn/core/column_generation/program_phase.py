@@ -57,7 +57,7 @@ class ProgramPhase:
         for tightness in _TIGHTER:
             network, self.program = program.solved(run.rows, run.alpha, tightness * tol)
             run.accept(network)
-            little = before - run.state.objective <= _LITTLE * tightness * tol * before
+            little = run.decrease_from(before) <= _LITTLE * tightness * tol
             if not little or tightness * tol < 1e-2 * least:
                 break
         if run.decrease_from(before) < _LITTLE * gap:

@@ -112,7 +112,7 @@ def _rises(rows, Z, step):
     before, after = (rows.weights @ rows.loss.value(rows.Y, part) for part in (Z, Z + step))
     # The log-loss of a row is a difference of numbers as large as its outputs.
     rounding = 8 * np.finfo(float).eps * float((rows.weights @ np.abs(Z)).sum())
-    return not after <= before * (1 + 1e-12) + rounding + np.finfo(float).tiny
+    return not after <= before + 1e-12 * abs(before) + rounding + np.finfo(float).tiny
 
 
 def _falls(rows, Z, step):
