@@ -22,8 +22,9 @@ SCALAR = [k for k in ZOO if k.Y.shape[1] == 1 and (k.loss == "squared_error" or 
 
 def fitted(problem: Known, **settings):
     """An estimator of a known problem; by default stopped early, so that there is a gap."""
-    kind = ConvexReLURegressor if problem.loss == "squared_error" else ConvexReLUClassifier
-    settings = {"tol": 0.1, "max_iter": 2, **settings}
+    regression = problem.loss in ("squared_error", "huber", "poisson")
+    kind = ConvexReLURegressor if regression else ConvexReLUClassifier
+    settings = {"tol": 0.1, "max_iter": 2, "loss": problem.loss, **settings}
     model = kind(alpha=problem.alpha, fit_intercept=problem.intercept, random_state=0, **settings)
     y = problem.Y[:, 0] if problem.Y.shape[1] == 1 else problem.Y
     with warnings.catch_warnings():

@@ -221,10 +221,9 @@ def nuclear_solution(rows, groups, alpha, index, V, b0, Z, n_iter, converged):
 
 
 def _proven(rows, alpha, index, V, b0, Z, u, prices, n_iter, converged):
-    loss = float(rows.weights @ rows.loss.value(rows.Y, Z))
-    primal = loss + alpha * float(nuclear_norms(V).sum())
+    penalty = alpha * float(nuclear_norms(V).sum())
     kappa = float(np.linalg.norm(prices, ord=2, axis=(1, 2)).max(initial=0.0))
-    proof, _ = newton.certificate(rows, primal, u, alpha, kappa)
+    proof, _ = newton.certificate(rows, Z, penalty, u, alpha, kappa)
     return NuclearSolution(index, V, b0, proof, n_iter, converged)
 
 
