@@ -38,7 +38,8 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     scoring : str, callable or None, default=None
         What is maximised, weighted by ``sample_weight``. None: R2 for the squared error, for the
         other losses minus their mean on the held-out rows (R2 would be decided by the outliers, or
-        by the largest counts); for Poisson that is minus half the mean deviance.
+        by the largest counts): half the deviance for Poisson, and for Huber no row counts more than
+        ``4 * (epsilon * scale_)**2``.
     selection : {"scale", "best", "one_standard_error"}, default="scale"
         "best": the alpha of the best mean score. The other two hold all alphas for equal whose mean
         score is within a standard error of it, taken over the folds. "scale" chooses the closest of

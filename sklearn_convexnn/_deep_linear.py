@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_convexnn._losses import trait
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._validation import (
     Interval,
@@ -290,7 +291,7 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
 
 
 def _has_probabilities(model):
-    if model.loss != "log_loss":
+    if not trait(model, "probabilities"):
         raise AttributeError("Probabilities need loss='log_loss'; this model was given another.")
     return True
 
@@ -433,7 +434,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
 
     def _check_parameters(self):
         super()._check_parameters()
-        if self.loss == "log_loss" and self.penalty == "weight_decay" and self.n_layers > 2:
+        if not trait(self, "quadratic") and self.penalty == "weight_decay" and self.n_layers > 2:
             raise ValueError(
                 "The log-loss with weight decay on more than two layers is not convex and has no "
                 "bound here. Use n_layers=2, penalty='layer_norm' or loss='squared_error'."
@@ -446,14 +447,9 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         indicators, weights, classes = encode_classes(
             type(self).__name__, y, weights, self.class_weight
         )
-        if self.loss == "squared_error" and len(classes) == 2:
+        if trait(self, "quadratic") and len(classes) == 2:
             indicators = 2.0 * indicators - 1.0
         return indicators, weights, classes
-
-    def _output_activation(self):
-        if self.loss == "squared_error":
-            return "identity"
-        return "logistic" if len(self.classes_) == 2 else "softmax"
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):

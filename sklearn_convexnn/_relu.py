@@ -21,13 +21,13 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         \sum_i w_i \, \ell(y_i, z(x_i)) + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_2 ,
         \qquad \sum_i w_i = 1 ,
 
-    with :math:`\ell(y, z) = \tfrac12 \|y - z\|_2^2` or another ``loss``,
-    which is the objective of weight decay, :math:`\tfrac{\alpha}{2} \sum_j (\|(u_j, b_j)\|^2 +
-    \|c_j\|^2)`, at its best scaling of each neuron. In the measure that puts the weights
-    :math:`c_j` on the sphere of directions it is convex, with one dual constraint per direction
-    [1]_ [2]_: neurons are added where a dual constraint is violated, moved, refitted and pruned
-    until a round makes little progress. The duality gap says how far the objective is from the
-    optimum over networks of every width.
+    with :math:`\ell(y, z) = \tfrac12 \|y - z\|_2^2` or another ``loss``, which is the objective of
+    weight decay, :math:`\tfrac{\alpha}{2} \sum_j (\|(u_j, b_j)\|^2 + \|c_j\|^2)`, at its best
+    scaling of each neuron. In the measure that puts the weights :math:`c_j` on the sphere of
+    directions it is convex, with one dual constraint per direction [1]_ [2]_: neurons are added
+    where a dual constraint is violated, moved, refitted and pruned until a round makes little
+    progress. The duality gap says how far the objective is from the optimum over networks of every
+    width.
 
     Alternatives are two convex programs over *given* :ref:`activation patterns <patterns>` [2]_
     [3]_: ``refinement=None`` trains the best ReLU network whose neurons keep these patterns,

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_convexnn._losses import trait
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._validation import (
     Interval,
@@ -101,7 +102,7 @@ class _BaseSplineReLU(BaseEstimator):
         return self
 
     def _check_alpha(self):
-        if self.alpha == 0 and self.loss != "squared_error":
+        if self.alpha == 0 and not trait(self, "quadratic"):
             raise ValueError(
                 "alpha=0 is interpolation, which needs loss='squared_error': use a small alpha."
             )
@@ -333,7 +334,7 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
 
 
 def _has_log_loss(estimator):
-    if estimator.loss == "log_loss":
+    if trait(estimator, "probabilities"):
         return True
     raise AttributeError(f"Probabilities need loss='log_loss', but loss={estimator.loss!r}.")
 
@@ -481,7 +482,7 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
         return encode_classes(type(self).__name__, y, weights, self.class_weight)
 
     def _output_activation(self):
-        return "logistic" if self.loss == "log_loss" else "identity"
+        return "logistic" if trait(self, "probabilities") else "identity"
 
     @available_if(_has_log_loss)
     def predict_proba(self, X):

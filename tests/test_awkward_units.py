@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
-from sklearn_convexnn.core import column_generation
+from sklearn_convexnn.core.column_generation import run
 from sklearn_convexnn.core.patterns.cones import GradedProjections
 from sklearn_convexnn.core.problem.directions import random_starts
 from sklearn_convexnn.core.problem.losses import get_loss
@@ -112,7 +112,7 @@ def test_the_unit_of_the_features_does_not_decide_whether_a_fit_ends(cpu_limit):
 
 
 def test_a_fit_that_uses_up_its_work_says_so(monkeypatch):
-    monkeypatch.setattr(column_generation, "_PROGRAM_EVALUATIONS", 3)
+    monkeypatch.setattr(run, "_PROGRAM_EVALUATIONS", 3)
     Estimator, X, y, w, intercept, _ = awkward(53)
     model = Estimator(gap_tol=1e-9, fit_intercept=intercept, random_state=0)
     with pytest.warns(match="programs over patterns was used up") as caught:

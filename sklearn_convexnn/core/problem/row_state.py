@@ -135,11 +135,11 @@ class RowState:
 
     def _rises(self, before, after, shift):
         """Whether the loss is more after a step from ``shift``, beyond rounding."""
-        if after <= before * (1 + 1e-12) + np.finfo(float).tiny:
+        if after <= before + 1e-12 * abs(before) + np.finfo(float).tiny:
             return False
         # The log-loss of a row is a difference of numbers as large as its outputs.
         rounding = 8 * _EPS * self._mean_size(shift)
-        return not after <= before * (1 + 1e-12) + rounding + np.finfo(float).tiny
+        return not after <= before + 1e-12 * abs(before) + rounding + np.finfo(float).tiny
 
     def _falls(self, value, shift, step):
         """Halve ``step``, in place, until the loss is less than ``value``; False if never."""

@@ -202,6 +202,10 @@ class Rows:
             np.multiply(self.scale, parts[1], out=slopes[:, -1])
         return slopes
 
+    def _widths(self, width):
+        """One number for all directions, or one for each, (m,), in the working dtype."""
+        return float(width) if np.ndim(width) == 0 else np.asarray(width, dtype=self.dtype)
+
     def _by_feature(self, C):
         """Output weights (m, n_weights) as (m * n_cells, C)."""
         return C.reshape(len(C) * self.neurons.n_cells, self.n_outputs)
@@ -376,7 +380,8 @@ class Rows:
         and its tangent stays below it; a row with ``r_i < 0`` bends downwards at its kink, where
         maxima sit, and is smoothed over ``|x_i^T u| <= width``.  The curvature is that of the rows
         in the band ``|x_i^T u| < band``: ``sum_i |r_i| / (2 width) x_i x_i^T``.  Where ``band`` is
-        wider than ``width`` the rows between keep the parabola of the inner ones.
+        wider than ``width`` the rows between keep the parabola of the inner ones.  Both may be
+        arrays (m,).
         """
         W, bias = self._directions(U)
         (K, *parts), _ = self._map(
@@ -384,8 +389,8 @@ class Rows:
             self.neurons,
             self.intercept,
             self.scale,
-            float(width),
-            float(band),
+            self._widths(width),
+            self._widths(band),
             W,
             bias,
             self._by_feature(Q).astype(self.dtype),

@@ -14,7 +14,7 @@ that the problem stays convex with a fixed objective; Huber's joint estimate of 
 Gross outliers have huge losses, of which no network can change more than a little.  Working units
 subtract from the loss of row i the constant ``t (|y - m| - reach)_+``, without which values would
 lose their digits to them, and gaps are relative to a size in which no row counts more than
-``t * reach``: relative to the plain objective every network would be optimal.
+``4 t^2``: relative to the plain objective every network would be optimal.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Huber(SeparableLoss):
     def sizes(self, Y, losses):
         within = np.minimum(np.abs(Y), self.reach)
         offset = (self.thresholds * (np.abs(Y) - within)).sum(axis=1)
-        return np.clip(losses + offset, 0.0, (self.thresholds * self.reach).sum())
+        return np.clip(losses + offset, 0.0, _REACH * (self.thresholds**2).sum())
 
     def of_output(self, c):
         return Huber(self.thresholds[[c]], epsilon=self.epsilon, reach=self.reach[[c]])
