@@ -89,18 +89,22 @@ def obstacle(rows):
     rows are nearly orthogonal to the mean row: a small change of their direction takes the kink
     away. Of extreme weights most add next to nothing to the loss, but carry constraints.
     """
-    statistics = rows.engine.statistics()
-    mean = rows.scale * statistics.mean_row
-    # The mean square of the rows is 1 in working units.
-    squared = mean @ mean + rows.intercept * rows.scale**2
-    if squared >= (1.0 - squared) * _LARGEST_OFFSET**2:
+    spread = mean_square_spread(rows)
+    if 1.0 - spread >= spread * _LARGEST_OFFSET**2:
         return (
             "The rows, with a constant for the bias, differ little compared with their length: "
             "standardise the features."
         )
+    statistics = rows.engine.statistics()
     if statistics.largest_weight > _LARGEST_WEIGHT_RATIO * statistics.least_weight:
         return "The weights of the rows differ extremely: use more even sample or class weights."
     return None
+
+
+def mean_square_spread(rows):
+    """The mean square distance of the rows from their mean, where their mean square is 1."""
+    mean = rows.scale * rows.engine.statistics().mean_row
+    return max(0.0, 1.0 - mean @ mean - rows.intercept * rows.scale**2)
 
 
 def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
