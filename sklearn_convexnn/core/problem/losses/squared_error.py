@@ -53,9 +53,6 @@ class SquaredError(Loss):
             return 0.0
         return float(np.clip(weights @ np.einsum("ij,ij->i", rho, Y) / curvature, 0.0, limit))
 
-    def check_targets(self, Y, weights):
-        check_size(np.abs(Y - weights @ Y / weights.sum()).max())
-
     def standardise(self, Y, weights, intercept):
         """Mean zero (with an intercept) and mean square one, over all outputs."""
         shift = weights @ Y if intercept else np.zeros(Y.shape[1])
