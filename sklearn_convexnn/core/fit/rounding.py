@@ -33,7 +33,8 @@ def solve_rounded(rows, alpha, pricing, *, options, start=None, progress=None):
     Returns
     -------
     Solution
-        Its certificate and its history are about the loss with its kink.
+        Its certificate is about the loss with its kink, and so is the last row of its history for
+        each width; the rows between are about the rounded loss.
     """
     goal = options.tol if options.gap_tol is None else options.gap_tol
     # First-order refits take as many more steps as the rounded kink is narrow.
@@ -55,6 +56,7 @@ def solve_rounded(rows, alpha, pricing, *, options, start=None, progress=None):
             history.setdefault(name, []).extend(values)
         certificate, added = _unrounded(rows, rounded, solution)
         allowed = _SHARE * goal * certificate.primal
+        history["objective"][-1] = certificate.primal
         history["dual_gap"][-1] = certificate.relative_gap
         ended = solution.status in (Status.MAX_ITER, Status.INTERRUPTED)
         reached = certificate.relative_gap <= goal

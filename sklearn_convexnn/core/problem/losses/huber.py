@@ -122,9 +122,6 @@ class Huber(SeparableLoss):
     def of_output(self, c):
         return Huber(self.thresholds[[c]], epsilon=self.epsilon, reach=self.reach[[c]])
 
-    def check_targets(self, Y, weights):
-        check_size(np.abs(Y).max())
-
     def standardise(self, Y, weights, intercept):
         """Median zero (with an intercept) and, over all outputs, a mean square spread of one."""
         shift = weighted_median(Y, weights) if intercept else np.zeros(Y.shape[1])

@@ -155,11 +155,11 @@ class Loss:
         """The loss of output ``c`` alone, for losses whose outputs do not meet."""
         return self
 
-    def check_targets(self, Y, weights):
-        """Raise ValueError, with a sentence for the user, if targets are not legal."""
-
     def standardise(self, Y, weights, intercept):
-        """Targets in working units; the loss knows which of them leave its minimisers alone."""
+        """Targets in working units; the loss knows which of them leave its minimisers alone.
+
+        Targets that are not legal raise ValueError, with a sentence for the user.
+        """
         return Standardised(self, Y, np.zeros(Y.shape[1]))
 
     def conic(self, cp, Y, weights, z):

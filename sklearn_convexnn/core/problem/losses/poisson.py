@@ -73,7 +73,7 @@ class Poisson(SeparableLoss):
         total = np.exp(largest - self.log_unit) * (weights @ np.exp(Z - largest))
         return np.log(weights @ Y) - np.log(total)
 
-    def check_targets(self, Y, weights):
+    def _check_targets(self, Y, weights):
         if np.any(Y < 0):
             raise ValueError(
                 "loss='poisson' needs targets y >= 0, and some are negative: use another loss, or "
@@ -88,7 +88,7 @@ class Poisson(SeparableLoss):
 
     def standardise(self, Y, weights, intercept):
         """Counts of mean one over all outputs."""
-        self.check_targets(Y, weights)
+        self._check_targets(Y, weights)
         largest = Y.max()
         unit = float(largest * np.mean(weights @ (Y / largest)))
         shift = np.full(Y.shape[1], np.log(unit) if intercept else 0.0)
