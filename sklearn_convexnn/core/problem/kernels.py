@@ -102,6 +102,12 @@ def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained,
     return (value, dC, db0, *_pulled_back(xp, inputs, T, intercept)), None
 
 
+def second_moments(xp, B, neurons, intercept, scale, T):
+    """``sum_i w_i (T^T x_i)(T^T x_i)^T``."""
+    X = _scaled(xp, neurons.inputs(xp, B.X), intercept, scale) @ T
+    return ((X * B.w[:, None]).T @ X,), None
+
+
 def lengths(xp, B, neurons, intercept, scale):
     """Of the inputs, (k, 1)."""
     X = _scaled(xp, neurons.inputs(xp, B.X), intercept, scale)

@@ -34,7 +34,8 @@ ROUND = 500.0
 _RANK = 1e-13
 # Columns up to which the coordinates are looked for.
 _MOST_COLUMNS = 200
-_BLOCK_BYTES = 8 << 20
+# Eigenvalues of moments below this fraction of the largest are rounding.
+_LOST = 1e-15
 
 
 @dataclass(frozen=True)
@@ -54,23 +55,17 @@ class Metric:
         p = rows.n_columns
         if not 1 < p <= _MOST_COLUMNS or not rows.neurons.acts_on_rows:
             return cls()
-        step = max(p, _BLOCK_BYTES // (8 * p))
-        starts = range(0, rows.n_rows, step)
-        gram = np.zeros((p, p))
-        for start in starts:
-            part = rows.take(slice(start, start + step))
-            A = part.dense()
-            gram += A.T @ (part.weights[:, None] * A)
-        squares = np.linalg.eigvalsh(gram)
-        if squares[0] > squares[-1] / ROUND**2:
-            return cls()
-        triangle = np.zeros((0, p))
-        for start in starts:
-            part = rows.take(slice(start, start + step))
-            A = np.sqrt(part.weights[:, None]) * part.dense()
-            triangle = np.linalg.qr(np.concatenate([triangle, A]), mode="r")
+        # Moments square the condition.  In the coordinates that the first ones give the rows are
+        # orthonormal but for the directions that are lost to rounding; the second ones see those.
+        triangle = T = np.eye(p)
+        for stage in range(2):
+            squares, V = np.linalg.eigh(rows.second_moments(T))
+            if not stage and squares[0] > squares[-1] / ROUND**2:
+                return cls()
+            sizes = np.sqrt(np.maximum(squares, _LOST * squares[-1]))
+            triangle, T = (sizes[:, None] * V.T) @ triangle, T @ (V / sizes)
         _, sizes, axes = np.linalg.svd(triangle)
-        return cls._from_axes(axes.T, np.pad(sizes, (0, p - len(sizes))))
+        return cls._from_axes(axes.T, sizes)
 
     @classmethod
     def _from_axes(cls, axes, sizes):

@@ -225,6 +225,11 @@ class Rows:
         """The :class:`RowState` of outputs ``Z``."""
         return RowState(self.engine, self.loss, Z, network)
 
+    def total_size(self, R):
+        """The sum of the absolute values of a residual."""
+        (total,), _ = self.engine.map_reduce(kernels.total_size, width=self.n_outputs, rowwise=(R,))
+        return float(total)
+
     def dual_point(self, R):
         """The :class:`DualPoint` of a residual ``R`` whose columns sum to zero."""
         return DualPoint(self.engine, self.loss, R)
@@ -260,6 +265,18 @@ class Rows:
         """Handle of the lengths (n, 1) of the scaled rows with their constant."""
         arguments = self.neurons, self.intercept, self.scale
         return self._map(kernels.lengths, *arguments, width=self.n_columns, keep=True)[1]
+
+    def second_moments(self, T):
+        """``T^T A^T diag(w) A T`` for the scaled rows ``A`` with their constant, in float64."""
+        (moments,), _ = self.with_dtype(np.float64)._map(
+            kernels.second_moments,
+            self.neurons,
+            self.intercept,
+            self.scale,
+            T,
+            width=self.n_columns,
+        )
+        return moments
 
     def moments(self, U):
         """Weighted sums over rows of the features ``a`` and targets ``y``.
