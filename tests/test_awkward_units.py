@@ -104,7 +104,8 @@ def test_the_unit_of_the_features_does_not_decide_whether_a_fit_ends(cpu_limit):
     X = rng.standard_normal((40, 3))
     y = np.abs(X[:, 0]) + 0.1 * rng.standard_normal(40)
     small, smaller = (
-        ConvexReLURegressor(gap_tol=1e-3, random_state=0).fit(unit * X, y) for unit in (1e-4, 1e-8)
+        ConvexReLURegressor(alpha=0.02 * unit, gap_tol=1e-3, random_state=0).fit(unit * X, y)
+        for unit in (1e-4, 1e-8)
     )
     assert small.status_ == smaller.status_ == "gap"
     assert smaller.objective_ == pytest.approx(small.objective_, rel=1e-3)
