@@ -219,9 +219,9 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         objective_``.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         "exact": the objective is proven to be the global optimum up to ``dual_gap_``, which is at
-        the level of ``tol``. "relaxation": the best stationary point found, with a proven lower
+        the level of ``tol``. "proven": the best stationary point found, with a proven lower
         bound that may be loose.
     n_iter_ : int
         Number of rounds, or of starting points of a non-convex problem.
@@ -368,9 +368,9 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         objective_``.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         "exact": the objective is proven to be the global optimum up to ``dual_gap_``, which is at
-        the level of ``tol``. "relaxation": the best stationary point found, with a proven lower
+        the level of ``tol``. "proven": the best stationary point found, with a proven lower
         bound that may be loose.
     n_iter_ : int
         Number of rounds, or of starting points of a non-convex problem.

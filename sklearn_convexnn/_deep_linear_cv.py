@@ -90,7 +90,7 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         Relative gap between the objective and a proven lower bound.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         As in :class:`DeepLinearRegressor`.
     n_iter_ : int
         Number of rounds of the last fit.

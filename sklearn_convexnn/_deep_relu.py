@@ -201,9 +201,9 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
         objective_``.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         "exact": the closed form is proven to be optimal: two layers, one path, rows on a line,
-        ``batch_norm=True``. "relaxation": three layers or more and several paths. The form is then
+        ``batch_norm=True``. "proven": three layers or more and several paths. The form is then
         the best network of independent chains; networks whose paths share neurons can be better
         (with two outputs of both signs by a tenth), by at most the gap.
     n_iter_ : int
@@ -340,9 +340,9 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
         objective_``.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         "exact": the closed form is proven to be optimal: two layers, rows on a line,
-        ``batch_norm=True``. "relaxation": three layers or more. The form is then the best network
+        ``batch_norm=True``. "proven": three layers or more. The form is then the best network
         of independent chains; from about five layers on networks whose classes share neurons can be
         better, by at most the gap.
     n_iter_ : int

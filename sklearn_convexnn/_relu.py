@@ -121,8 +121,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         ``certificate_``.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
-    certificate_ : {"exact", "relaxation", "estimated"}
-        "exact" and "relaxation": the objective is proven to be within the gap of the global
+    certificate_ : {"exact", "proven", "estimated"}
+        "exact" and "proven": the objective is proven to be within the gap of the global
         optimum. "estimated": the dual constraints were checked by local search only, the gap is an
         estimate and not a bound. Data in one column with a constant (or two without) give exact
         certificates, and so do all patterns with ``refinement=None`` and one output. For gated
@@ -349,8 +349,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         ``certificate_``.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
-    certificate_ : {"exact", "relaxation", "estimated"}
-        "exact" and "relaxation": the objective is proven to be within the gap of the global
+    certificate_ : {"exact", "proven", "estimated"}
+        "exact" and "proven": the objective is proven to be within the gap of the global
         optimum. "estimated": the dual constraints were checked by local search only, the gap is an
         estimate and not a bound. Data in one column with a constant (or two without) give exact
         certificates, and so do all patterns with ``refinement=None`` and one output. For gated

@@ -286,7 +286,7 @@ def test_to_relu(case):
     assert relu.n_neurons_ == W.shape[1]
     assert relu.relu_price_ >= 1
     # All that is known of the optimum is that it is positive.
-    assert (relu.dual_gap_, relu.certificate_) == (1.0, "relaxation")
+    assert (relu.dual_gap_, relu.certificate_) == (1.0, "proven")
     assert relu.dual_gap_abs_ == relu.objective_
     # Its objective is what the report computes from the weights and the data.
     report = optimality_report(relu, case.X, case.y, method="estimated")

@@ -25,7 +25,7 @@ class PathDisplay:
         Numbers of neurons.
     dual_gaps : ndarray of shape (n_alphas,) or (n_alphas, n_folds)
         Relative duality gaps.
-    certificate : {"exact", "relaxation", "estimated"}
+    certificate : {"exact", "proven", "estimated"}
         What the gaps are worth; named in the label of their panel.
     alpha : float, default=None
         The chosen alpha, marked in all panels.

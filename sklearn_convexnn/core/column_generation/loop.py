@@ -313,7 +313,7 @@ class _Run:
         if proof is None:
             return
         upper, direction = proof
-        bound = certify(self.rows, state.Z, penalty, self.alpha, upper, "relaxation")
+        bound = certify(self.rows, state.Z, penalty, self.alpha, upper, "proven")
         if bound.relative_gap <= self._gap_goal():
             self.certificate = bound
             return

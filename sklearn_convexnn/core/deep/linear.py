@@ -177,7 +177,7 @@ class DeepLinearProblem:
         floor = 256 * _EPS * self.reduction.quadratic.energy
         closed = primal - dual <= max(tol * primal, floor)
         status = Status.GAP if closed else Status.MAX_ITER if convex else Status.PROGRESS
-        kind = "exact" if convex or closed else "relaxation"
+        kind = "exact" if convex or closed else "proven"
         unit = self.objective_unit
         sizes = point.sizes * self.coef_unit
         shift = self.rows.y_mean - ((self.rows.x_mean @ left) * sizes) @ right.T

@@ -290,7 +290,7 @@ def _orthogonal(X, Y, weights, alpha, scale, n_layers, whitening, tolerance):
     if n_layers == 2 or len(paths) <= 1:
         bound, kind = sum(b for _, _, b in solved) + unreachable, "exact"
     else:
-        bound, kind = paths_bound(paths, alpha, n_layers) + unreachable, "relaxation"
+        bound, kind = paths_bound(paths, alpha, n_layers) + unreachable, "proven"
         if value - bound <= 1e-9 * value:
             kind = "exact"
     left, sizes, right = [], [], []

@@ -6,7 +6,7 @@ rho)`` bounds the distance to the optimum over networks of *any* width.  The bou
 value used for ``kappa``; its kind says how that value was obtained:
 
 ``exact``       the maximum over all directions, found by enumeration or in closed form;
-``relaxation``  a proven upper bound of it: the gap is a bound, perhaps a loose one;
+``proven``      a proven upper bound of it: the gap is a bound, perhaps a loose one;
 ``estimated``   the best of many local searches, a lower bound of it: the gap is an estimate.
 """
 
@@ -15,8 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-KINDS = ("exact", "relaxation", "estimated")
 
 
 @dataclass(frozen=True)
