@@ -15,14 +15,13 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-from sklearn_convexnn._base import BaseTwoLayer
-from sklearn_convexnn._callbacks import Progress, with_callbacks
+from sklearn_convexnn._base import Outcome, fit_method
 from sklearn_convexnn._cross_validation import Fold, choose_alpha, follow_paths, scores_of
+from sklearn_convexnn._two_layer import BaseTwoLayer, CuttingPlane
 from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
     _check_method_params,
-    _fit_context,
     _raise_for_params,
     _routing_enabled,
     check_grid,
@@ -37,7 +36,7 @@ from sklearn_convexnn.core.problem.solution import Start
 _LEAST_FOLD_TOL = 1e-2
 
 
-class BaseConvexReLUCV(BaseTwoLayer):
+class BaseConvexReLUCV(CuttingPlane, BaseTwoLayer):
     """Parameters and fit of the cross-validated estimators.
 
     A subclass names the estimator for one alpha (``_single``) and the default score.
@@ -45,6 +44,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
 
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,
+        **CuttingPlane._parameter_constraints,
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "eps": [Interval(Real, 0, 1, closed="neither")],
         "cv": ["cv_object"],
@@ -91,9 +91,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    @one_blas_thread
+    @fit_method
     def fit(self, X, y, sample_weight=None, **params):
         """Choose alpha by cross-validation, then train on all rows.
 
@@ -118,17 +116,18 @@ class BaseConvexReLUCV(BaseTwoLayer):
         """
         _raise_for_params(params, self, "fit")
         routed = self._routed_params(sample_weight, params)
-        # The callbacks get X and y as they came.
-        given = X, y
-        X, y, weights = self._validated(X, y, sample_weight)
-        training_weights = self._class_weighted(y, weights)
-        problem, classes = self._problem(X, y, training_weights)
+        return self._fit(X, y, sample_weight, routed=routed)
+
+    @one_blas_thread
+    def _solve(self, data, progress, *, routed):
+        problem, targets = self._problem(data)
+        progress.objective_unit = problem.objective_unit
         rng = self._rng()
         alpha_max = start_of_path(problem, rng)[2]
         alphas = check_grid(self.alphas, self.eps, alpha_max)
-        splits = self._splits(X, y, rng, routed.splitter.split)
+        splits = self._splits(data, rng, routed.splitter.split)
         folds = [
-            self._fold(X, y, training_weights, train, test, routed.scorer.score, child)
+            self._fold(data, train, test, routed.scorer.score, child)
             for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
         ]
         paths = follow_paths(
@@ -146,11 +145,11 @@ class BaseConvexReLUCV(BaseTwoLayer):
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
-        chosen = self._remember_paths(alphas, paths, scale_alpha(problem.rows, alpha_max))
-        progress = Progress(self, *given, objective_unit=problem.objective_unit)
+        chosen, tried = self._choose(alphas, paths, scale_alpha(problem.rows, alpha_max))
+        alpha = alphas[chosen]
         solution, _ = train(
             problem,
-            self.alphas_[chosen],
+            alpha,
             rng=rng,
             start=_start_from_folds(problem, [points[chosen] for points in paths]),
             progress=progress,
@@ -159,34 +158,31 @@ class BaseConvexReLUCV(BaseTwoLayer):
             max_iter=self.max_iter,
             max_neurons=self.max_neurons,
         )
-        self._remember_targets(y, classes)
-        self._set_attributes(problem, solution, alpha_max, self.alphas_[chosen])
-        progress.close()
-        self._report(solution, problem)
-        return self
+        attributes = self._attributes(problem, targets, solution, alpha_max, alpha)
+        return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 
     # ------------------------------------------------------------------ alphas, folds, scores
 
-    def _splits(self, X, y, rng, params):
+    def _splits(self, data, rng, params):
         cv = self.cv
         if cv is None:
             kind = StratifiedKFold if is_classifier(self) else KFold
             cv = kind(5, shuffle=True, random_state=int(rng.integers(2**31)))
-        cv = check_cv(cv, y, classifier=is_classifier(self))
-        return list(cv.split(X, y, **params))
+        cv = check_cv(cv, data.y, classifier=is_classifier(self))
+        return list(cv.split(data.X, data.y, **params))
 
-    def _fold(self, X, y, weights, train, test, score_params, rng):
-        problem, classes = self._problem(X[train], y[train], weights[train])
+    def _fold(self, data, train, test, score_params, rng):
+        problem, targets = self._problem(data.take(train))
         estimator = self._single(loss=self.loss, fit_intercept=self.fit_intercept)
-        estimator.n_features_in_ = X.shape[1]
-        estimator._remember_targets(y[train], classes)
-        params = _check_method_params(X, score_params, indices=test)
+        estimator.n_features_in_ = data.X.shape[1]
+        params = _check_method_params(data.X, score_params, indices=test)
         if params.get("sample_weight") is not None and not np.any(params["sample_weight"]):
             raise ValueError(
                 "A fold holds out rows whose sample_weight is all zero: leave these rows out, or "
                 "choose other folds with cv."
             )
-        return Fold(problem, estimator, _safe_indexing(X, test), y[test], params, rng)
+        rows = _safe_indexing(data.X, test)
+        return Fold(problem, targets, estimator, rows, data.y[test], params, rng)
 
     def _scorer(self):
         if self.scoring is None:
@@ -233,15 +229,18 @@ class BaseConvexReLUCV(BaseTwoLayer):
                 f"over {len(scores)} folds"
             )
 
-    def _remember_paths(self, alphas, paths, scale):
-        """Set the attributes of the path; returns the index of the chosen alpha."""
-        self.score_path_ = scores_of(paths)
-        self.n_neurons_path_ = np.array([[p.n_neurons for p in points] for points in paths]).T
-        self.dual_gap_path_ = np.array([[p.dual_gap for p in points] for points in paths]).T
-        self.alphas_ = alphas[: len(self.score_path_)]
-        chosen = choose_alpha(self.score_path_, self.alphas_, self.selection, scale)
-        self.best_score_ = float(self.score_path_[chosen].mean())
-        return chosen
+    def _choose(self, alphas, paths, scale):
+        """The index of the chosen alpha, and the attributes of the path."""
+        scores = scores_of(paths)
+        alphas = alphas[: len(scores)]
+        chosen = choose_alpha(scores, alphas, self.selection, scale)
+        return chosen, {
+            "alphas_": alphas,
+            "score_path_": scores,
+            "n_neurons_path_": np.array([[p.n_neurons for p in points] for points in paths]).T,
+            "dual_gap_path_": np.array([[p.dual_gap for p in points] for points in paths]).T,
+            "best_score_": float(scores[chosen].mean()),
+        }
 
 
 def _start_from_folds(problem, points):

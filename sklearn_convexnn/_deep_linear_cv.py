@@ -8,14 +8,15 @@ import numpy as np
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_convexnn._base import fit_method
 from sklearn_convexnn._deep_linear import BaseDeepLinear, DeepLinearRegressor
 from sklearn_convexnn._validation import (
     Interval,
-    _fit_context,
     _raise_for_params,
     _routing_enabled,
+    check_grid,
 )
-from sklearn_convexnn.core.deep.linear_path import alpha_grid, fold_errors
+from sklearn_convexnn.core.deep.linear_path import fold_errors
 
 
 def _splitter(cv):
@@ -56,6 +57,8 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         Relative duality gap at which the convex solver stops; at most 1e-6 in the folds.
     n_jobs : int, default=None
         Number of folds to run at the same time, in threads. None means 1.
+    verbose : int, default=0
+        Print a line at the end.
 
     Attributes
     ----------
@@ -92,8 +95,12 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         The same in units of the objective.
     certificate_ : {"exact", "proven"}
         As in :class:`DeepLinearRegressor`.
+    status_ : str
+        Why the solver of the last fit ended, as in :class:`DeepLinearRegressor`.
     n_iter_ : int
         Number of rounds of the last fit.
+    history_ : dict of ndarrays of shape (1,)
+        "objective", "dual_gap" (relative) and "rank" of the last fit.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -141,6 +148,7 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         max_iter=50,
         tol=1e-8,
         n_jobs=None,
+        verbose=0,
     ):
         self.n_layers = n_layers
         self.alphas = alphas
@@ -152,8 +160,9 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_method
     def fit(self, X, y, sample_weight=None, **params):
         """Choose ``alpha`` by cross-validation and train the network with it.
 
@@ -175,55 +184,41 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
             The fitted estimator.
         """
         _raise_for_params(params, self, "fit")
-        X, y, targets, weights, _ = self._validate(X, y, sample_weight)
-        problem = self._make_problem(X, targets, weights)
+        routed = self._split_params(sample_weight, params)
+        return self._fit(X, y, sample_weight, split_params=routed)
+
+    def _solve(self, data, progress, *, split_params):
+        problem, targets = self._problem(data)
         alpha_max = problem.alpha_max()
-        self.alphas_ = self._grid(alpha_max)
-        folds = list(self._split(X, y, sample_weight, params))
-        settings = {
-            "n_layers": self.n_layers,
-            "penalty": self.penalty,
-            "loss": self._loss(),
-            "intercept": self.fit_intercept,
-            "width": self.hidden_width,
-        }
+        alphas = check_grid(self.alphas, self.eps, alpha_max)
+        settings = self._network_settings()
         results = Parallel(n_jobs=self.n_jobs, prefer="threads")(
             delayed(fold_errors)(
-                X,
-                targets,
-                weights,
+                data.X,
+                targets.columns,
+                data.weights,
                 train,
                 test,
-                self.alphas_,
+                alphas,
                 tol=max(self.tol, 1e-6),
                 max_iter=self.max_iter,
                 **settings,
             )
-            for train, test in folds
+            for train, test in _splitter(self.cv).split(data.X, data.y, **split_params)
         )
         errors, sizes = zip(*results, strict=True)
-        self.mse_path_ = np.column_stack(errors)
-        alpha = float(self.alphas_[np.argmin(np.average(self.mse_path_, axis=1, weights=sizes))])
-        self._remember_targets(y, None)
-        self._store(problem, self._solve(problem, alpha), alpha, alpha_max, X.dtype)
-        return self
+        errors = np.column_stack(errors)
+        alpha = float(alphas[np.argmin(np.average(errors, axis=1, weights=sizes))])
+        outcome = self._solve_for(problem, targets, alpha, alpha_max, data.X.dtype)
+        outcome.attributes.update(alphas_=alphas, mse_path_=errors)
+        return outcome
 
-    def _grid(self, alpha_max):
-        if isinstance(self.alphas, Integral):
-            return alpha_grid(alpha_max, self.alphas, self.eps)
-        alphas = np.sort(np.asarray(self.alphas, dtype=np.float64).ravel())[::-1]
-        if len(alphas) == 0 or not np.all(np.isfinite(alphas) & (alphas > 0)):
-            raise ValueError("alphas must be a number of values, or positive finite values.")
-        return alphas
-
-    def _split(self, X, y, sample_weight, params):
-        cv = _splitter(self.cv)
+    def _split_params(self, sample_weight, params):
         if not _routing_enabled():
-            return cv.split(X, y)
+            return {}
         if sample_weight is not None:
             params = {**params, "sample_weight": sample_weight}
-        routed = process_routing(self, "fit", **params)
-        return cv.split(X, y, **routed.splitter.split)
+        return process_routing(self, "fit", **params).splitter.split
 
     def get_metadata_routing(self):
         """Metadata routing of this object.

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
-from sklearn_convexnn._validation import class_weights, encode_classes
+from sklearn_convexnn._validation import check_labels, class_weights, encode_classes
+
+
+class Targets(NamedTuple):
+    """Targets as columns, (n_samples, n_outputs), and what the estimator remembers of them.
+
+    For regression that is the number of dimensions the targets had in fit, for classification the
+    classes; the other is None.
+    """
+
+    columns: np.ndarray
+    classes: np.ndarray | None = None
+    ndim: int | None = None
+
+    @property
+    def attributes(self):
+        """Attributes of the fitted estimator."""
+        if self.classes is None:
+            return {"_target_ndim": self.ndim}
+        return {"classes_": self.classes}
+
+
+# Both kinds of estimator have the same four hooks:
+#   _target_checks()             arguments of scikit-learn's validate_data
+#   _check_targets(y)            y after checks of its values
+#   _class_weighted(y, weights)  weights of rows times those of their classes
+#   _encode_targets(y, weights)  Targets
 
 
 class NetworkRegressor(RegressorMixin):
-    """Predictions of an estimator whose ``_outputs(X)`` are (n_samples, n_outputs).
-
-    ``_target_ndim`` is the number of dimensions of the targets in fit.
-    """
+    """Predictions of an estimator whose ``_outputs(X)`` are (n_samples, n_outputs)."""
 
     def _target_checks(self):
         return {"multi_output": True, "y_numeric": True}
@@ -28,12 +51,9 @@ class NetworkRegressor(RegressorMixin):
         return weights
 
     def _encode_targets(self, y, weights):
-        return y.reshape(len(y), -1), weights, None
+        return Targets(y.reshape(len(y), -1), ndim=y.ndim)
 
-    def _remember_targets(self, y, classes):
-        self._target_ndim = y.ndim
-
-    def _output_activation(self):
+    def _output_activation(self, targets):
         return "identity"
 
     def predict(self, X):
@@ -63,22 +83,18 @@ class ScoreClassifier(ClassifierMixin):
         return {}
 
     def _check_targets(self, y):
-        check_classification_targets(y)
-        return column_or_1d(y, warn=True)
+        return check_labels(type(self).__name__, y)
 
     def _class_weighted(self, y, weights):
         return weights * class_weights(self.class_weight, y, weights)
 
     def _encode_targets(self, y, weights):
-        return encode_classes(type(self).__name__, y, weights, None)
+        return Targets(*encode_classes(type(self).__name__, y, weights))
 
-    def _remember_targets(self, y, classes):
-        self.classes_ = classes
-
-    def _output_activation(self):
+    def _output_activation(self, targets):
         if getattr(self, "loss", None) == "hinge":
             return "identity"
-        return "logistic" if len(self.classes_) == 2 else "softmax"
+        return "logistic" if len(targets.classes) == 2 else "softmax"
 
     def decision_function(self, X):
         """Outputs of the network: log-odds, or one score per class.

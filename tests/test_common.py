@@ -15,27 +15,33 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
+from sklearn_convexnn import (
+    ConvexReLUClassifier,
+    ConvexReLURegressor,
+    GatedReLUClassifier,
+    GatedReLURegressor,
+    alpha_max,
+)
 
 ESTIMATORS = [ConvexReLURegressor, ConvexReLUClassifier]
 
 # -------------------------------------------------------------------------- scikit-learn's contract
 
 VARIANT = {"fit_intercept": False, "max_neurons": 3, "tol": 1e-3}
-PROGRAM = {"refinement": None, "n_patterns": 4}
+PROGRAM = {"refinement": None, "patterns": 4}
 CONFORMING = [
     *(E(**p) for E in ESTIMATORS for p in ({}, VARIANT)),
-    ConvexReLURegressor(activation="gated_relu"),
+    GatedReLURegressor(),
     # As below for the class weights; the other alphas keep the programs of noise small.
-    ConvexReLUClassifier(activation="gated_relu", alpha=0.01),
+    GatedReLUClassifier(alpha=0.01),
     ConvexReLURegressor(alpha=1.0, **PROGRAM),
     ConvexReLUClassifier(alpha=0.02, **PROGRAM),
 ]
 # One check asks for 1000 rounds on weights a factor of 10^7 apart, where alpha="scale" is tiny.
 WITH_GAP = [ConvexReLURegressor(gap_tol=0.1), ConvexReLUClassifier(alpha=0.01, gap_tol=0.1)]
 CONIC = [
-    ConvexReLUClassifier(alpha=0.05, loss="hinge", n_patterns=4),
-    ConvexReLURegressor(activation="gated_relu", n_patterns=5, solver="clarabel"),
+    ConvexReLUClassifier(alpha=0.05, loss="hinge", **PROGRAM),
+    GatedReLURegressor(patterns=5, solver="clarabel"),
 ]
 
 
@@ -380,7 +386,7 @@ def test_interrupt_between_rounds_keeps_the_network(simple_case, at):
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_interrupt_inside_a_round_keeps_the_last_network(simple_case, monkeypatch, at):
-    from sklearn_convexnn.core.column_generation.loop import loop as column_generation
+    from sklearn_convexnn.core.column_generation import loop as column_generation
 
     slide, calls = column_generation.slide, []
 

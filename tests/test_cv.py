@@ -320,7 +320,7 @@ def test_in_a_pipeline_with_pickle_and_clone():
 
 def test_interruption_is_not_swallowed(regression, monkeypatch):
     """A single fit keeps its last round; here most folds would be missing."""
-    from sklearn_convexnn.core.column_generation.loop import loop as column_generation
+    from sklearn_convexnn.core.column_generation import loop as column_generation
 
     monkeypatch.setattr(
         column_generation, "slide", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt)

@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from sklearn_convexnn.core.column_generation import pruning
 from sklearn_convexnn.core.column_generation.pruning import smaller_network
-from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.directions import normalise
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import RowPass
-from sklearn_convexnn.core.problem.solution import Solution, Status
-from sklearn_convexnn.core.programs import minimal
-from sklearn_convexnn.core.programs.minimal import minimal_network, minimal_solution
+from sklearn_convexnn.core.programs.minimal import minimal_network
 from tests.certificates import assert_optimal
 from tests.conftest import make_rows
 from tests.problems import Known, planted_problem
@@ -269,23 +267,6 @@ def test_split_optimal_networks_are_restored(case):
     assert_optimal(problem, smallest, tol=1e-8)
 
 
-def test_minimal_solution_keeps_the_lower_bound():
-    rng = np.random.default_rng(0)
-    Y = rng.standard_normal((8, 1))
-    rows, network = make_row_pass(make_rows(8, 2), Y=Y), random_network(rng, 30, 3)
-    alpha = 0.1
-    primal = rows.weights @ rows.loss.value(Y, outputs(rows, network)) + alpha * network.penalty()
-    certificate = Certificate(primal, 0.01, 0.3, "estimated")
-    solution = Solution(network, certificate, Status.PROGRESS, alpha, 4)
-    smallest = minimal_solution(rows, solution)
-    saved = alpha * (network.penalty() - smallest.network.penalty())
-    assert saved > 0
-    np.testing.assert_allclose(smallest.certificate.primal, primal - saved)
-    assert smallest.certificate.dual == 0.01
-    assert (smallest.certificate.kind, smallest.status) == ("estimated", Status.PROGRESS)
-    assert smallest.n_iter == 4
-
-
 # -------------------------------------------------------------------------------- approximate
 
 
@@ -354,7 +335,7 @@ def test_who_leaves_is_missed_least(intercept):
         return 0.5 * w @ np.sum((fit - target) ** 2, axis=1)
 
     least = min(best_answer(np.delete(np.arange(6), j)) for j in range(6))
-    smaller = minimal._without(rows, network, 1)
+    smaller = pruning._without(rows, network, 1)
     assert smaller.n_neurons == 5
     change = 0.5 * w @ np.sum((outputs(rows, smaller) - Z) ** 2, axis=1)
     np.testing.assert_allclose(change, least, rtol=1e-6)

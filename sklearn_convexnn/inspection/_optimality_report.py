@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_convexnn._base import BaseTwoLayer
+from sklearn_convexnn._two_layer import BaseTwoLayer
 from sklearn_convexnn._validation import one_blas_thread
 from sklearn_convexnn.core.pricing.proofs import Limits, exact_price, relaxed_price
 from sklearn_convexnn.core.pricing.search import SearchPricing

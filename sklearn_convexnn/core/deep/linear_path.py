@@ -7,19 +7,13 @@ import numpy as np
 from sklearn_convexnn.core.deep.linear import make_deep_linear
 
 
-def alpha_grid(alpha_max, n_alphas, eps):
-    """``n_alphas`` values from ``alpha_max`` down to ``eps * alpha_max``, evenly in logarithm."""
-    if alpha_max <= 0.0:  # constant targets: every alpha gives the constant network
-        alpha_max = 1.0
-    return np.geomspace(alpha_max, eps * alpha_max, n_alphas)
-
-
 def path(problem, alphas, *, tol, max_iter):
     """Solutions for descending ``alphas``, each started from the one before."""
-    solution = None
+    end = None
     for alpha in alphas:
-        solution = problem.solve(alpha, tol=tol, max_iter=max_iter, start=solution, confirm=False)
+        solution = problem.solve(alpha, tol=tol, max_iter=max_iter, start=end, confirm=False)
         yield solution
+        end = solution.end
 
 
 def fold_errors(X, Y, weights, train, test, alphas, *, tol, max_iter, **settings):
@@ -36,6 +30,7 @@ def fold_errors(X, Y, weights, train, test, alphas, *, tol, max_iter, **settings
     share = weights[test] / weights[test].sum()
     errors = []
     for solution in path(problem, alphas, tol=tol, max_iter=max_iter):
-        residual = Y[test] - solution.intercept - np.asarray(X[test] @ solution.coef)
+        network = solution.network
+        residual = Y[test] - network.intercept - np.asarray(X[test] @ network.coef)
         errors.append(share @ np.mean(residual**2, axis=1))
     return np.array(errors), float(weights[test].sum())
