@@ -10,6 +10,7 @@ from sklearn_convexnn.core.problem.directions import normalise
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import RowPass
+from sklearn_convexnn.core.programs import minimal as minimal_networks
 from sklearn_convexnn.core.programs.minimal import minimal_network
 from tests.certificates import assert_optimal
 from tests.conftest import make_rows
@@ -170,7 +171,7 @@ def test_weights_in_single_precision():
     U = (lengths * np.tile(network.U, (3, 1))).astype(np.float32).astype(float)
     C = np.tile(network.C, (3, 1)).astype(np.float32).astype(float)
     pieces = Network.from_factors(U, C, network.b0)
-    smallest = minimal_network(rows, pieces, tol=minimal.SINGLE_RANK_TOL)
+    smallest = minimal_network(rows, pieces, tol=minimal_networks.SINGLE_RANK_TOL)
     assert smallest.n_neurons == 6
     assert_minimal(rows, pieces, smallest, tol=1e-5)
 
@@ -206,7 +207,7 @@ def test_scaled_and_sparse_rows_and_small_parts(monkeypatch):
     dense = make_row_pass(X, 2, scale=0.01)
     expected = minimal_network(dense, network)
     assert_minimal(dense, network, expected)
-    monkeypatch.setattr(minimal, "_BLOCK_BYTES", 8 * 51 * 7)
+    monkeypatch.setattr(minimal_networks, "_BLOCK_BYTES", 8 * 51 * 7)
     for rows in (dense, make_row_pass(sparse.csr_array(X), 2, scale=0.01)):
         found = minimal_network(rows, network)
         assert found.n_neurons == expected.n_neurons
