@@ -1,5 +1,6 @@
 """What the test files share: the small data sets, and reproducible property tests."""
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,8 +19,9 @@ GATED = {ConvexReLURegressor: GatedReLURegressor, ConvexReLUClassifier: GatedReL
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
-# The matrices of the tests are small: a second thread of the BLAS only waits for the first.
-threadpool_limits(1)
+# The matrices of the tests are small: a second thread of the BLAS only waits for the first, and a
+# worker of pytest-xdist has no second core.  `make test-kernels` asks for two by this variable.
+threadpool_limits(int(os.environ.get("OPENBLAS_NUM_THREADS", "1")))
 
 
 def make_rows(n, d=3, seed=0):

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.column_generation.loop import Options, solve
+from sklearn_convexnn.core.column_generation.loop import solve
+from sklearn_convexnn.core.column_generation.options import Options
 from sklearn_convexnn.core.pricing.plane import PlanePricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.problem.certificates import certify

@@ -386,15 +386,15 @@ def test_interrupt_between_rounds_keeps_the_network(simple_case, at):
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_interrupt_inside_a_round_keeps_the_last_network(simple_case, monkeypatch, at):
-    from sklearn_convexnn.core.column_generation import loop as column_generation
+    from sklearn_convexnn.core.column_generation import slide_phase
 
-    slide, calls = column_generation.slide, []
+    slide, calls = slide_phase.slide, []
 
     def interrupted(*args, **kwargs):
         calls.append(None)
         return interrupt() if len(calls) == at else slide(*args, **kwargs)
 
-    monkeypatch.setattr(column_generation, "slide", interrupted)
+    monkeypatch.setattr(slide_phase, "slide", interrupted)
     model = simple_case.Estimator(tol=1e-9, random_state=0)
     with pytest.warns(ConvergenceWarning, match="nterrupted"):
         model.fit(simple_case.X, simple_case.y)

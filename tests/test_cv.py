@@ -320,10 +320,10 @@ def test_in_a_pipeline_with_pickle_and_clone():
 
 def test_interruption_is_not_swallowed(regression, monkeypatch):
     """A single fit keeps its last round; here most folds would be missing."""
-    from sklearn_convexnn.core.column_generation import loop as column_generation
+    from sklearn_convexnn.core.column_generation import slide_phase
 
     monkeypatch.setattr(
-        column_generation, "slide", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt)
+        slide_phase, "slide", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
         cv_estimator(regression).fit(regression.X, regression.y)

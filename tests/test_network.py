@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from sklearn_convexnn.core.problem import network as network_module
 from sklearn_convexnn.core.problem.network import Network, hidden_activations, network_outputs
-from sklearn_convexnn.core.problem.units import network as network_module
 
 
 @pytest.fixture

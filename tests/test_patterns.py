@@ -92,6 +92,17 @@ def test_zero_and_parallel_rows():
     np.testing.assert_array_equal(found.active[9:], ~found.active[3:5])
 
 
+@pytest.mark.parametrize("d", [2, 3, 4, 5])
+def test_orthogonal_rows_and_their_negatives(d):
+    """Directions on several hyperplanes at once belong to no cell: one of a row and its negative
+    is active."""
+    turned = np.linalg.qr(np.random.default_rng(d).standard_normal((d, d)))[0]
+    for rows in (np.eye(d), turned):
+        found = enumerate_patterns(np.concatenate([rows, -rows]))
+        assert found.n_patterns == 2**d
+        np.testing.assert_array_equal(found.active[:d], ~found.active[d:])
+
+
 @pytest.mark.parametrize("X", [np.zeros((3, 2)), np.zeros((0, 2)), np.zeros((3, 0))])
 def test_nothing_to_enumerate(X):
     found = enumerate_patterns(X)

@@ -190,7 +190,9 @@ def test_no_certificate_is_exact_because_a_unit_is_small(unit):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, 3))
     y = X[:, 0] + np.abs(X[:, 1])
-    model = ConvexReLURegressor(alpha=0.024 * unit, random_state=0).fit(unit * X, y)
-    assert model.certificate_ == "estimated"
-    assert 1.2 * unit < model.alpha_max_ < 1.6 * unit
-    assert model.objective_ < 0.6
+    for seed in range(4):
+        model = ConvexReLURegressor(alpha=0.024 * unit, random_state=seed).fit(unit * X, y)
+        assert model.certificate_ == "estimated"
+        assert 1.2 * unit < model.alpha_max_ < 1.6 * unit
+        # Not "little progress" because the refit of a round is loose: the constant has 0.9.
+        assert model.objective_ < 0.6

@@ -8,6 +8,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.spline import hinge as spline_hinge
+from sklearn_convexnn.core.spline import solver as spline_solver
 from sklearn_convexnn.core.spline.hinge import Hinge, ProximalHinge
 from sklearn_convexnn.core.spline.network import layers, line_network
 from sklearn_convexnn.core.spline.problem import (
@@ -17,8 +19,6 @@ from sklearn_convexnn.core.spline.problem import (
     prices,
     slope_jumps,
 )
-from sklearn_convexnn.core.spline.problem import hinge as spline_hinge
-from sklearn_convexnn.core.spline.problem import solver as spline_solver
 from sklearn_convexnn.core.spline.quadratic_program import Face, Quadratic, leap
 from sklearn_convexnn.core.spline.solver import solve_spline, worst_of_stretches
 from sklearn_convexnn.core.spline.training import interpolate, line_loss, train_lines

@@ -143,7 +143,9 @@ def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
     >>> from sklearn_convexnn import ConvexReLURegressor
     >>> from sklearn_convexnn.inspection import l0_l1_certificate
     >>> X, y = np.eye(4), np.array([3.0, -1.0, 2.0, -2.0])  # whitened
-    >>> model = ConvexReLURegressor(alpha=0.05, fit_intercept=False, random_state=0).fit(X, y)
+    >>> model = ConvexReLURegressor(
+    ...     alpha=0.05, fit_intercept=False, gap_tol=1e-6, random_state=0
+    ... ).fit(X, y)
     >>> certificate = l0_l1_certificate(model, X, y)
     >>> certificate.status, certificate.n_neurons
     ('proven', 2)

@@ -168,9 +168,7 @@ class DeepLinearProblem:
                 gap = duality_gap(loss, penalty, float(np.vdot(G, W)), inner, working, kappa)
                 dual = primal - gap
         dual = min(dual, primal)
-        # Targets that are fitted to rounding have no smaller relative gap to reach.
-        floor = 256 * _EPS * self.reduction.quadratic.energy
-        closed = primal - dual <= max(tol * primal, floor)
+        closed = primal - dual <= tol * primal or self._is_rounding(primal - dual, tol)
         status = Status.GAP if closed else Status.MAX_ITER if convex else Status.STATIONARY
         kind = "exact" if convex or closed else "proven"
         unit = self.objective_unit
@@ -179,6 +177,15 @@ class DeepLinearProblem:
         certificate = Certificate(primal * unit, dual * unit, kappa * unit / self.coef_unit, kind)
         network = LinearNetwork(left, sizes, right, shift)
         return _solution(network, certificate, status, alpha, point.n_iter, point)
+
+    def _is_rounding(self, gap, tol):
+        """Is it beside the energy of the targets, for a tolerance that can be told from rounding?
+
+        Targets that are fitted to rounding have no smaller gap to reach relative to what is left
+        of them.  A tolerance below the rounding of the targets themselves is not reached by luck.
+        """
+        allowance = 256 * _EPS
+        return tol >= allowance and gap <= allowance * self.reduction.quadratic.energy
 
     def _solve_low_rank(self, alpha, working, *, tol, max_iter):
         loss = get_loss(self.loss, self.rows.Y.shape[1])

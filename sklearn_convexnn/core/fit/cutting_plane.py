@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from sklearn_convexnn.core.column_generation.loop import Options
+from sklearn_convexnn.core.column_generation.options import LIGHT, Options
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.search import SearchPricing
@@ -50,8 +52,7 @@ def price_constant(rows, pricing):
 def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     """Light rounds to reach a good objective; thorough ones to close the gap.
 
-    A decrease of some percent in a round shows in single precision and needs little of anything;
-    the duality gap needs neurons on their kinks, sharpened pricing and double precision.
+    The duality gap needs neurons on their kinks, sharpened pricing and double precision.
     """
     goals = {"tol": tol, "gap_tol": gap_tol, "max_iter": max_iter, "max_neurons": max_neurons}
     if gap_tol is not None or tol < LEAST_LIGHT_TOL:
@@ -65,21 +66,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
             program=crossing and max_neurons is None and rows.n_outputs == 1,
             dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
         )
-    return Options(
-        **goals,
-        first_neurons=40,
-        new_neurons=20,
-        slide_iter=40,
-        slide_tol=3e-6,
-        refit_iter=30,
-        newton=False,
-        keep_columns=False,
-        first_width=0.1,
-        merge_angle=0.1,
-        round_effort=0,
-        confirm_effort=1,
-        dtype=fast_dtype(rows),
-    )
+    return replace(LIGHT, **goals, dtype=fast_dtype(rows))
 
 
 def can_cross(rows, goal):

@@ -31,6 +31,8 @@ from sklearn_convexnn.core.problem.directions import normalise
 # below this fraction of the largest are none.
 _PARALLEL = 1e-10
 _RANK = 1e-10
+# A unit direction this near to a hyperplane is on it, up to the rounding of a few products.
+_ON_HYPERPLANE = 64 * np.finfo(float).eps
 
 
 class Patterns(NamedTuple):
@@ -167,7 +169,10 @@ def _cell_directions(A):
         return np.array([[1.0], [-1.0]])
     if rank == 2:
         return _arc_middles(A)
-    return np.concatenate([halves_of_cells(A[:k], A[k]) for k in range(n)])
+    directions = np.concatenate([halves_of_cells(A[:k], A[k]) for k in range(n)])
+    # A half that a later hyperplane cuts is no cell.  Where its direction lies on that hyperplane
+    # rounding would decide on which side, or on none; the cells beside it have other directions.
+    return directions[np.abs(directions @ A.T).min(axis=1) > _ON_HYPERPLANE]
 
 
 def halves_of_cells(earlier, normal):
@@ -182,8 +187,10 @@ def _off_both_sides(earlier, normal, directions):
     """Step off a hyperplane to both sides, half of the way to the nearest of the earlier ones."""
     distances = np.abs(directions @ earlier.T)
     slopes = np.abs(earlier @ normal)
-    with np.errstate(divide="ignore"):
-        step = 0.5 * np.min(distances / slopes, axis=1, initial=1.0)
+    with np.errstate(over="ignore"):
+        # A hyperplane along the normal is never met, wherever the direction is.
+        reach = np.divide(distances, slopes, out=np.full_like(distances, np.inf), where=slopes > 0)
+    step = 0.5 * np.min(reach, axis=1, initial=1.0)
     step = step[:, None] * normal
     return normalise(np.concatenate([directions + step, directions - step]))
 

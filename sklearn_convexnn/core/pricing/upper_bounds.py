@@ -56,14 +56,26 @@ def spectral_bound(A, R):
 
 
 def semidefinite_bound(A, r, *, solver="CLARABEL"):
-    """The bound of the semidefinite relaxation, for one output; ``r`` has shape (n,)."""
+    """The bound of the semidefinite relaxation, for one output; ``r`` has shape (n,).
+
+    From the solver's multipliers or from equal ones, which cost nothing, whichever prove more: a
+    solver that fails cannot make the bound worse than a spectral one.
+    """
     if not np.any(A) or not np.any(r):
         return 0.0
     bounds = []
-    for sign in (1.0, -1.0):
-        proposal = _solve_semidefinite(A, sign * r, solver)
-        bounds.append(lagrangian_bound(A, sign * r, *proposal))
+    for q in (r, -r):
+        proposals = [_equal_multipliers(A, q), _solve_semidefinite(A, q, solver)]
+        bounds.append(min(lagrangian_bound(A, q, *p) for p in proposals if p is not None))
     return max(bounds)
+
+
+def _equal_multipliers(A, r):
+    """``s = 0`` and equal ``a``, the best if ``h`` is left out: those of the spectral bound."""
+    positive = np.maximum(r, 0)
+    spread = np.linalg.norm(A * np.sqrt(positive)[:, None], 2)
+    a = np.sqrt(positive.sum()) / spread if spread > 0 else 1.0
+    return np.full(len(r), a), np.zeros(len(r))
 
 
 def lagrangian_bound(A, r, curvatures, slopes):
@@ -93,33 +105,38 @@ def lagrangian_bound(A, r, curvatures, slopes):
 
 def _trust_region_bound(eigenvalues, h):
     """``min over m of m + sum h_k^2 / (m - e_k) / 4``; the value at any m above all e_k will do."""
-    top, squares = max(eigenvalues[-1], 0.0), h**2
-
-    def value(m):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(squares > 0, squares / (m - eigenvalues), 0.0)
-        return m + 0.25 * terms.sum()
-
-    # The derivative 1 - sum h_k^2 / (m - e_k)^2 / 4 rises from below zero to one.
-    low, high = top, top + 0.5 * np.linalg.norm(h) + np.finfo(float).tiny
+    top = max(eigenvalues[-1], 0.0)
+    unit = max(top, np.linalg.norm(h))
+    if unit == 0.0:
+        return 0.0
+    # Numbers of size one: no square underflows that matters.
+    top, eigenvalues, squares = top / unit, eigenvalues / unit, (h / unit) ** 2
+    # The derivative 1 - sum h_k^2 / (m - e_k)^2 / 4 rises from below zero to one.  An h that is
+    # lost beside the eigenvalues leaves no number between the ends of that interval, and at e_k
+    # itself the value is infinite: the upper end lies above it whatever h is.
+    low, high = top, top + 0.5 * np.sqrt(squares.sum()) + 4 * _EPS
     for _ in range(100):
         m = 0.5 * (low + high)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            slope = 1 - 0.25 * np.where(squares > 0, squares / (m - eigenvalues) ** 2, 0.0).sum()
+        if not low < m < high:
+            break
+        slope = 1 - 0.25 * (squares / (m - eigenvalues) ** 2).sum()
         low, high = (m, high) if slope < 0 else (low, m)
-    return value(high) * (1 + 4 * len(h) * _EPS)
+    value = high + 0.25 * (squares / (high - eigenvalues)).sum()
+    return unit * value * (1 + 4 * len(h) * _EPS)
 
 
 def _solve_semidefinite(A, r, solver):
-    """Multipliers ``a`` and ``s`` from the semidefinite program, in the units of the rows."""
+    """Multipliers ``a`` and ``s`` from the semidefinite program, in the units of the rows.
+
+    None if the solver has none to offer.
+    """
     import cvxpy as cp  # slow to import, and used here only
 
     n, p = A.shape
     plus, minus = np.flatnonzero(r > 0), np.flatnonzero(r < 0)
-    curvatures, slopes = np.ones(n), np.zeros(n)
     if not len(plus):
         # A positive part of nothing: the price is at most zero, with the slopes s = -1.
-        return curvatures, -np.ones(n)
+        return np.ones(n), -np.ones(n)
     # Rows of typical length one and residuals of sum one.
     unit = np.sqrt(np.mean(np.einsum("ij,ij->i", A, A))) or 1.0
     B, weights = A / unit, r / np.abs(r).sum()
@@ -140,10 +157,10 @@ def _solve_semidefinite(A, r, solver):
         warnings.simplefilter("ignore", UserWarning)
         with suppress(cp.SolverError):
             program.solve(solver=solver)
-    if a.value is not None:
-        curvatures[plus] = a.value / unit
-    else:
-        curvatures /= unit
-    if len(minus) and s.value is not None:
+    if a.value is None or not np.isfinite(a.value).all():
+        return None
+    curvatures, slopes = np.ones(n), np.zeros(n)
+    curvatures[plus] = a.value / unit
+    if len(minus):
         slopes[minus] = s.value
     return curvatures, slopes

@@ -1,0 +1,77 @@
+"""Goals and efforts of a solve by column generation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Options:
+    """Goals and effort of a solve; the defaults are those of a thorough one."""
+
+    # Goals: rounds at most; least decrease of a round; relative duality gap; neurons at most.
+    max_iter: int = 50
+    tol: float = 1e-3
+    gap_tol: float | None = None
+    max_neurons: int | None = None
+    # Neurons added at the start and in every later round, and how much they must differ.
+    first_neurons: int = 100
+    new_neurons: int = 40
+    max_cosine: float = 0.98
+    # Iterations of a slide, the relative decrease in one of them at which it ends, and iterations
+    # of a refit.
+    slide_iter: int = 60
+    slide_tol: float = 1e-12
+    refit_iter: int = 400
+    # Of a refit: optimality relative to alpha, whether it uses Newton's method for every loss, and
+    # whether it also gets the directions as they were before the slide.
+    refit_tol: float = 1e-4
+    newton: bool = True
+    keep_columns: bool = True
+    # Smoothing of the kinks in the slides, shrinking from round to round.
+    first_width: float = 0.2
+    width_decay: float = 0.7
+    last_width: float = 5e-4
+    # Least width at the start of a solve that goes on from the network of a larger alpha.
+    tracking_width: float = 0.01
+    # Neurons closer than this angle become one before a slide, whatever the width.
+    merge_angle: float = 0.0
+    # Effort of the pricing in a round and before a stop.
+    round_effort: int = 1
+    confirm_effort: int = 3
+    # Whether climbs across the walls of patterns confirm a gap, and whether the program of the
+    # neurons' patterns takes over for its last digits.
+    crossing: bool = False
+    program: bool = False
+    # Precision of slides and refits.
+    dtype: type = np.float64
+    # Bytes that the hidden activations of all rows may take in a refit.
+    memory: int = 256 << 20
+
+    @property
+    def gap_goal(self):
+        """The relative duality gap at which a solve ends."""
+        return self.tol if self.gap_tol is None else self.gap_tol
+
+
+# To a good objective.  A decrease of some percent in a round shows in single precision and needs
+# little of anything.  Beside each number is what other values of it do to a default fit: change of
+# the objective and ratio of CPU time, geometric means over thirteen tabular sets of 200 to 4 000
+# rows (benchmarks/efforts.py; objectives of fits on other processors differ by up to 0.5 % in the
+# mean).
+LIGHT = Options(
+    first_neurons=40,  # 20: +0.1 %, 1.11; 80: -0.6 %, 1.13
+    new_neurons=20,  # 10: +0.6 %, 0.85; 40: -0.7 %, 1.23 and a third more neurons
+    slide_iter=40,  # 20: +1.3 %, 0.92 and a fifth more neurons; 80: +0.3 %, 1.06
+    slide_tol=3e-6,  # 3e-5: +3.0 %, 0.76; 3e-7: -0.2 %, 1.12
+    refit_iter=30,  # 15: +0.4 %, 1.05; 120: -0.2 %, 1.15
+    newton=False,  # True: -0.7 %, 1.62
+    keep_columns=False,  # True: -0.1 %, 1.48 and half as many neurons again
+    first_width=0.1,  # 0.03: +0.7 %, 0.92; 0.3: +7.3 %, 0.91
+    merge_angle=0.1,  # 0: -0.2 %, 1.04 and a quarter more neurons; 0.3: +0.1 %, 0.91
+    round_effort=0,  # 1: -0.5 %, 1.43
+    # 0: the same objective, 0.89, and a gap that says less; 2: the same, 1.12
+    confirm_effort=1,
+)

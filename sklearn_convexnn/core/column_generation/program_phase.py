@@ -1,0 +1,112 @@
+"""Rounds of the second phase: the convex program of the network's patterns, for the last digits.
+
+Over the patterns of its neurons (P) is a finite program, solved with every kink exact; neurons then
+cross the walls that hold them back, and violated directions join as new patterns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.problem.certificates import allowed_price
+from sklearn_convexnn.core.problem.directions import Prices, joined, select_diverse
+from sklearn_convexnn.core.problem.solution import Start, Status
+from sklearn_convexnn.core.programs.neuron_program import NeuronProgram
+
+# Violated constraints of the round before that the pricing climbs again, and the cosine at which
+# two of them are one.
+_MOST_VIOLATED, _SAME = 400, 0.999
+# A program is solved to this share of the gap, but to a gap no larger than the second.
+_PROGRAM_SHARE, _LOOSEST_PROGRAM = 0.1, 1e-3
+# A decrease beside the gap that is little.
+_LITTLE = 0.03
+# How much more tightly it is solved where it gains nothing.
+_TIGHTER = (1.0, 1e-2, 1e-4, 1e-6)
+# Not quite the whole of a gap is proven: a proof that ends at its goal adds what rounding may hide.
+_PROVEN_SHARE = 0.99
+
+
+class ProgramPhase:
+    """Programs from the present network of a run on.
+
+    Parameters
+    ----------
+    run : Run
+    pricing : callable
+        The thorough one, with ``widen`` and ``prove``.
+    width : float
+        Of the smoothed kinks in the last slide, for the solve that follows on a path.
+    """
+
+    def __init__(self, run, pricing, width):
+        self.run, self.pricing, self.options, self.width = run, pricing, run.options, width
+        self.program = NeuronProgram.of(run.rows, run.state.network, run.state.Z)
+
+    def improve(self):
+        """Solve the program of the neurons and of the priced directions; cross walls."""
+        run, options = self.run, self.options
+        found = select_diverse(
+            run.prices, options.new_neurons, above=run.alpha, max_cosine=options.max_cosine
+        )
+        program = self.program.extended(run.rows, found.directions, found.values[:, 0])
+        gap, before = run.certificate.relative_gap, run.state.objective
+        least = _PROGRAM_SHARE * options.gap_goal
+        tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
+        # New neurons may gain less than the gap of the program: then it is solved more tightly.
+        for tightness in _TIGHTER:
+            network, self.program = program.solved(run.rows, run.alpha, tightness * tol)
+            if run.accept(network) or tightness * tol < 1e-2 * least:
+                break
+        if before - run.state.objective < _LITTLE * gap * before:
+            self.pricing.widen()  # the light search overlooks what the gap is made of
+
+    def price(self, effort=None):
+        """Search for violated constraints; what is still violated is so at nearly the same place.
+
+        ``effort`` is that of a round by default.
+        """
+        run = self.run
+        effort = self.options.round_effort if effort is None else effort
+        known = select_diverse(run.prices, _MOST_VIOLATED, above=run.alpha, max_cosine=_SAME)
+        run.price(self.pricing, effort=effort, known=known.directions)
+
+    def confirm(self, status):
+        """Thorough pricing, and a proof where that is quick, before a stop."""
+        run = self.run
+        self.price(self.options.confirm_effort)
+        if self.gap_reached():
+            self._prove()
+        if run.certificate.relative_gap <= self.options.gap_goal:
+            return Status.GAP
+        self.pricing.widen()
+        return None if status is Status.GAP else status
+
+    def gap_reached(self):
+        """Is the gap below its goal?"""
+        return self.run.gap_reached()
+
+    def successor(self):
+        """The last phase goes on."""
+        return self
+
+    def end(self):
+        """Where a solve for a smaller alpha goes on."""
+        return Start(self.run.state.network, self.run.prices, self.width)
+
+    def _prove(self):
+        """Replace the estimate by a bound, or by a direction that shows it to be wrong."""
+        run, goal = self.run, self.options.gap_goal
+        state, penalty = run.state, run.state.network.penalty()
+        enough = allowed_price(run.rows, state.Z, penalty, run.alpha, _PROVEN_SHARE * goal)
+        residual = state.residual(run.rows)
+        proof = self.pricing.prove(run.rows, residual, enough)
+        if proof is None:
+            return
+        upper, direction = proof
+        bound = run.certified(upper, "proven")
+        if bound.relative_gap <= goal:
+            run.certificate = bound
+            return
+        values = run.rows.prices(direction[None], residual)
+        found = Prices(direction[None], values, np.linalg.norm(values, axis=1))
+        run.take_prices(joined(run.prices, found), self.pricing.kind)
