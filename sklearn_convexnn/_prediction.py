@@ -80,7 +80,7 @@ class ScoreClassifier(ClassifierMixin):
     """
 
     def _target_checks(self):
-        return {}
+        return {"multi_output": True}  # several labels per row are refused in our own words
 
     def _check_targets(self, y):
         return check_labels(type(self).__name__, y)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn.inspection._networks import last_step
 from sklearn_convexnn.inspection._plotting import pyplot
 
 
@@ -72,7 +73,7 @@ class PathDisplay:
         Parameters
         ----------
         estimator : ConvexReLURegressorCV or ConvexReLUClassifierCV
-            Fitted.
+            Fitted; or a pipeline with one as its last step.
         axes : sequence of three matplotlib Axes, default=None
             Where to draw; a new figure otherwise.
 
@@ -81,6 +82,7 @@ class PathDisplay:
         PathDisplay
             With the figure.
         """
+        estimator = last_step(estimator)
         check_is_fitted(estimator)
         if not hasattr(estimator, "score_path_"):
             raise ValueError(
