@@ -282,7 +282,7 @@ def _closed_form(layers, value, bound, kind, alpha, alpha_max, condition):
 
 
 def _choose(alpha, scale, alpha_max):
-    """``alpha``, and the positive value to solve with where it is a fraction of nothing."""
+    """``alpha``, or the fraction ``scale`` of ``alpha_max`` where none is given."""
     return scale * alpha_max if alpha is None else alpha
 
 
