@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
-from sklearn.base import is_classifier
-from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
-from sklearn.model_selection import KFold, StratifiedKFold, check_cv
-from sklearn.utils import Bunch, _safe_indexing
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    process_routing,
-)
 
 from sklearn_convexnn._base import Outcome, fit_method
-from sklearn_convexnn._cross_validation import Fold, choose_alpha, follow_paths, scores_of
+from sklearn_convexnn._cross_validation import Fold, follow_paths, scores_of
+from sklearn_convexnn._cv_options import CrossValidation
 from sklearn_convexnn._two_layer import BaseTwoLayer, CuttingPlane
-from sklearn_convexnn._validation import (
-    Interval,
-    StrOptions,
-    _check_method_params,
-    _raise_for_params,
-    _routing_enabled,
-    check_grid,
-    one_blas_thread,
-)
+from sklearn_convexnn._validation import Interval, check_grid, one_blas_thread
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path, train
 from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
@@ -36,7 +20,7 @@ from sklearn_convexnn.core.problem.solution import Start
 _LEAST_FOLD_TOL = 1e-2
 
 
-class BaseConvexReLUCV(CuttingPlane, BaseTwoLayer):
+class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
     """Parameters and fit of the cross-validated estimators.
 
     A subclass names the estimator for one alpha (``_single``) and the default score.
@@ -45,13 +29,8 @@ class BaseConvexReLUCV(CuttingPlane, BaseTwoLayer):
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,
         **CuttingPlane._parameter_constraints,
-        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "eps": [Interval(Real, 0, 1, closed="neither")],
-        "cv": ["cv_object"],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "selection": [StrOptions({"scale", "best", "one_standard_error"})],
+        **CrossValidation._parameter_constraints,
         "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
     }
 
     def __init__(
@@ -114,9 +93,7 @@ class BaseConvexReLUCV(CuttingPlane, BaseTwoLayer):
         self : object
             The fitted estimator.
         """
-        _raise_for_params(params, self, "fit")
-        routed = self._routed_params(sample_weight, params)
-        return self._fit(X, y, sample_weight, routed=routed)
+        return self._fit_folds(X, y, sample_weight, params)
 
     @one_blas_thread
     def _solve(self, data, progress, *, routed):
@@ -145,7 +122,11 @@ class BaseConvexReLUCV(CuttingPlane, BaseTwoLayer):
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
-        chosen, tried = self._choose(alphas, paths, scale_alpha(problem.rows, alpha_max))
+        scale = scale_alpha(problem.rows, alpha_max)
+        chosen, tried = self._choose(alphas, scores_of(paths), scale)
+        for name in ("n_neurons", "dual_gap"):
+            values = [[getattr(point, name) for point in points] for points in paths]
+            tried[f"{name}_path_"] = np.array(values).T
         alpha = alphas[chosen]
         solution, _ = train(
             problem,
@@ -163,62 +144,12 @@ class BaseConvexReLUCV(CuttingPlane, BaseTwoLayer):
 
     # ------------------------------------------------------------------ alphas, folds, scores
 
-    def _splits(self, data, rng, params):
-        cv = self.cv
-        if cv is None:
-            kind = StratifiedKFold if is_classifier(self) else KFold
-            cv = kind(5, shuffle=True, random_state=int(rng.integers(2**31)))
-        cv = check_cv(cv, data.y, classifier=is_classifier(self))
-        return list(cv.split(data.X, data.y, **params))
-
     def _fold(self, data, train, test, score_params, rng):
         problem, targets = self._problem(data.take(train))
         estimator = self._single(loss=self.loss, fit_intercept=self.fit_intercept)
         estimator.n_features_in_ = data.X.shape[1]
-        params = _check_method_params(data.X, score_params, indices=test)
-        if params.get("sample_weight") is not None and not np.any(params["sample_weight"]):
-            raise ValueError(
-                "A fold holds out rows whose sample_weight is all zero: leave these rows out, or "
-                "choose other folds with cv."
-            )
-        rows = _safe_indexing(data.X, test)
-        return Fold(problem, targets, estimator, rows, data.y[test], params, rng)
-
-    def _scorer(self):
-        if self.scoring is None:
-            return self._default_score
-        return check_scoring(self, scoring=self.scoring)
-
-    def _routed_params(self, sample_weight, params):
-        if _routing_enabled():
-            return process_routing(self, "fit", sample_weight=sample_weight, **params)
-        score = dict(params)
-        if sample_weight is not None:
-            score["sample_weight"] = sample_weight
-        return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score))
-
-    def get_metadata_routing(self):
-        """Metadata routing of this object.
-
-        Returns
-        -------
-        MetadataRouter
-            ``fit`` passes metadata on to the splitter and to the scorer.
-        """
-        if self.scoring is None:
-            # The default scores take weights; this stands for them in the routing.
-            scorer = get_scorer("r2").set_score_request(sample_weight=True)
-        else:
-            scorer = check_scoring(self, scoring=self.scoring)
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(
-                splitter=check_cv(self.cv),
-                method_mapping=MethodMapping().add(caller="fit", callee="split"),
-            )
-            .add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
-        )
+        rows, y, params = self._held_out(data, test, score_params)
+        return Fold(problem, targets, estimator, rows, y, params, rng)
 
     # ------------------------------------------------------------------ what was found
 
@@ -228,19 +159,6 @@ class BaseConvexReLUCV(CuttingPlane, BaseTwoLayer):
                 f"[{type(self).__name__}] alpha {alpha:.3g}: mean score {np.mean(scores):.5g} "
                 f"over {len(scores)} folds"
             )
-
-    def _choose(self, alphas, paths, scale):
-        """The index of the chosen alpha, and the attributes of the path."""
-        scores = scores_of(paths)
-        alphas = alphas[: len(scores)]
-        chosen = choose_alpha(scores, alphas, self.selection, scale)
-        return chosen, {
-            "alphas_": alphas,
-            "score_path_": scores,
-            "n_neurons_path_": np.array([[p.n_neurons for p in points] for points in paths]).T,
-            "dual_gap_path_": np.array([[p.dual_gap for p in points] for points in paths]).T,
-            "best_score_": float(scores[chosen].mean()),
-        }
 
 
 def _start_from_folds(problem, points):

@@ -12,7 +12,7 @@ from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.deep.linear import make_deep_linear
 
-_SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
+SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 
 
 class BaseDeepLinear(BaseNetwork):
@@ -55,7 +55,7 @@ class BaseDeepLinear(BaseNetwork):
     def _solve(self, data, progress):
         problem, targets = self._problem(data)
         alpha_max = problem.alpha_max()
-        alpha = _SCALE * alpha_max if self.alpha == "scale" else float(self.alpha)
+        alpha = SCALE * alpha_max if self.alpha == "scale" else float(self.alpha)
         return self._solve_for(problem, targets, alpha, alpha_max, data.X.dtype)
 
     def _check_parameters(self):
@@ -95,13 +95,10 @@ class BaseDeepLinear(BaseNetwork):
         solution = problem.solve(positive, tol=self.tol, max_iter=self.max_iter)
         network = solution.network
         layers = network.layers(self.n_layers, self.hidden_width)
-        biases = [*(np.zeros(W.shape[1]) for W in layers[:-1]), network.intercept]
         attributes = {
-            **targets.attributes,
+            **self._function(targets, network, dtype),
             **self._end_of(solution),
             "coefs_": [np.ascontiguousarray(W, dtype=dtype) for W in layers],
-            "intercepts_": [b.astype(dtype) for b in biases],
-            "effective_coef_": network.coef.astype(dtype),
             "singular_values_": network.sizes.astype(dtype),
             "rank_": len(network.sizes),
             "n_layers_": self.n_layers + 1,  # with the input, as scikit-learn's perceptrons count
@@ -111,6 +108,16 @@ class BaseDeepLinear(BaseNetwork):
             "alpha_max_": float(alpha_max),
         }
         return Outcome(solution, attributes)
+
+    def _function(self, targets, network, dtype):
+        """What predictions need."""
+        width = len(network.sizes) if self.hidden_width is None else self.hidden_width
+        hidden = [np.zeros(width, dtype=dtype) for _ in range(self.n_layers - 1)]
+        return {
+            **targets.attributes,
+            "effective_coef_": network.coef.astype(dtype),
+            "intercepts_": [*hidden, network.intercept.astype(dtype)],
+        }
 
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""

@@ -70,7 +70,7 @@ def test_given_axes(model):
 
 def test_estimators_without_a_path(regression):
     plain = ConvexReLURegressor(random_state=0).fit(regression.X, regression.y)
-    with pytest.raises(ValueError, match="no path of scores"):
+    with pytest.raises(ValueError, match="no path of scores and neurons"):
         PathDisplay.from_estimator(plain)
 
 

@@ -84,9 +84,9 @@ class PathDisplay:
         """
         estimator = last_step(estimator)
         check_is_fitted(estimator)
-        if not hasattr(estimator, "score_path_"):
+        if not hasattr(estimator, "n_neurons_path_"):
             raise ValueError(
-                f"{type(estimator).__name__} has no path of scores: use ConvexReLURegressorCV, "
+                f"{type(estimator).__name__} has no path of scores and neurons: use ConvexReLURegressorCV, "
                 "ConvexReLUClassifierCV, or convexnn_path with PathDisplay.from_path."
             )
         display = cls(
