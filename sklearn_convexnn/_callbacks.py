@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from sklearn_convexnn._validation import has_callbacks
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # experimental in scikit-learn 1.9: its name or place may change
 
     class CallbackSupportMixin:
         """Stands in for scikit-learn's mixin: no callbacks can be set."""
-
-        def _init_callback_context(self, **settings):
-            return None
 
     def with_callbacks(method):
         """The method as it is."""
@@ -41,9 +40,10 @@ class Progress:
         self.estimator, self.X, self.y = estimator, X, y
         self.objective_unit = objective_unit
         self.n_calls = 0
-        # The hook that scikit-learn documents for estimators outside of it, underscore and all.
-        self.context = estimator._init_callback_context(max_subtasks=None)
-        if self.context is not None:
+        self.context = None
+        if has_callbacks(estimator):  # a context costs as much as a round of a spline
+            # The hook that scikit-learn documents for estimators outside of it, underscore and all.
+            self.context = estimator._init_callback_context(max_subtasks=None)
             self.context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
 
     def __call__(self, n_iter, row):

@@ -41,8 +41,14 @@ __all__ = [
     "check_weights",
     "class_weights",
     "encode_classes",
+    "has_callbacks",
     "one_blas_thread",
 ]
+
+
+def has_callbacks(estimator):
+    """Whether scikit-learn's callbacks were set; it keeps them in a private attribute."""
+    return bool(getattr(estimator, "_skl_callbacks", None))
 
 
 def check_X(X):

@@ -86,8 +86,9 @@ class PathDisplay:
         check_is_fitted(estimator)
         if not hasattr(estimator, "n_neurons_path_"):
             raise ValueError(
-                f"{type(estimator).__name__} has no path of scores and neurons: use ConvexReLURegressorCV, "
-                "ConvexReLUClassifierCV, or convexnn_path with PathDisplay.from_path."
+                f"{type(estimator).__name__} has no path of scores and neurons: use "
+                "ConvexReLURegressorCV, ConvexReLUClassifierCV, or convexnn_path with "
+                "PathDisplay.from_path."
             )
         display = cls(
             alphas=estimator.alphas_,
