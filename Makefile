@@ -17,21 +17,26 @@ READY := $(VENV)/.ready
 INSTALLED = $(VENV)/.installed-$(1)
 BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
-.PHONY: help demo test coverage lint format doc bench clean FORCE
+.PHONY: help demo test test-kernels coverage lint format doc bench clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: $(call INSTALLED,plot)  ## compare the estimators with scikit-learn's on real data; writes demo.png
 	$(RUN) examples/demo.py $(ARGS)
 
-test: $(call INSTALLED,test)  ## run the tests
-	$(RUN) -m pytest $(ARGS)
+test: $(call INSTALLED,test)  ## run the tests, in as many processes as there are cores
+	$(RUN) -m pytest -n auto $(ARGS)
+
+test-kernels: $(call INSTALLED,test)  ## run the numerical tests on the BLAS kernels of other processors
+	$(RUN) -m tests.blas_kernels $(ARGS)
 
 coverage: $(call INSTALLED,test)  ## run the tests and list the lines that they miss
-	$(RUN) -m coverage run -m pytest $(ARGS)
+	$(RUN) -m coverage erase
+	$(RUN) -m coverage run -m pytest -n auto $(ARGS)
+	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
 lint: $(call INSTALLED,lint)  ## check style and formatting
@@ -53,7 +58,7 @@ bench: $(call INSTALLED,bench)  ## run every benchmark
 clean:  ## remove the environment and everything that was generated
 	rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	rm -rf doc/_build doc/api/generated doc/auto_examples doc/sg_execution_times.rst
-	rm -f demo.png .coverage
+	rm -f demo.png .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each extra: install again when the metadata changed or the environment is new.

@@ -20,8 +20,9 @@ GATED = {ConvexReLURegressor: GatedReLURegressor, ConvexReLUClassifier: GatedReL
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 # The matrices of the tests are small: a second thread of the BLAS only waits for the first, and a
-# worker of pytest-xdist has no second core.  `make test-kernels` asks for two by this variable.
-threadpool_limits(int(os.environ.get("OPENBLAS_NUM_THREADS", "1")))
+# worker of pytest-xdist has no second core.  `make test-kernels` asks for two by this variable, and
+# processes that the tests start read it.
+threadpool_limits(int(os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")))
 
 
 def make_rows(n, d=3, seed=0):

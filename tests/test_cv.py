@@ -11,8 +11,6 @@ from sklearn.metrics import get_scorer, make_scorer, r2_score
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_convexnn import (
     ConvexReLUClassifier,
@@ -28,28 +26,6 @@ SMALL = {"alphas": 4, "eps": 0.02, "cv": 3}
 
 def cv_estimator(case, **settings):
     return CV[case.Estimator](**{**SMALL, "random_state": 0, **settings})
-
-
-# -------------------------------------------------------------------------- scikit-learn's contract
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([E(**SMALL) for E in ESTIMATORS])
-def test_sklearn_check(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.parametrize("Estimator", ESTIMATORS)
-@pytest.mark.parametrize("check", ["check_param_validation", "check_inplace_ensure_writeable"])
-def test_sklearn_check_that_is_not_in_the_suite(Estimator, check):
-    getattr(estimator_checks, check)(Estimator.__name__, Estimator(**SMALL))
-
-
-@pytest.mark.parametrize("Estimator", ESTIMATORS)
-def test_dataframe_column_names(Estimator):
-    pytest.importorskip("pandas")
-    check = estimator_checks.check_dataframe_column_names_consistency
-    check(Estimator.__name__, Estimator(**SMALL))
 
 
 # --------------------------------------------------------------------------------------- attributes

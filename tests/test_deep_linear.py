@@ -1,6 +1,5 @@
 """The deep linear estimators: layers, certificates, data of every kind, cross-validation."""
 
-import pickle
 import warnings
 
 import numpy as np
@@ -13,57 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.neural_network import MLPRegressor
-from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_convexnn import DeepLinearClassifier, DeepLinearRegressor, DeepLinearRegressorCV
 from tests.linear_problems import best_network, linear_data, nuclear_optimum
-
-# -------------------------------------------------------------------------- scikit-learn's contract
-
-
-@parametrize_with_checks(
-    [
-        DeepLinearRegressor(),
-        DeepLinearRegressor(n_layers=3),
-        DeepLinearRegressor(n_layers=3, penalty="layer_norm", fit_intercept=False, alpha=1e-3),
-        DeepLinearClassifier(),
-        DeepLinearClassifier(n_layers=4),
-        DeepLinearClassifier(loss="log_loss"),
-        DeepLinearRegressorCV(alphas=4),
-    ]
-)
-def test_sklearn_check(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.parametrize(
-    "estimator",
-    [DeepLinearRegressor(), DeepLinearClassifier(), DeepLinearRegressorCV(alphas=4)],
-    ids=repr,
-)
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_param_validation",
-        "check_inplace_ensure_writeable",
-        "check_dataframe_column_names_consistency",
-    ],
-)
-def test_sklearn_check_that_is_not_in_the_suite(estimator, check):
-    getattr(estimator_checks, check)(type(estimator).__name__, estimator)
-
-
-@pytest.mark.parametrize(
-    "estimator",
-    [DeepLinearRegressor(), DeepLinearClassifier(), DeepLinearRegressorCV(alphas=4)],
-    ids=repr,
-)
-def test_a_pickle_predicts_the_same(estimator):
-    X = np.random.default_rng(0).standard_normal((20, 3))
-    model = estimator.fit(X, (X[:, 0] > 0).astype(int))
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
-
 
 # ------------------------------------------------------------------------------ the fitted network
 
@@ -280,8 +231,10 @@ def test_alpha_far_above_the_largest():
         assert (model.rank_, model.certificate_) == (0, "exact")
 
 
-def test_a_gap_that_is_not_reached_is_told():
-    X, Y = linear_data(condition=1e6)
+@pytest.mark.parametrize("condition", [1.0, 1e3, 1e6])
+def test_a_gap_that_is_not_reached_is_told(condition):
+    """Whatever the last digit is: a tolerance below rounding is not reached by luck."""
+    X, Y = linear_data(condition=condition)
     with pytest.warns(ConvergenceWarning, match="relative duality gap"):
         DeepLinearRegressor(alpha=1e-4, tol=1e-18).fit(X, Y)
 

@@ -1,75 +1,11 @@
 """Deep ReLU networks in closed form: values, conditions, and searches that find none better."""
 
-import pickle
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
-from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_convexnn import DeepReLUClassifier, DeepReLURegressor
 from tests.linear_problems import best_network
-
-# -------------------------------------------------------------------------- scikit-learn's contract
-
-BATCH_NORM = {
-    # Two outputs per row leave the class of targets for which a closed form exists.
-    "check_regressor_multioutput": "targets with more than one non-zero value in a row",
-}
-
-
-@parametrize_with_checks(
-    [DeepReLURegressor(batch_norm=True), DeepReLUClassifier(batch_norm=True)],
-    expected_failed_checks=lambda estimator: (
-        BATCH_NORM if isinstance(estimator, DeepReLURegressor) else {}
-    ),
-)
-def test_sklearn_check(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.parametrize(
-    "estimator", [DeepReLURegressor(batch_norm=True), DeepReLUClassifier(batch_norm=True)], ids=repr
-)
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_param_validation",
-        "check_inplace_ensure_writeable",
-        "check_dataframe_column_names_consistency",
-    ],
-)
-def test_sklearn_check_that_is_not_in_the_suite(estimator, check):
-    getattr(estimator_checks, check)(type(estimator).__name__, estimator)
-
-
-@pytest.mark.parametrize(
-    "estimator", [DeepReLURegressor(batch_norm=True), DeepReLUClassifier(batch_norm=True)], ids=repr
-)
-def test_a_pickle_predicts_the_same(estimator):
-    X = np.random.default_rng(0).standard_normal((20, 3))
-    model = estimator.fit(X, (X[:, 0] > 0).astype(int))
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
-
-
-@parametrize_with_checks(
-    [E(**p) for E in (DeepReLURegressor, DeepReLUClassifier) for p in ({}, {"whiten": True})]
-)
-def test_sklearn_check_that_may_fail_for_its_data(estimator, check):
-    """Without batch normalisation most checks use rows that no closed form is for.
-
-    They may fail, but only by the refusal of these rows.
-    """
-    try:
-        check(estimator)
-    except (ValueError, AssertionError) as error:
-        chain = []
-        while error is not None:
-            chain.append(str(error))
-            error = error.__cause__ or error.__context__
-        assert any("ConvexReLURegressor" in message for message in chain), chain
-
 
 # ---------------------------------------------------------------------------------- known solutions
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.core.patterns.spike_free import is_spike_free
+from sklearn_convexnn.core.pricing import upper_bounds
 from sklearn_convexnn.core.pricing.branch_and_bound import bound_price
 from sklearn_convexnn.core.pricing.enumeration import (
     n_patterns_at_most,
@@ -95,6 +96,27 @@ def test_semidefinite_bound(start):
         bound = semidefinite_bound(A, r)
         assert bound >= exact * (1 - 1e-12) - noise(A, r)
         assert bound <= spectral_bound(A, r[:, None]) * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("size", [1e-150, 1.0, 1e150])
+@pytest.mark.parametrize("rest", [0.0, 1e-300, 1e-17, 1e-15, 1e-8])
+def test_a_linear_term_lost_beside_the_eigenvalues(rest, size):
+    """``A^T r`` is rounding or nothing: the bound is the spectral one, not infinite."""
+    A, r = np.ones((3, 1)), size * np.array([1.0, -1.0, rest])
+    bound = lagrangian_bound(A, r, np.ones(3), np.zeros(3))
+    np.testing.assert_allclose(bound, spectral_bound(A, r[:, None]), rtol=1e-8)
+    assert bound >= spectral_bound(A, r[:, None]) * (1 - 1e-12)
+
+
+def test_a_solver_that_fails_costs_the_semidefinite_bound_nothing(monkeypatch):
+    monkeypatch.setattr(upper_bounds, "_solve_semidefinite", lambda *args: None)
+    for seed in range(20):
+        A, r = random_rows(seed)
+        bound = semidefinite_bound(A, r)
+        assert bound >= largest_price(A, r[:, None]) * (1 - 1e-12) - noise(A, r)
+        linear, positive = np.linalg.norm(A.T @ r), [np.maximum(s * r, 0) for s in (1, -1)]
+        spread = [np.linalg.norm(A * np.sqrt(q)[:, None], 2) * np.sqrt(q.sum()) for q in positive]
+        assert bound <= 0.5 * (linear + max(spread)) * (1 + 1e-10) + noise(A, r)
 
 
 def test_semidefinite_bound_is_the_relaxation_over_matrices():

@@ -6,7 +6,9 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import RidgeCV
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
+from sklearn_convexnn.core.fit.cutting_plane import fast_dtype
 from sklearn_convexnn.core.problem.alphas import SCALE_FRACTION
+from sklearn_convexnn.core.problem.units import make_problem, mean_square_spread
 from tests.conftest import make_case, make_rows, make_signal
 
 
@@ -181,6 +183,17 @@ def test_noise_is_not_memorised():
     X_new = make_rows(500, seed=5)
     model = ConvexReLURegressor(random_state=0).fit(X, y)
     assert r2(make_signal(X_new), model.predict(X_new)) > 0.5
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_single_precision_only_where_it_can_tell_the_rows_apart(dtype):
+    X = make_rows(50).astype(dtype)
+    for rows, expected in [(X, np.float32), (X + 10, np.float32), (1e-6 * X, np.float64)]:
+        problem = make_problem(rows, X[:, :1], np.ones(50), loss="squared_error", intercept=True)
+        assert fast_dtype(problem.rows) is expected
+        centred = problem.rows.dense() - problem.rows.weights @ problem.rows.dense()
+        spread = problem.rows.weights @ np.sum(centred**2, axis=1)
+        np.testing.assert_allclose(mean_square_spread(problem.rows), spread, rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

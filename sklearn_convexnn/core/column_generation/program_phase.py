@@ -52,10 +52,13 @@ class ProgramPhase:
         gap, before = run.certificate.relative_gap, run.state.objective
         least = _PROGRAM_SHARE * options.gap_goal
         tol = max(min(_PROGRAM_SHARE * gap, _LOOSEST_PROGRAM), least)
-        # New neurons may gain less than the gap of the program: then it is solved more tightly.
+        # New neurons may gain less than the gap of the program: then it is solved more tightly.  A
+        # last digit is no gain: rounds of such would leave the residual as inaccurate as it is.
         for tightness in _TIGHTER:
             network, self.program = program.solved(run.rows, run.alpha, tightness * tol)
-            if run.accept(network) or tightness * tol < 1e-2 * least:
+            run.accept(network)
+            little = before - run.state.objective <= _LITTLE * tightness * tol * before
+            if not little or tightness * tol < 1e-2 * least:
                 break
         if before - run.state.objective < _LITTLE * gap * before:
             self.pricing.widen()  # the light search overlooks what the gap is made of

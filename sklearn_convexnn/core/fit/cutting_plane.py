@@ -14,6 +14,7 @@ from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.constant import constant_network, price_noise
 from sklearn_convexnn.core.problem.solution import Start
+from sklearn_convexnn.core.problem.units import mean_square_spread
 
 # Rows up to which climbs across the walls of activation patterns confirm a gap and, for one output,
 # programs over patterns have its last digits: for any duality gap, and for one that slides do not
@@ -25,6 +26,9 @@ MAX_CROSSING_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
 LEAST_LIGHT_TOL = 1e-4
 # Down to this relative duality gap slides and refits in single precision are accurate enough.
 LEAST_SINGLE_GAP = 1e-3
+# So far apart, relative to their length, the rows must be for single precision: its rounding is
+# 6e-8 of the length, and the gap above asks for a thousandth of what the rows differ by.
+LEAST_SINGLE_SPREAD = 1e-4
 
 
 def make_pricing(rows, rng):
@@ -34,8 +38,13 @@ def make_pricing(rows, rng):
 
 
 def fast_dtype(rows):
-    """Single precision, unless entries in extreme units would overflow before they are scaled."""
-    return np.float32 if 1e-15 < rows.scale < 1e15 else np.float64
+    """Single precision where it can tell the rows apart.
+
+    Not in extreme units, in which entries would overflow before they are scaled, nor where the
+    rows, with their constant, differ so little that prices and slopes would be its rounding.
+    """
+    resolved = mean_square_spread(rows) > LEAST_SINGLE_SPREAD**2
+    return np.float32 if resolved and 1e-15 < rows.scale < 1e15 else np.float64
 
 
 def price_constant(rows, pricing):

@@ -90,10 +90,8 @@ def obstacle(rows):
     rows are nearly orthogonal to the mean row: a small change of their direction takes the kink
     away. Of extreme weights most add next to nothing to the loss, but carry constraints.
     """
-    mean = rows.scale * np.asarray(rows.X.T @ rows.weights, dtype=np.float64)
-    # The mean square of the rows is 1 in working units.
-    squared = mean @ mean + rows.intercept * rows.scale**2
-    if squared >= (1.0 - squared) * _LARGEST_OFFSET**2:
+    spread = mean_square_spread(rows)
+    if 1.0 - spread >= spread * _LARGEST_OFFSET**2:
         return (
             "The rows, with a constant for the bias, differ little compared with their length: "
             "standardise the features."
@@ -101,6 +99,12 @@ def obstacle(rows):
     if rows.weights.max() > _LARGEST_WEIGHT_RATIO * rows.weights.min():
         return "The weights of the rows differ extremely: use more even sample or class weights."
     return None
+
+
+def mean_square_spread(rows):
+    """The mean square distance of the rows from their mean, where their mean square is 1."""
+    mean = rows.scale * np.asarray(rows.X.T @ rows.weights, dtype=np.float64)
+    return max(0.0, 1.0 - mean @ mean - rows.intercept * rows.scale**2)
 
 
 def make_problem(X, Y, weights, *, loss, intercept, memory=256 << 20):
