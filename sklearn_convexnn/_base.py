@@ -30,6 +30,25 @@ class Data(NamedTuple):
         return Data(self.X[index], self.y[index], self.weights[index])
 
 
+class Targets(NamedTuple):
+    """Targets as columns, (n_samples, n_outputs), and what the estimator remembers of them.
+
+    For regression that is the number of dimensions the targets had in fit, for classification the
+    classes; the other is None.
+    """
+
+    columns: np.ndarray
+    classes: np.ndarray | None = None
+    ndim: int | None = None
+
+    @property
+    def attributes(self):
+        """What the fitted estimator remembers."""
+        if self.classes is None:
+            return {"_target_ndim": self.ndim}
+        return {"classes_": self.classes}
+
+
 class Outcome(NamedTuple):
     """What a family's ``_solve`` returns.
 

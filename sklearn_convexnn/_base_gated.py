@@ -34,7 +34,10 @@ _OWN = {"patterns", "solver", "max_iter", "tol"}
 
 
 class BaseGatedReLU(BaseTwoLayer):
-    """Parameters and fit of networks with given gates; ``_relu`` is the class of ReLU networks."""
+    """The fit of networks with given gates.
+
+    ``_relu`` is the class of the ReLU networks that :meth:`to_relu` returns.
+    """
 
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,

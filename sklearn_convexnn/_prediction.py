@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
+from sklearn_convexnn._base import Targets
 from sklearn_convexnn._validation import check_labels, class_weights, encode_classes
-
-
-class Targets(NamedTuple):
-    """Targets as columns, (n_samples, n_outputs), and what the estimator remembers of them.
-
-    For regression that is the number of dimensions the targets had in fit, for classification the
-    classes; the other is None.
-    """
-
-    columns: np.ndarray
-    classes: np.ndarray | None = None
-    ndim: int | None = None
-
-    @property
-    def attributes(self):
-        """Attributes of the fitted estimator."""
-        if self.classes is None:
-            return {"_target_ndim": self.ndim}
-        return {"classes_": self.classes}
-
 
 # Both kinds of estimator have the same four hooks:
 #   _target_checks()             arguments of scikit-learn's validate_data

@@ -24,8 +24,8 @@ from sklearn_convexnn.core.spline.training import (
 _LINE_TOL = {np.dtype("float64"): 1e-9, np.dtype("float32"): 1e-5}
 
 
-class BaseSplineReLU(BaseNetwork):
-    """Parameters and fit of the two estimators; every column of the targets is a problem."""
+class _BaseSplineReLU(BaseNetwork):
+    """The fit of the two estimators; every column of the targets is a problem of its own."""
 
     _parameter_constraints = {
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
@@ -154,7 +154,7 @@ class BaseSplineReLU(BaseNetwork):
         return np.stack(columns, axis=1).astype(np.result_type(X.dtype, self.direction_.dtype))
 
 
-class SplineReLURegressor(NetworkRegressor, BaseSplineReLU):
+class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
     r"""ReLU network of one feature for regression, at the exact global optimum.
 
     Minimises, over networks :math:`f(x) = b_0 + \sum_j c_j (u_j x + b_j)_+` of any width, with
@@ -288,7 +288,7 @@ class SplineReLURegressor(NetworkRegressor, BaseSplineReLU):
     """
 
     _parameter_constraints = {
-        **BaseSplineReLU._parameter_constraints,
+        **_BaseSplineReLU._parameter_constraints,
         "loss": [StrOptions({"squared_error"})],
     }
 
@@ -329,7 +329,7 @@ def _has_log_loss(estimator):
     raise AttributeError(f"Probabilities need loss='log_loss', but loss={estimator.loss!r}.")
 
 
-class SplineReLUClassifier(NetworkClassifier, BaseSplineReLU):
+class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
     r"""ReLU network of one feature for classification, at the exact global optimum.
 
     Minimises, over networks :math:`f(x) = b_0 + \sum_j c_j (u_j x + b_j)_+` of any width, with
@@ -443,7 +443,7 @@ class SplineReLUClassifier(NetworkClassifier, BaseSplineReLU):
     """
 
     _parameter_constraints = {
-        **BaseSplineReLU._parameter_constraints,
+        **_BaseSplineReLU._parameter_constraints,
         "loss": [StrOptions({"log_loss", "hinge"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }

@@ -160,7 +160,7 @@ class CuttingPlane:
 
 
 class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
-    """Parameters and fit of ReLU networks for one ``alpha``."""
+    """The fit of ReLU networks for one ``alpha``."""
 
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,

@@ -12,7 +12,7 @@ _BETWEEN = {"sklearn_convexnn", "sklearn", "threadpoolctl", "contextlib", "jobli
 
 
 def warn_user(message):
-    """A ConvergenceWarning at the innermost frame that is not of a library in between."""
+    """Warn of a lack of convergence at the innermost frame that is not of a library in between."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_between(frame):
         frame, level = frame.f_back, level + 1
