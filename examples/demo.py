@@ -137,7 +137,7 @@ def run_comparison():
     print("-" * 112)
     print(
         "Duality gap: relative, the largest over the folds. An 'estimated' gap rests on many\n"
-        "local searches and is not a bound; 'exact' and 'relaxation' gaps are.\n"
+        "local searches and is not a bound; 'exact' and 'proven' gaps are.\n"
     )
     return results
 

@@ -71,6 +71,6 @@ for name, model in {"closed form": exact, "trained": trained}.items():
 # %%
 # Cross-validation over the path:
 
-chosen = DeepLinearRegressorCV(alphas=30).fit(X, Y)
+chosen = DeepLinearRegressorCV(alphas=30, random_state=0).fit(X, Y)
 print(f"alpha = {chosen.alpha_:.2e}, rank {chosen.rank_}, gap {chosen.dual_gap_:.1e}")
 plt.show()

@@ -15,13 +15,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
 
-from sklearn_convexnn import ConvexReLUClassifier
+from sklearn_convexnn import ConvexReLUClassifier, GatedReLUClassifier
 from sklearn_convexnn.inspection import optimality_report
 
 X, y = make_moons(120, noise=0.2, random_state=0)
-gated = ConvexReLUClassifier(
-    alpha=0.01, activation="gated_relu", n_patterns=25, random_state=0
-).fit(X, y)
+gated = GatedReLUClassifier(alpha=0.01, patterns=25, random_state=0).fit(X, y)
 print(
     f"gated: {gated.n_neurons_} of 25 gates in use, objective {gated.objective_:.4f}, "
     f"gap {gated.dual_gap_:.0e} ({gated.certificate_} for these gates)"
@@ -66,12 +64,11 @@ plt.show()
 # more directions come closer to the optimum over all of them, from above. Its own gap is proven;
 # the gap of the network counts the patterns that were left out.
 
-for n_patterns in (5, 20, 80):
-    model = ConvexReLUClassifier(
-        alpha=0.01, refinement=None, n_patterns=n_patterns, random_state=0
-    ).fit(X, y)
+for patterns in (5, 20, 80):
+    model = ConvexReLUClassifier(alpha=0.01, refinement=None, patterns=patterns, random_state=0)
+    model.fit(X, y)
     print(
-        f"{n_patterns:2d} patterns: objective {model.objective_:.4f}, program solved to "
+        f"{patterns:2d} patterns: objective {model.objective_:.4f}, program solved to "
         f"{model.program_gap_:.0e}, gap {model.dual_gap_:.2f} ({model.certificate_})"
     )
 

@@ -4,6 +4,7 @@ from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
 from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegressor
 from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
 from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
+from sklearn_convexnn._gated import GatedReLUClassifier, GatedReLURegressor
 from sklearn_convexnn._path import convexnn_path
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
@@ -18,6 +19,8 @@ __all__ = [
     "DeepLinearRegressorCV",
     "DeepReLUClassifier",
     "DeepReLURegressor",
+    "GatedReLUClassifier",
+    "GatedReLURegressor",
     "SplineReLUClassifier",
     "SplineReLURegressor",
     "alpha_max",

@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
-from sklearn.base import is_classifier
-from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
-from sklearn.model_selection import KFold, StratifiedKFold, check_cv
-from sklearn.utils import Bunch, _safe_indexing
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    process_routing,
-)
 
-from sklearn_convexnn._base import BaseTwoLayer
-from sklearn_convexnn._callbacks import Progress, with_callbacks
-from sklearn_convexnn._cross_validation import (
-    DEFAULT_SCORES,
-    Fold,
-    choose_alpha,
-    follow_paths,
-    scores_of,
-)
+from sklearn_convexnn._base import Outcome, fit_method
+from sklearn_convexnn._cross_validation import DEFAULT_SCORES, Fold, follow_paths, scores_of
+from sklearn_convexnn._cv_options import CrossValidation
 from sklearn_convexnn._losses import loss_options, trait
-from sklearn_convexnn._validation import (
-    Interval,
-    RoundKept,
-    StrOptions,
-    _check_method_params,
-    _fit_context,
-    _raise_for_params,
-    _routing_enabled,
-    all_or_nothing,
-    check_grid,
-    one_blas_thread,
-)
+from sklearn_convexnn._two_layer import BaseTwoLayer, CuttingPlane
+from sklearn_convexnn._validation import Interval, check_grid, one_blas_thread
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path, train
 from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
@@ -46,7 +21,7 @@ from sklearn_convexnn.core.problem.solution import Start
 _LEAST_FOLD_TOL = 1e-2
 
 
-class BaseConvexReLUCV(BaseTwoLayer):
+class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
     """Parameters and fit of the cross-validated estimators.
 
     A subclass names the estimator for one alpha (``_single``).
@@ -54,13 +29,9 @@ class BaseConvexReLUCV(BaseTwoLayer):
 
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,
-        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "eps": [Interval(Real, 0, 1, closed="neither")],
-        "cv": ["cv_object"],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "selection": [StrOptions({"scale", "best", "one_standard_error"})],
+        **CuttingPlane._parameter_constraints,
+        **CrossValidation._parameter_constraints,
         "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
     }
 
     def __init__(
@@ -100,10 +71,7 @@ class BaseConvexReLUCV(BaseTwoLayer):
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    @one_blas_thread
-    @all_or_nothing
+    @fit_method
     def fit(self, X, y, sample_weight=None, **params):
         """Choose alpha by cross-validation, then train on all rows.
 
@@ -126,19 +94,18 @@ class BaseConvexReLUCV(BaseTwoLayer):
         self : object
             The fitted estimator.
         """
-        _raise_for_params(params, self, "fit")
-        routed = self._routed_params(sample_weight, params)
-        # The callbacks get X and y as they came.
-        given = X, y
-        X, y, weights = self._validated(X, y, sample_weight)
-        training_weights = self._class_weighted(y, weights)
-        problem, classes = self._problem(X, y, training_weights)
+        return self._fit_folds(X, y, sample_weight, params)
+
+    @one_blas_thread
+    def _solve(self, data, progress, *, routed):
+        problem, targets = self._problem(data)
+        progress.objective = problem.objective
         rng = self._rng()
         alpha_max = start_of_path(problem, rng)[2]
         alphas = check_grid(self.alphas, self.eps, alpha_max)
-        splits = self._splits(X, y, rng, routed.splitter.split)
+        splits = self._splits(data, rng, routed.splitter.split)
         folds = [
-            self._fold(X, y, training_weights, train, test, routed.scorer.score, child)
+            self._fold(data, train, test, routed.scorer.score, child)
             for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
         ]
         paths = follow_paths(
@@ -156,11 +123,15 @@ class BaseConvexReLUCV(BaseTwoLayer):
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
-        chosen = self._remember_paths(alphas, paths, scale_alpha(problem.rows, alpha_max))
-        progress = Progress(self, *given, objective=problem.objective)
+        scale = scale_alpha(problem.rows, alpha_max)
+        chosen, tried = self._choose(alphas, scores_of(paths), scale)
+        for name in ("n_neurons", "dual_gap"):
+            values = [[getattr(point, name) for point in points] for points in paths]
+            tried[f"{name}_path_"] = np.array(values).T
+        alpha = alphas[chosen]
         solution, _ = train(
             problem,
-            self.alphas_[chosen],
+            alpha,
             rng=rng,
             start=_start_from_folds(problem, [points[chosen] for points in paths]),
             progress=progress,
@@ -169,75 +140,23 @@ class BaseConvexReLUCV(BaseTwoLayer):
             max_iter=self.max_iter,
             max_neurons=self.max_neurons,
         )
-        solution.raise_without_round()
-        self._remember_targets(y, classes)
-        self._set_attributes(problem, solution, alpha_max, self.alphas_[chosen])
-        progress.close()
-        if solution.keyboard:
-            raise RoundKept
-        self._report(solution, problem)
-        return self
+        attributes = self._attributes(problem, targets, solution, alpha_max, alpha)
+        return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 
     # ------------------------------------------------------------------ alphas, folds, scores
 
-    def _splits(self, X, y, rng, params):
-        cv = self.cv
-        if cv is None:
-            kind = StratifiedKFold if is_classifier(self) else KFold
-            cv = kind(5, shuffle=True, random_state=int(rng.integers(2**31)))
-        cv = check_cv(cv, y, classifier=is_classifier(self))
-        return list(cv.split(X, y, **params))
+    @property
+    def _default_score(self):
+        return DEFAULT_SCORES[trait(self, "score")]
 
-    def _fold(self, X, y, weights, train, test, score_params, rng):
-        problem, classes = self._problem(X[train], y[train], weights[train])
+    def _fold(self, data, train, test, score_params, rng):
+        problem, targets = self._problem(data.take(train))
         estimator = self._single(
             loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self)
         )
-        estimator.n_features_in_ = X.shape[1]
-        estimator._remember_targets(y[train], classes)
-        params = _check_method_params(X, score_params, indices=test)
-        if params.get("sample_weight") is not None and not np.any(params["sample_weight"]):
-            raise ValueError(
-                "A fold holds out rows whose sample_weight is all zero: leave these rows out, or "
-                "choose other folds with cv."
-            )
-        return Fold(problem, estimator, _safe_indexing(X, test), y[test], params, rng)
-
-    def _scorer(self):
-        if self.scoring is None:
-            return DEFAULT_SCORES[trait(self, "score")]
-        return check_scoring(self, scoring=self.scoring)
-
-    def _routed_params(self, sample_weight, params):
-        if _routing_enabled():
-            return process_routing(self, "fit", sample_weight=sample_weight, **params)
-        score = dict(params)
-        if sample_weight is not None:
-            score["sample_weight"] = sample_weight
-        return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score))
-
-    def get_metadata_routing(self):
-        """Metadata routing of this object.
-
-        Returns
-        -------
-        MetadataRouter
-            ``fit`` passes metadata on to the splitter and to the scorer.
-        """
-        if self.scoring is None:
-            # The default scores take weights; this stands for them in the routing.
-            scorer = get_scorer("r2").set_score_request(sample_weight=True)
-        else:
-            scorer = check_scoring(self, scoring=self.scoring)
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(
-                splitter=check_cv(self.cv),
-                method_mapping=MethodMapping().add(caller="fit", callee="split"),
-            )
-            .add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
-        )
+        estimator.n_features_in_ = data.X.shape[1]
+        rows, y, params = self._held_out(data, test, score_params)
+        return Fold(problem, targets, estimator, rows, y, params, rng)
 
     # ------------------------------------------------------------------ what was found
 
@@ -247,16 +166,6 @@ class BaseConvexReLUCV(BaseTwoLayer):
                 f"[{type(self).__name__}] alpha {alpha:.3g}: mean score {np.mean(scores):.5g} "
                 f"over {len(scores)} folds"
             )
-
-    def _remember_paths(self, alphas, paths, scale):
-        """Set the attributes of the path; returns the index of the chosen alpha."""
-        self.score_path_ = scores_of(paths)
-        self.n_neurons_path_ = np.array([[p.n_neurons for p in points] for points in paths]).T
-        self.dual_gap_path_ = np.array([[p.dual_gap for p in points] for points in paths]).T
-        self.alphas_ = alphas[: len(self.score_path_)]
-        chosen = choose_alpha(self.score_path_, self.alphas_, self.selection, scale)
-        self.best_score_ = float(self.score_path_[chosen].mean())
-        return chosen
 
 
 def _start_from_folds(problem, points):

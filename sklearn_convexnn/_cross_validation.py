@@ -68,6 +68,7 @@ class Fold:
     """The training problem of a fold and its held-out rows."""
 
     problem: Problem
+    targets: object  # of the training rows, with what the estimator remembers of them
     estimator: object  # becomes a fitted one with the network of each alpha
     X: object
     y: np.ndarray
@@ -115,7 +116,7 @@ def _advance(fold, pricing, start, alpha, last, options, scorer):
     if solution.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     fitted = copy.copy(fold.estimator)
-    fitted._set_attributes(fold.problem, solution, np.nan)
+    fitted._store(fitted._attributes(fold.problem, fold.targets, solution, np.nan))
     point = Point(
         score=float(scorer(fitted, fold.X, fold.y, **fold.score_params)),
         n_neurons=fitted.n_neurons_,

@@ -100,7 +100,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         For the Huber loss only, as in :class:`ConvexReLURegressor`.
     objective_, dual_gap_, dual_gap_abs_ : float
         Its objective and relative and absolute duality gap, as in :class:`ConvexReLURegressor`.
-    certificate_ : {"exact", "relaxation", "estimated"}
+    certificate_ : {"exact", "proven", "estimated"}
         What ``dual_gap_`` is worth: only the first two are bounds.
     status_ : str
         Why its rounds ended: "progress", "gap", "max_iter" or "interrupted".
@@ -284,7 +284,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         "logistic" or "softmax".
     objective_, dual_gap_, dual_gap_abs_ : float
         Its objective and relative and absolute duality gap, as in :class:`ConvexReLUClassifier`.
-    certificate_ : {"exact", "relaxation", "estimated"}
+    certificate_ : {"exact", "proven", "estimated"}
         What ``dual_gap_`` is worth: only the first two are bounds.
     status_ : str
         Why its rounds ended: "progress", "gap", "max_iter" or "interrupted".

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._losses import trait
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
-from sklearn_convexnn._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    all_or_nothing,
-    check_weights,
-    check_X,
-    encode_classes,
-)
+from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.deep.linear import make_deep_linear
-from sklearn_convexnn.core.problem.solution import Status
 
-_SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
+SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 
 
-class BaseDeepLinear(BaseEstimator):
-    """Parameters, validation and fit of the deep linear estimators.
-
-    A subclass says how targets become columns (``_encode_targets``), the loss and the name of the
-    output activation.
-    """
+class BaseDeepLinear(BaseNetwork):
+    """Parameters and fit of the deep linear estimators; a subclass says which loss."""
 
     _parameter_constraints = {
         "n_layers": [Interval(Integral, 2, None, closed="left")],
@@ -43,15 +27,11 @@ class BaseDeepLinear(BaseEstimator):
         "fit_intercept": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
+        "verbose": ["verbose"],
     }
+    _takes_sparse = True
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_method
     def fit(self, X, y, sample_weight=None):
         """Train the network.
 
@@ -71,22 +51,13 @@ class BaseDeepLinear(BaseEstimator):
         self : object
             The fitted estimator.
         """
-        X, y, targets, weights, classes = self._validate(X, y, sample_weight)
-        problem = self._make_problem(X, targets, weights)
-        alpha_max = problem.alpha_max()
-        alpha = _SCALE * alpha_max if self.alpha == "scale" else float(self.alpha)
-        self._remember_targets(y, classes)
-        self._store(problem, self._solve(problem, alpha), alpha, alpha_max, X.dtype)
-        return self
+        return self._fit(X, y, sample_weight)
 
-    def _validate(self, X, y, sample_weight):
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], **self._target_checks()
-        )
-        self._check_parameters()
-        weights = check_weights(sample_weight, X)
-        targets, weights, classes = self._encode_targets(y, weights)
-        return check_X(X), y, targets, weights, classes
+    def _solve(self, data, progress):
+        problem, targets = self._problem(data)
+        alpha_max = problem.alpha_max()
+        alpha = SCALE * alpha_max if self.alpha == "scale" else float(self.alpha)
+        return self._solve_for(problem, targets, alpha, alpha_max, data.X.dtype)
 
     def _check_parameters(self):
         alpha = getattr(self, "alpha", "scale")
@@ -98,58 +69,60 @@ class BaseDeepLinear(BaseEstimator):
         if alpha != "scale" and not np.isfinite(alpha):
             raise ValueError(f"alpha must be finite, got {alpha}.")
 
-    def _make_problem(self, X, targets, weights):
-        return make_deep_linear(
-            X,
-            targets,
-            weights,
-            n_layers=self.n_layers,
-            penalty=self.penalty,
-            loss=self._loss(),
-            intercept=self.fit_intercept,
-            width=self.hidden_width,
+    def _problem(self, data):
+        """The training problem and the Targets."""
+        targets = self._encode_targets(data.y, data.weights)
+        problem = make_deep_linear(
+            data.X, targets.columns, data.weights, **self._network_settings()
         )
+        return problem, targets
+
+    def _network_settings(self):
+        return {
+            "n_layers": self.n_layers,
+            "penalty": self.penalty,
+            "loss": self._loss(),
+            "intercept": self.fit_intercept,
+            "width": self.hidden_width,
+        }
 
     def _loss(self):
         return "squared_error"
 
-    def _solve(self, problem, alpha):
+    def _solve_for(self, problem, targets, alpha, alpha_max, dtype):
+        """The Outcome of one alpha."""
         # Targets without signal have alpha_max = 0: any positive alpha gives the constant network.
-        return problem.solve(alpha if alpha > 0 else 1.0, tol=self.tol, max_iter=self.max_iter)
+        positive = alpha if alpha > 0 else 1.0
+        solution = problem.solve(positive, tol=self.tol, max_iter=self.max_iter)
+        network = solution.network
+        layers = network.layers(self.n_layers, self.hidden_width)
+        attributes = {
+            **self._function(targets, network, dtype),
+            **self._end_of(solution),
+            "coefs_": [np.ascontiguousarray(W, dtype=dtype) for W in layers],
+            "singular_values_": network.sizes.astype(dtype),
+            "rank_": len(network.sizes),
+            "n_layers_": self.n_layers + 1,  # with the input, as scikit-learn's perceptrons count
+            "n_outputs_": len(network.intercept),
+            "out_activation_": self._output_activation(targets),
+            "alpha_": float(alpha),
+            "alpha_max_": float(alpha_max),
+        }
+        return Outcome(solution, attributes)
 
-    def _store(self, problem, solution, alpha, alpha_max, dtype):
-        certificate = solution.certificate
-        layers = solution.layers(self.n_layers, self.hidden_width)
-        self.coefs_ = [np.ascontiguousarray(W, dtype=dtype) for W in layers]
-        self.intercepts_ = [np.zeros(W.shape[1], dtype=dtype) for W in layers[:-1]]
-        self.intercepts_.append(solution.intercept.astype(dtype))
-        self.effective_coef_ = solution.coef.astype(dtype)
-        self.singular_values_ = solution.sizes.astype(dtype)
-        self.rank_ = len(solution.sizes)
-        self.n_layers_ = self.n_layers + 1  # with the input, as scikit-learn's perceptrons count
-        self.n_outputs_ = len(solution.intercept)
-        self.out_activation_ = self._output_activation()
-        self.alpha_ = float(alpha)
-        self.alpha_max_ = float(alpha_max)
-        self.objective_ = float(certificate.primal)
-        self.dual_gap_abs_ = float(certificate.gap)
-        self.dual_gap_ = float(certificate.relative_gap)
-        self.certificate_ = certificate.kind
-        self.n_iter_ = solution.n_iter
-        if solution.status is Status.MAX_ITER:
-            warnings.warn(
-                f"{type(self).__name__} stopped at a relative duality gap of {self.dual_gap_:.2e}; "
-                f"the goal was tol={self.tol:g}. Increase max_iter, alpha or tol, or scale the "
-                "features.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+    def _function(self, targets, network, dtype):
+        """What predictions need."""
+        width = len(network.sizes) if self.hidden_width is None else self.hidden_width
+        hidden = [np.zeros(width, dtype=dtype) for _ in range(self.n_layers - 1)]
+        return {
+            **targets.attributes,
+            "effective_coef_": network.coef.astype(dtype),
+            "intercepts_": [*hidden, network.intercept.astype(dtype)],
+        }
 
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        return np.asarray(X @ self.effective_coef_) + self.intercepts_[-1]
+        return np.asarray(self._validate_rows(X) @ self.effective_coef_) + self.intercepts_[-1]
 
 
 class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
@@ -190,6 +163,8 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         Largest number of rounds of the convex solver.
     tol : float, default=1e-8
         Relative duality gap at which the convex solver stops.
+    verbose : int, default=0
+        Print a line at the end.
 
     Attributes
     ----------
@@ -222,12 +197,17 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         objective_``.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         "exact": the objective is proven to be the global optimum up to ``dual_gap_``, which is at
-        the level of ``tol``. "relaxation": the best stationary point found, with a proven lower
+        the level of ``tol``. "proven": the best stationary point found, with a proven lower
         bound that may be loose.
+    status_ : str
+        Why the solver ended: "gap", "stationary" (the best stationary point found of a problem that
+        is not convex) or "max_iter".
     n_iter_ : int
         Number of rounds, or of starting points of a non-convex problem.
+    history_ : dict of ndarrays of shape (1,)
+        "objective", "dual_gap" (relative) and "rank", at the end.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -275,6 +255,7 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         fit_intercept=True,
         max_iter=50,
         tol=1e-8,
+        verbose=0,
     ):
         self.n_layers = n_layers
         self.alpha = alpha
@@ -283,6 +264,7 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -337,6 +319,8 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         Largest number of rounds of the convex solver.
     tol : float, default=1e-6
         Relative duality gap at which the convex solver stops.
+    verbose : int, default=0
+        Print a line at the end.
 
     Attributes
     ----------
@@ -371,12 +355,17 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         objective_``.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         "exact": the objective is proven to be the global optimum up to ``dual_gap_``, which is at
-        the level of ``tol``. "relaxation": the best stationary point found, with a proven lower
+        the level of ``tol``. "proven": the best stationary point found, with a proven lower
         bound that may be loose.
+    status_ : str
+        Why the solver ended: "gap", "stationary" (the best stationary point found of a problem that
+        is not convex) or "max_iter".
     n_iter_ : int
         Number of rounds, or of starting points of a non-convex problem.
+    history_ : dict of ndarrays of shape (1,)
+        "objective", "dual_gap" (relative) and "rank", at the end.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -421,6 +410,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         class_weight=None,
         max_iter=50,
         tol=1e-6,
+        verbose=0,
     ):
         self.n_layers = n_layers
         self.alpha = alpha
@@ -431,6 +421,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.tol = tol
+        self.verbose = verbose
 
     def _check_parameters(self):
         super()._check_parameters()
@@ -444,12 +435,10 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         return self.loss
 
     def _encode_targets(self, y, weights):
-        indicators, weights, classes = encode_classes(
-            type(self).__name__, y, weights, self.class_weight
-        )
-        if trait(self, "quadratic") and len(classes) == 2:
-            indicators = 2.0 * indicators - 1.0
-        return indicators, weights, classes
+        targets = super()._encode_targets(y, weights)
+        if trait(self, "quadratic") and len(targets.classes) == 2:
+            targets = targets._replace(columns=2.0 * targets.columns - 1.0)
+        return targets
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):

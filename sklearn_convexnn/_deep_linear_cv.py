@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+import copy
 
 import numpy as np
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_convexnn._deep_linear import BaseDeepLinear, DeepLinearRegressor
-from sklearn_convexnn._validation import (
-    Interval,
-    _fit_context,
-    _raise_for_params,
-    _routing_enabled,
-    all_or_nothing,
-)
-from sklearn_convexnn.core.deep.linear_path import alpha_grid, fold_errors
+from sklearn_convexnn._base import fit_method
+from sklearn_convexnn._cross_validation import r2
+from sklearn_convexnn._cv_options import CrossValidation
+from sklearn_convexnn._deep_linear import SCALE, BaseDeepLinear, DeepLinearRegressor
+from sklearn_convexnn._validation import check_grid
+from sklearn_convexnn.core.deep.linear_path import path
+
+# The paths of the folds choose an alpha: no finer than this, whatever the final fit is asked for.
+_LEAST_FOLD_TOL = 1e-6
 
 
-def _splitter(cv):
-    # On use: importing it with the package would bring half of scikit-learn.
-    from sklearn.model_selection import check_cv
-
-    return check_cv(cv)
-
-
-class DeepLinearRegressorCV(DeepLinearRegressor):
+class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
     r"""Deep linear network for regression with ``alpha`` chosen by cross-validation.
 
     Every fold makes one pass over its rows and one eigendecomposition, and follows the network
-    along the descending ``alphas`` from solution to solution; the value of least mean squared error
-    on the rows that were left out is used to fit all rows. See :class:`DeepLinearRegressor` for the
+    along the descending ``alphas`` from solution to solution; the value that predicts the rows left
+    out well is used to fit all rows. See :class:`DeepLinearRegressor` for the
     objective [1]_.
 
     Parameters
@@ -49,21 +41,40 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         As in :class:`DeepLinearRegressor`.
     fit_intercept : bool, default=True
         Whether the outputs have an intercept, which is not penalised.
-    cv : int, cross-validation generator or iterable, default=None
-        The folds; None means 5, without shuffling.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        The folds. None: five, of shuffled rows, drawn with ``random_state``. An int: so
+        many of unshuffled rows, as everywhere in scikit-learn.
+    scoring : str, callable or None, default=None
+        What is maximised. None: R2, weighted by ``sample_weight``.
+    selection : {"scale", "best", "one_standard_error"}, default="best"
+        "best": the alpha of the best mean score, the largest of several. The other two hold all
+        alphas for equal whose mean score is within a standard error of it, taken over the folds.
+        "scale" chooses the closest of them to ``alpha="scale"`` of :class:`DeepLinearRegressor`,
+        "one_standard_error" the largest, with the smallest rank.
     max_iter : int, default=50
         Largest number of rounds of the convex solver.
     tol : float, default=1e-8
         Relative duality gap at which the convex solver stops; at most 1e-6 in the folds.
     n_jobs : int, default=None
-        Number of folds to run at the same time, in threads. None means 1.
+        Worker processes for the folds; None is 1 unless in a ``joblib.parallel_config`` context,
+        -1 all processors. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the folds of ``cv=None``.
+    verbose : int, default=0
+        Print a line at the end.
 
     Attributes
     ----------
     alphas_ : ndarray of shape (n_alphas,)
         Values that were tried, in decreasing order.
-    mse_path_ : ndarray of shape (n_alphas, n_folds)
-        Weighted mean squared errors on the rows left out.
+    score_path_ : ndarray of shape (n_alphas, n_folds)
+        Scores on the rows left out.
+    rank_path_ : ndarray of shape (n_alphas, n_folds)
+        Ranks of the networks of the folds.
+    dual_gap_path_ : ndarray of shape (n_alphas, n_folds)
+        Relative duality gaps of the folds.
+    best_score_ : float
+        Mean score at ``alpha_``.
     coefs_ : list of n_layers ndarrays
         Weights of the layers, of shapes ``(n_features_in_, m)``, ``(m, m)``, ..., ``(m,
         n_outputs_)``.
@@ -82,7 +93,7 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
     out_activation_ : str
         "identity".
     alpha_ : float
-        The ``alpha`` that was chosen; the largest of equally good ones.
+        The ``alpha`` that was chosen.
     alpha_max_ : float
         From this ``alpha`` on the constant network is proven optimal.
     objective_ : float
@@ -91,10 +102,14 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         Relative gap between the objective and a proven lower bound.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         As in :class:`DeepLinearRegressor`.
+    status_ : str
+        Why the solver of the last fit ended, as in :class:`DeepLinearRegressor`.
     n_iter_ : int
         Number of rounds of the last fit.
+    history_ : dict of ndarrays of shape (1,)
+        "objective", "dual_gap" (relative) and "rank" of the last fit.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -114,19 +129,18 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn_convexnn import DeepLinearRegressorCV
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = DeepLinearRegressorCV().fit(X, y)
-    >>> model.mse_path_.shape
+    >>> model = DeepLinearRegressorCV(random_state=0).fit(X, y)
+    >>> model.score_path_.shape
     (50, 5)
     >>> bool(model.alpha_ < model.alpha_max_)
     True
     """
 
+    _default_score = staticmethod(r2)
     _parameter_constraints = {
         **{k: v for k, v in BaseDeepLinear._parameter_constraints.items() if k != "alpha"},
-        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "eps": [Interval(Real, 0, 1, closed="neither")],
-        "cv": ["cv_object"],
-        "n_jobs": [Integral, None],
+        **CrossValidation._parameter_constraints,
+        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -139,9 +153,13 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         hidden_width=None,
         fit_intercept=True,
         cv=None,
+        scoring=None,
+        selection="best",
         max_iter=50,
         tol=1e-8,
         n_jobs=None,
+        random_state=None,
+        verbose=0,
     ):
         self.n_layers = n_layers
         self.alphas = alphas
@@ -150,12 +168,15 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         self.hidden_width = hidden_width
         self.fit_intercept = fit_intercept
         self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
         self.max_iter = max_iter
         self.tol = tol
         self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_method
     def fit(self, X, y, sample_weight=None, **params):
         """Choose ``alpha`` by cross-validation and train the network with it.
 
@@ -167,79 +188,59 @@ class DeepLinearRegressorCV(DeepLinearRegressor):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, of the loss and of the errors on the rows left out.
+            Non-negative weights, used in training and in the scores of the folds.
         **params : dict
-            Metadata for the splitter, such as ``groups``, with metadata routing enabled.
+            For the splitter and the scorer. Without metadata routing all of them go to the
+            scorer; with ``sklearn.set_config(enable_metadata_routing=True)`` to whom they were
+            requested for, ``sample_weight`` included.
 
         Returns
         -------
         self : object
             The fitted estimator.
         """
-        _raise_for_params(params, self, "fit")
-        X, y, targets, weights, _ = self._validate(X, y, sample_weight)
-        problem = self._make_problem(X, targets, weights)
+        return self._fit_folds(X, y, sample_weight, params)
+
+    def _solve(self, data, progress, *, routed):
+        problem, targets = self._problem(data)
         alpha_max = problem.alpha_max()
-        self.alphas_ = self._grid(alpha_max)
-        folds = list(self._split(X, y, sample_weight, params))
-        settings = {
-            "n_layers": self.n_layers,
-            "penalty": self.penalty,
-            "loss": self._loss(),
-            "intercept": self.fit_intercept,
-            "width": self.hidden_width,
-        }
-        results = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(fold_errors)(
-                X,
-                targets,
-                weights,
-                train,
-                test,
-                self.alphas_,
-                tol=max(self.tol, 1e-6),
-                max_iter=self.max_iter,
-                **settings,
-            )
-            for train, test in folds
+        alphas = check_grid(self.alphas, self.eps, alpha_max)
+        scorer = self._scorer()
+        goals = {"tol": max(self.tol, _LEAST_FOLD_TOL), "max_iter": self.max_iter}
+        folds = [
+            (*self._fold(data, train), *self._held_out(data, test, routed.scorer.score))
+            for train, test in self._splits(data, self._rng(), routed.splitter.split)
+        ]
+        paths = Parallel(n_jobs=self.n_jobs)(
+            delayed(_points)(*fold, alphas, scorer, goals) for fold in folds
         )
-        errors, sizes = zip(*results, strict=True)
-        self.mse_path_ = np.column_stack(errors)
-        alpha = float(self.alphas_[np.argmin(np.average(self.mse_path_, axis=1, weights=sizes))])
-        self._remember_targets(y, None)
-        self._store(problem, self._solve(problem, alpha), alpha, alpha_max, X.dtype)
-        return self
+        scores, ranks, gaps = np.array(paths).transpose(2, 1, 0)
+        chosen, tried = self._choose(alphas, scores, SCALE * alpha_max)
+        tried |= {"rank_path_": ranks.astype(int), "dual_gap_path_": gaps}
+        outcome = self._solve_for(problem, targets, alphas[chosen], alpha_max, data.X.dtype)
+        outcome.attributes.update(tried)
+        return outcome
 
-    def _grid(self, alpha_max):
-        if isinstance(self.alphas, Integral):
-            return alpha_grid(alpha_max, self.alphas, self.eps)
-        alphas = np.sort(np.asarray(self.alphas, dtype=np.float64).ravel())[::-1]
-        if len(alphas) == 0 or not np.all(np.isfinite(alphas) & (alphas > 0)):
-            raise ValueError("alphas must be a number of values, or positive finite values.")
-        return alphas
-
-    def _split(self, X, y, sample_weight, params):
-        cv = _splitter(self.cv)
-        if not _routing_enabled():
-            return cv.split(X, y)
-        if sample_weight is not None:
-            params = {**params, "sample_weight": sample_weight}
-        routed = process_routing(self, "fit", **params)
-        return cv.split(X, y, **routed.splitter.split)
-
-    def get_metadata_routing(self):
-        """Metadata routing of this object.
-
-        Returns
-        -------
-        MetadataRouter
-            ``sample_weight`` is used by ``fit``; other metadata go to the splitter.
-        """
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(
-                splitter=_splitter(self.cv),
-                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+    def _fold(self, data, train):
+        """The estimator of a fold, which has no network yet, and its problem and targets."""
+        data = data.take(train)
+        if not np.any(data.weights > 0):
+            raise ValueError(
+                "A fold trains on rows whose sample_weight is all zero: leave these rows out, or "
+                "choose other folds with cv."
             )
-        )
+        settings = {name: getattr(self, name) for name in ("n_layers", "penalty", "hidden_width")}
+        estimator = DeepLinearRegressor(fit_intercept=self.fit_intercept, **settings)
+        estimator.n_features_in_ = data.X.shape[1]
+        return estimator, *self._problem(data)
+
+
+def _points(estimator, problem, targets, X, y, score_params, alphas, scorer, goals):
+    """Score, rank and relative gap of one fold for every alpha."""
+    points = []
+    for solution in path(problem, alphas, **goals):
+        network, fitted = solution.network, copy.copy(estimator)
+        fitted._store(fitted._function(targets, network, X.dtype))
+        score = float(scorer(fitted, X, y, **score_params))
+        points.append((score, len(network.sizes), solution.certificate.relative_gap))
+    return points

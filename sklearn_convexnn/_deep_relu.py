@@ -5,26 +5,17 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._prediction import NetworkRegressor, ScoreClassifier
-from sklearn_convexnn._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    all_or_nothing,
-    check_weights,
-    encode_classes,
-)
+from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.deep.relu_closed_forms import forward, solve_deep_relu
 
 _SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 
 
-class BaseDeepReLU(BaseEstimator):
-    """Parameters, validation and fit of the deep ReLU estimators."""
+class BaseDeepReLU(BaseNetwork):
+    """Parameters and fit of the deep ReLU estimators."""
 
     _parameter_constraints = {
         "n_layers": [Interval(Integral, 2, None, closed="left")],
@@ -33,10 +24,10 @@ class BaseDeepReLU(BaseEstimator):
         "whiten": ["boolean"],
         "hidden_width": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_method
     def fit(self, X, y, sample_weight=None):
         """Build the network.
 
@@ -55,25 +46,7 @@ class BaseDeepReLU(BaseEstimator):
         self : object
             The fitted estimator.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], **self._target_checks())
-        self._check_parameters()
-        weights = check_weights(sample_weight, X)
-        targets, weights = self._encode_targets(y, weights)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        solution = solve_deep_relu(
-            X,
-            targets,
-            weights,
-            alpha=None if self.alpha == "scale" else float(self.alpha),
-            scale=_SCALE,
-            n_layers=self.n_layers,
-            batch_norm=self.batch_norm,
-            whiten=self.whiten,
-            width=self.hidden_width,
-            rng=np.random.default_rng(seed),
-        )
-        self._store(solution, X.dtype)
-        return self
+        return self._fit(X, y, sample_weight)
 
     def _check_parameters(self):
         if self.alpha != "scale" and not np.isfinite(self.alpha):
@@ -83,30 +56,39 @@ class BaseDeepReLU(BaseEstimator):
                 "batch_norm=True needs no whitened rows: set whiten=False (or batch_norm=False)."
             )
 
-    def _store(self, solution, dtype):
-        certificate = solution.certificate
-        self.coefs_ = [W.astype(dtype) for W in solution.coefs]
-        self.intercepts_ = [b.astype(dtype) for b in solution.intercepts]
-        self.batch_norm_ = solution.batch_norm and {
-            name: values.astype(dtype) for name, values in solution.batch_norm.items()
+    def _solve(self, data, progress):
+        targets = self._encode_targets(data.y, data.weights)
+        solution = solve_deep_relu(
+            data.X,
+            targets.columns,
+            data.weights,
+            alpha=None if self.alpha == "scale" else float(self.alpha),
+            scale=_SCALE,
+            n_layers=self.n_layers,
+            batch_norm=self.batch_norm,
+            whiten=self.whiten,
+            width=self.hidden_width,
+            rng=self._rng(),
+        )
+        network, dtype = solution.network, data.X.dtype
+        whitening = network.whitening
+        attributes = {
+            **targets.attributes,
+            **self._end_of(solution),
+            "coefs_": [W.astype(dtype) for W in network.coefs],
+            "intercepts_": [b.astype(dtype) for b in network.intercepts],
+            "batch_norm_": network.batch_norm
+            and {name: values.astype(dtype) for name, values in network.batch_norm.items()},
+            "whitening_": None if whitening is None else whitening.astype(dtype),
+            "condition_": solution.condition,
+            "n_paths_": network.coefs[-1].shape[0],
+            "n_layers_": self.n_layers + 1,  # with the input, as scikit-learn's perceptrons count
+            "n_outputs_": network.coefs[-1].shape[1],
+            "out_activation_": "identity",
+            "alpha_": float(solution.alpha),
+            "alpha_max_": float(solution.alpha_max),
         }
-        self.whitening_ = None if solution.whitening is None else solution.whitening.astype(dtype)
-        self.condition_ = solution.condition
-        self.n_paths_ = self.coefs_[-1].shape[0]
-        self.n_layers_ = self.n_layers + 1  # with the input, as scikit-learn's perceptrons count
-        self.n_outputs_ = self.coefs_[-1].shape[1]
-        self.out_activation_ = "identity"
-        self.alpha_ = float(solution.alpha)
-        self.alpha_max_ = float(solution.alpha_max)
-        self.objective_ = float(certificate.primal)
-        self.dual_gap_abs_ = float(certificate.gap)
-        self.dual_gap_ = float(certificate.relative_gap)
-        self.certificate_ = certificate.kind
-        self.n_iter_ = solution.n_iter
-
-    def _validate_rows(self, X):
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return Outcome(solution, attributes)
 
     def _outputs(self, X):
         """Outputs of the network, shape (n_samples, n_outputs_)."""
@@ -170,6 +152,8 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
         Neurons of the random layer of ``batch_norm=True``, at least the number of distinct rows.
     random_state : int, RandomState instance or None, default=None
         Seeds the random layer of ``batch_norm=True``.
+    verbose : int, default=0
+        Print a line at the end.
 
     Attributes
     ----------
@@ -203,13 +187,17 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
         objective_``.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         "exact": the closed form is proven to be optimal: two layers, one path, rows on a line,
-        ``batch_norm=True``. "relaxation": three layers or more and several paths. The form is then
+        ``batch_norm=True``. "proven": three layers or more and several paths. The form is then
         the best network of independent chains; networks whose paths share neurons can be better
         (with two outputs of both signs by a tenth), by at most the gap.
+    status_ : str
+        "closed_form".
     n_iter_ : int
         1.
+    history_ : dict of ndarrays of shape (1,)
+        "objective", "dual_gap" (relative) and "n_paths".
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -252,6 +240,7 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
         whiten=False,
         hidden_width=None,
         random_state=None,
+        verbose=0,
     ):
         self.n_layers = n_layers
         self.alpha = alpha
@@ -259,15 +248,12 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
         self.whiten = whiten
         self.hidden_width = hidden_width
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-    def _encode_targets(self, y, weights):
-        self._target_ndim = y.ndim
-        return y.reshape(len(y), -1), weights
 
 
 class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
@@ -307,6 +293,8 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
         Weights of the classes, multiplied with ``sample_weight``.
     random_state : int, RandomState instance or None, default=None
         Seeds the random layer of ``batch_norm=True``.
+    verbose : int, default=0
+        Print a line at the end.
 
     Attributes
     ----------
@@ -342,13 +330,17 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
         objective_``.
     dual_gap_abs_ : float
         The same in units of the objective.
-    certificate_ : {"exact", "relaxation"}
+    certificate_ : {"exact", "proven"}
         "exact": the closed form is proven to be optimal: two layers, rows on a line,
-        ``batch_norm=True``. "relaxation": three layers or more. The form is then the best network
+        ``batch_norm=True``. "proven": three layers or more. The form is then the best network
         of independent chains; from about five layers on networks whose classes share neurons can be
         better, by at most the gap.
+    status_ : str
+        "closed_form".
     n_iter_ : int
         1.
+    history_ : dict of ndarrays of shape (1,)
+        "objective", "dual_gap" (relative) and "n_paths".
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -389,6 +381,7 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
         hidden_width=None,
         class_weight=None,
         random_state=None,
+        verbose=0,
     ):
         self.n_layers = n_layers
         self.alpha = alpha
@@ -397,14 +390,14 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
         self.hidden_width = hidden_width
         self.class_weight = class_weight
         self.random_state = random_state
+        self.verbose = verbose
 
     def _encode_targets(self, y, weights):
-        indicators, weights, self.classes_ = encode_classes(
-            type(self).__name__, y, weights, self.class_weight
-        )
-        if indicators.shape[1] == 1:  # the theorem is about one column per class
-            indicators = np.hstack([1.0 - indicators, indicators])
-        return indicators, weights
+        targets = super()._encode_targets(y, weights)
+        second = targets.columns
+        if second.shape[1] == 1:  # the theorem is about one column per class
+            targets = targets._replace(columns=np.hstack([1.0 - second, second]))
+        return targets
 
     def decision_function(self, X):
         """Outputs of the network: one score per class.

@@ -28,14 +28,6 @@ def data_loss(estimator, n_outputs):
     return get_loss(estimator.loss, n_outputs, **options)
 
 
-def remember_spread(estimator, spread):
-    """Set ``scale_``, which only some losses have."""
-    if spread is not None:
-        estimator.scale_ = spread
-    elif hasattr(estimator, "scale_"):
-        del estimator.scale_
-
-
 def estimator_for(loss, estimators):
     """The class among ``estimators``, by task, that takes this smooth loss."""
     smooth = [name for name in LOSSES if get_loss(name, 1).smooth]
@@ -44,4 +36,4 @@ def estimator_for(loss, estimators):
     return estimators[LOSSES[loss].task]
 
 
-__all__ = ["data_loss", "estimator_for", "loss_options", "losses_for", "remember_spread", "trait"]
+__all__ = ["data_loss", "estimator_for", "loss_options", "losses_for", "trait"]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_convexnn._callbacks import Progress
 from sklearn_convexnn._relu import estimator_of_loss
 from sklearn_convexnn._validation import check_grid, one_blas_thread
+from sklearn_convexnn._warnings import warn_user
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path
 from sklearn_convexnn.core.fit.path import solve_path
-from sklearn_convexnn.core.problem.solution import Status
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class RegularizationPath:
         Numbers of neurons.
     n_iter : ndarray of shape (n_alphas,)
         Numbers of rounds, each from the network of the alpha before.
-    certificate : {"exact", "relaxation", "estimated"}
+    certificate : {"exact", "proven", "estimated"}
         What the duality gaps are worth, see the estimators.
     alpha_max : float
         From here on the network is a constant.
@@ -145,9 +143,11 @@ def convexnn_path(
         loss=loss, fit_intercept=fit_intercept, random_state=random_state, verbose=verbose, **goals
     )
     estimator._validate_params()
-    problem, _, classes = estimator._make_problem(X, y, sample_weight)
+    problem, targets = estimator._problem(estimator._validated(X, y, sample_weight))
     pricing, start, alpha_max = start_of_path(problem, estimator._rng())
     grid = check_grid(alphas, eps, alpha_max)
+    progress = Progress(estimator, X, y)
+    progress.objective = problem.objective
     solutions = list(
         solve_path(
             problem.rows,
@@ -155,7 +155,7 @@ def convexnn_path(
             pricing,
             options=choose_options(problem.rows, **goals),
             start=start,
-            progress=Progress(estimator, X, y, objective=problem.objective),
+            progress=progress,
         )
     )
     if solutions[-1].keyboard:
@@ -173,7 +173,7 @@ def convexnn_path(
         n_iter=np.array([solution.n_iter for solution in solutions]),
         certificate=pricing.kind,
         alpha_max=float(alpha_max),
-        classes=classes,
+        classes=targets.classes,
     )
 
 
@@ -181,13 +181,11 @@ def _report(solutions, alphas):
     late = [
         (alpha, one.status)
         for alpha, one in zip(alphas, solutions, strict=False)  # an interruption ends the path
-        if one.status in (Status.MAX_ITER, Status.WORK, Status.INTERRUPTED)
+        if not one.status.as_asked
     ]
     if late:
         alpha, status = late[0]
-        warnings.warn(
+        warn_user(
             f"convexnn_path stopped early at {len(late)} of {len(solutions)} alphas, the first of "
-            f"them {alpha:.3g}. {status.value}",
-            ConvergenceWarning,
-            stacklevel=3,
+            f"them {alpha:.3g}. {status.value}"
         )

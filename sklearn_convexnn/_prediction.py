@@ -6,18 +6,20 @@ import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
+from sklearn_convexnn._base import Targets
 from sklearn_convexnn._losses import trait
-from sklearn_convexnn._validation import class_weights, encode_classes
+from sklearn_convexnn._validation import check_labels, class_weights, encode_classes
+
+# Both kinds of estimator have the same four hooks:
+#   _target_checks()             arguments of scikit-learn's validate_data
+#   _check_targets(y)            y after checks of its values
+#   _class_weighted(y, weights)  weights of rows times those of their classes
+#   _encode_targets(y, weights)  Targets
 
 
 class NetworkRegressor(RegressorMixin):
-    """Predictions of an estimator whose ``_outputs(X)`` are (n_samples, n_outputs).
-
-    ``_target_ndim`` is the number of dimensions of the targets in fit.
-    """
+    """Predictions of an estimator whose ``_outputs(X)`` are (n_samples, n_outputs)."""
 
     def _target_checks(self):
         return {"multi_output": True, "y_numeric": True}
@@ -29,12 +31,9 @@ class NetworkRegressor(RegressorMixin):
         return weights
 
     def _encode_targets(self, y, weights):
-        return y.reshape(len(y), -1), weights, None
+        return Targets(y.reshape(len(y), -1), ndim=y.ndim)
 
-    def _remember_targets(self, y, classes):
-        self._target_ndim = y.ndim
-
-    def _output_activation(self):
+    def _output_activation(self, targets):
         return trait(self, "prediction")
 
     def predict(self, X):
@@ -71,25 +70,21 @@ class ScoreClassifier(ClassifierMixin):
     """
 
     def _target_checks(self):
-        return {}
+        return {"multi_output": True}  # several labels per row are refused in our own words
 
     def _check_targets(self, y):
-        check_classification_targets(y)
-        return column_or_1d(y, warn=True)
+        return check_labels(type(self).__name__, y)
 
     def _class_weighted(self, y, weights):
         return weights * class_weights(self.class_weight, y, weights)
 
     def _encode_targets(self, y, weights):
-        return encode_classes(type(self).__name__, y, weights, None)
+        return Targets(*encode_classes(type(self).__name__, y, weights))
 
-    def _remember_targets(self, y, classes):
-        self.classes_ = classes
-
-    def _output_activation(self):
+    def _output_activation(self, targets):
         if getattr(self, "loss", None) is not None and not trait(self, "probabilities"):
             return "identity"
-        return "logistic" if len(self.classes_) == 2 else "softmax"
+        return "logistic" if len(targets.classes) == 2 else "softmax"
 
     def decision_function(self, X):
         """Outputs of the network: log-odds, or one score per class.

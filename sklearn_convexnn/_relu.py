@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from numbers import Real
 
-from sklearn_convexnn._base import BaseConvexReLU
 from sklearn_convexnn._losses import estimator_for, losses_for
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor, regression_tags
+from sklearn_convexnn._two_layer import BaseConvexReLU
 from sklearn_convexnn._validation import Interval, StrOptions
 
 
@@ -29,18 +29,15 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     progress. The duality gap says how far the objective is from the optimum over networks of every
     width.
 
-    Alternatives are two convex programs over *given* :ref:`activation patterns <patterns>` [2]_
-    [3]_: ``refinement=None`` trains the best ReLU network whose neurons keep these patterns,
-    ``activation="gated_relu"`` a gated network :math:`z(x) = \sum_j 1[x^T g_j + h_j > 0] \,
-    (x^T u_j + b_j) \, c_j + b_0`, whose gates :math:`(g_j, h_j)` are given and not trained. Each is
-    solved to a proven gap.
+    With ``refinement=None`` the convex program over *given* :ref:`activation patterns <patterns>`
+    [2]_ is solved instead: the best network whose neurons keep these patterns, to a proven gap.
 
     Parameters
     ----------
     alpha : float or "scale", default="scale"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
-        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, twice that for a gated network.
+        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows.
     loss : {"squared_error", "huber", "poisson"}, default="squared_error"
         Summed over outputs. "squared_error": ``1/2 * (y - z)**2``. "huber": the same for residuals
         of size up to ``t = epsilon * scale_``, and ``t * |y - z| - t**2 / 2`` beyond, so that
@@ -55,49 +52,34 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised like their other weights, and outputs a free
         intercept.
-    activation : {"relu", "gated_relu"}, default="relu"
-        Of the hidden neurons. Gates of "gated_relu" are the directions of ``patterns``.
-    refinement : {"auto", "cutting_plane"} or None, default="auto"
+    refinement : {"cutting_plane"} or None, default="cutting_plane"
         "cutting_plane": neurons are found by adding violated dual constraints. None: the convex
-        program over the given patterns is all that is solved. "auto": "cutting_plane" for
-        "relu" and None for "gated_relu".
-    patterns : {"sampled", "exact"} or array-like, default="sampled"
-        "sampled": those of random directions, isotropic for standardised columns; for ReLU
-        networks every second is isotropic for the columns as they are. "exact": all that the
-        rows have, for few features and rows. An array of shape (n_features, n_gates):
-        those of its columns, a row being active where ``x @ g > 0``; with an intercept also
-        (n_features + 1, n_gates), the last row for the constant. The cutting plane starts from the
-        program over such patterns, if any are given.
-    n_patterns : int, default=None
-        Number of sampled directions, of which equal patterns count once. None: 1000 for gated
-        networks, 100 for ``refinement=None``, and none for the cutting plane, which finds its own.
-    penalty : {"group", "nuclear"}, default="group"
-        Of gated networks with several outputs. "group": every neuron feeds one output, and the
-        certificate is about such networks. "nuclear": neurons feed all outputs, as in
-        ReLU networks; a lower objective for the same gates, and much slower.
+        program over ``patterns`` is all that is solved.
+    patterns : int, "exact", array-like or None, default=None
+        A number: the patterns of so many random directions, isotropic for standardised columns, and
+        every second one for the columns as they are. "exact": all that the rows have, for few
+        features and rows. An array of shape (n_features, n_gates): those of its columns, a row
+        being active where ``x @ g > 0``; with an intercept also (n_features + 1, n_gates), the last
+        row for the constant. The cutting plane starts from the program over them, and without
+        (None) from the constant network; with ``refinement=None``, None is 100.
     solver : {"auto", "newton", "clarabel", "ecos", "scs"}, default="auto"
-        Of programs over given patterns: Newton's method in the sizes of the neurons, or a conic
+        Of the program over ``patterns``: Newton's method in the sizes of the neurons, or a conic
         solver through CVXPY. "auto" is "newton". "ecos" needs the extra of that name.
     max_neurons : int, default=None
         Largest number of neurons to keep in the cutting plane. The duality gap still refers to
         networks of every width.
-    minimal : bool, default=False
-        Reduce the network to neurons with linearly independent activations on the training rows:
-        fewer neurons, the same outputs there, no larger penalty. It costs little and matters most
-        after a tight ``gap_tol`` or ``refinement=None``; :func:`~sklearn_convexnn.inspection.prune`
-        does the same to a fitted network, and goes further for a stated rise of the objective.
     max_iter : int, default=None
         Largest number of rounds of the cutting plane, 50 for None; or of iterations of the solver
-        of a program, for None 300 of "newton" and each other solver's own limit.
+        of the program, for None 300 of "newton" and each other solver's own limit.
     tol : float, default=1e-2
         The cutting plane stops when a round lowers the objective by less than this fraction of it,
         or when the relative duality gap is below it.
     gap_tol : float, default=None
         The cutting plane goes on until the relative duality gap is below this value instead; the
-        gap is proven where that is quick, with one output and rows of rank six at most. For
-        programs over given patterns it is the relative gap of the program, 1e-6 for None.
+        gap is proven where that is quick, with one output and rows of rank six at most. For the
+        program over given patterns it is the relative gap of the program, 1e-6 for None.
     warm_start : bool, default=False
-        Start the cutting plane from the neurons of the previous fit.
+        Start the cutting plane from the neurons of the previous fit, if there is one.
     random_state : int, RandomState instance or None, default=None
         Seeds the directions from which neurons are searched, and the sampled patterns.
     verbose : int, default=0
@@ -111,12 +93,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         bias, has the length of its row in the second.
     intercepts_ : list of two ndarrays of shapes ``(n_neurons_,)`` and ``(n_outputs_,)``
         Biases of the hidden neurons and of the outputs.
-    gates_ : ndarray of shape (n_features_in_[+1], n_neurons_)
-        Only of gated networks: the gate of every neuron, with a last row for the constant if
-        ``fit_intercept``. The activations are ``(X @ coefs_[0] + intercepts_[0])`` where
-        ``X @ gates_[:-1] + gates_[-1] > 0`` and zero elsewhere.
     n_neurons_ : int
-        Number of neurons. A gate that several neurons share counts for each.
+        Number of neurons.
     n_layers_ : int
         3, counting the input as scikit-learn's perceptrons do.
     n_outputs_ : int
@@ -131,8 +109,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     alpha_ : float
         The ``alpha`` that was used.
     alpha_max_ : float
-        The smallest ``alpha`` for which the constant network is optimal: found by search, and for
-        gated networks the largest price of a gate.
+        The smallest ``alpha`` for which the constant network is optimal, found by search.
     objective_ : float
         Value of the objective.
     dual_gap_ : float
@@ -141,25 +118,23 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         than ``4 * t**2``: outliers would hide all the rest.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
-    certificate_ : {"exact", "relaxation", "estimated"}
-        "exact" and "relaxation": the objective is proven to be within the gap of the global
+    certificate_ : {"exact", "proven", "estimated"}
+        "exact" and "proven": the objective is proven to be within the gap of the global
         optimum. "estimated": the dual constraints were checked by local search only, the gap is an
         estimate and not a bound. Data in one column with a constant (or two without) give exact
-        certificates, and so do all patterns with ``refinement=None`` and one output. For gated
-        networks the certificate is exact for the given gates and says nothing about others.
+        certificates, and so do all patterns with ``refinement=None`` and one output.
     program_gap_ : float
-        Only of programs over given patterns: the proven relative gap of the program. With
-        ``refinement=None`` and some of the patterns ``dual_gap_`` is larger: it refers to networks
-        with any patterns.
+        Only with ``refinement=None``: the proven relative gap of the program. With some of the
+        patterns ``dual_gap_`` is larger: it refers to networks with any patterns.
     status_ : str
         Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
         "max_iter" or "inaccurate".
     n_iter_ : int
-        Number of rounds, or of iterations of the solver of a program.
+        Number of rounds, or of iterations of the solver of the program.
     history_ : dict of ndarrays of shape (n_iter_,)
         After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded. For programs of shape (1,), at the
-        end.
+        fraction of alpha the worst dual constraint is exceeded. For the program of shape (1,), at
+        the end.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -168,6 +143,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     See Also
     --------
     ConvexReLUClassifier : The same network with the log-loss.
+    GatedReLURegressor : Networks with given gates.
+    sklearn_convexnn.inspection.prune : Fewer neurons for the same outputs, or nearly the same.
     alpha_max : The value of alpha from which on the network is a constant.
 
     Notes
@@ -181,8 +158,6 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
        Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
     .. [2] M. Pilanci and T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020.
        arXiv:2002.10553 (Theorem 1: the program over activation patterns).
-    .. [3] A. Mishkin, A. Sahiner and M. Pilanci, "Fast Convex Optimization for Two-Layer ReLU
-       Networks", ICML 2022. arXiv:2202.01331 (gated networks, cone decomposition).
 
     Examples
     --------
@@ -209,14 +184,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         loss="squared_error",
         epsilon=1.35,
         fit_intercept=True,
-        activation="relu",
-        refinement="auto",
-        patterns="sampled",
-        n_patterns=None,
-        penalty="group",
+        refinement="cutting_plane",
+        patterns=None,
         solver="auto",
         max_neurons=None,
-        minimal=False,
         max_iter=None,
         tol=1e-2,
         gap_tol=None,
@@ -228,14 +199,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
             alpha=alpha,
             loss=loss,
             fit_intercept=fit_intercept,
-            activation=activation,
             refinement=refinement,
             patterns=patterns,
-            n_patterns=n_patterns,
-            penalty=penalty,
             solver=solver,
             max_neurons=max_neurons,
-            minimal=minimal,
             max_iter=max_iter,
             tol=tol,
             gap_tol=gap_tol,
@@ -266,18 +233,15 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     constraint is violated, moved, refitted and pruned until a round makes little progress. The
     duality gap says how far the objective is from the optimum over networks of every width.
 
-    Alternatives are two convex programs over *given* :ref:`activation patterns <patterns>` [2]_
-    [3]_: ``refinement=None`` trains the best ReLU network whose neurons keep these patterns,
-    ``activation="gated_relu"`` a gated network :math:`z(x) = \sum_j 1[x^T g_j + h_j > 0] \,
-    (x^T u_j + b_j) \, c_j + b_0`, whose gates :math:`(g_j, h_j)` are given and not trained. Each is
-    solved to a proven gap.
+    With ``refinement=None`` the convex program over *given* :ref:`activation patterns <patterns>`
+    [2]_ is solved instead: the best network whose neurons keep these patterns, to a proven gap.
 
     Parameters
     ----------
     alpha : float or "scale", default="scale"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"scale"`` is
-        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, twice that for a gated network.
+        ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows.
     loss : {"log_loss", "squared_hinge", "hinge"}, default="log_loss"
         "log_loss": see above. "squared_hinge": ``max(0, 1 - z)**2`` for the second class and
         ``max(0, 1 + z)**2`` for the first; "hinge": the same without squares; both summed over
@@ -288,50 +252,35 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised like their other weights, and outputs a free
         intercept.
-    activation : {"relu", "gated_relu"}, default="relu"
-        Of the hidden neurons. Gates of "gated_relu" are the directions of ``patterns``.
-    refinement : {"auto", "cutting_plane"} or None, default="auto"
+    refinement : {"cutting_plane"} or None, default="cutting_plane"
         "cutting_plane": neurons are found by adding violated dual constraints. None: the convex
-        program over the given patterns is all that is solved. "auto": "cutting_plane" for
-        "relu" and None for "gated_relu".
-    patterns : {"sampled", "exact"} or array-like, default="sampled"
-        "sampled": those of random directions, isotropic for standardised columns; for ReLU
-        networks every second is isotropic for the columns as they are. "exact": all that the
-        rows have, for few features and rows. An array of shape (n_features, n_gates):
-        those of its columns, a row being active where ``x @ g > 0``; with an intercept also
-        (n_features + 1, n_gates), the last row for the constant. The cutting plane starts from the
-        program over such patterns, if any are given.
-    n_patterns : int, default=None
-        Number of sampled directions, of which equal patterns count once. None: 1000 for gated
-        networks, 100 for ``refinement=None``, and none for the cutting plane, which finds its own.
-    penalty : {"group", "nuclear"}, default="group"
-        Of gated networks with several outputs. "group": every neuron feeds one output, and the
-        certificate is about such networks. "nuclear": neurons feed all outputs, as in
-        ReLU networks; a lower objective for the same gates, and much slower.
+        program over ``patterns`` is all that is solved.
+    patterns : int, "exact", array-like or None, default=None
+        A number: the patterns of so many random directions, isotropic for standardised columns, and
+        every second one for the columns as they are. "exact": all that the rows have, for few
+        features and rows. An array of shape (n_features, n_gates): those of its columns, a row
+        being active where ``x @ g > 0``; with an intercept also (n_features + 1, n_gates), the last
+        row for the constant. The cutting plane starts from the program over them, and without
+        (None) from the constant network; with ``refinement=None``, None is 100.
     solver : {"auto", "newton", "clarabel", "ecos", "scs"}, default="auto"
-        Of programs over given patterns: Newton's method in the sizes of the neurons, or a conic
-        solver through CVXPY. "auto" is "newton", for the hinge loss "clarabel". "ecos" needs
-        the extra of that name.
+        Of the program over ``patterns``: Newton's method in the sizes of the neurons, or a conic
+        solver through CVXPY. "auto" is "newton", for the hinge loss "clarabel". "ecos" needs the
+        extra of that name.
     max_neurons : int, default=None
         Largest number of neurons to keep in the cutting plane. The duality gap still refers to
         networks of every width.
-    minimal : bool, default=False
-        Reduce the network to neurons with linearly independent activations on the training rows:
-        fewer neurons, the same outputs there, no larger penalty. It costs little and matters most
-        after a tight ``gap_tol`` or ``refinement=None``; :func:`~sklearn_convexnn.inspection.prune`
-        does the same to a fitted network, and goes further for a stated rise of the objective.
     max_iter : int, default=None
         Largest number of rounds of the cutting plane, 50 for None; or of iterations of the solver
-        of a program, for None 300 of "newton" and each other solver's own limit.
+        of the program, for None 300 of "newton" and each other solver's own limit.
     tol : float, default=1e-2
         The cutting plane stops when a round lowers the objective by less than this fraction of it,
         or when the relative duality gap is below it.
     gap_tol : float, default=None
         The cutting plane goes on until the relative duality gap is below this value instead; the
-        gap is proven where that is quick, with one output and rows of rank six at most. For
-        programs over given patterns it is the relative gap of the program, 1e-6 for None.
+        gap is proven where that is quick, with one output and rows of rank six at most. For the
+        program over given patterns it is the relative gap of the program, 1e-6 for None.
     warm_start : bool, default=False
-        Start the cutting plane from the neurons of the previous fit.
+        Start the cutting plane from the neurons of the previous fit, if there is one.
     random_state : int, RandomState instance or None, default=None
         Seeds the directions from which neurons are searched, and the sampled patterns.
     verbose : int, default=0
@@ -349,12 +298,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         bias, has the length of its row in the second.
     intercepts_ : list of two ndarrays of shapes ``(n_neurons_,)`` and ``(n_outputs_,)``
         Biases of the hidden neurons and of the outputs.
-    gates_ : ndarray of shape (n_features_in_[+1], n_neurons_)
-        Only of gated networks: the gate of every neuron, with a last row for the constant if
-        ``fit_intercept``. The activations are ``(X @ coefs_[0] + intercepts_[0])`` where
-        ``X @ gates_[:-1] + gates_[-1] > 0`` and zero elsewhere.
     n_neurons_ : int
-        Number of neurons. A gate that several neurons share counts for each.
+        Number of neurons.
     n_layers_ : int
         3, counting the input as scikit-learn's perceptrons do.
     n_outputs_ : int
@@ -364,8 +309,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     alpha_ : float
         The ``alpha`` that was used.
     alpha_max_ : float
-        The smallest ``alpha`` for which the constant network is optimal: found by search, and for
-        gated networks the largest price of a gate. For the hinge loss an upper bound.
+        The smallest ``alpha`` for which the constant network is optimal, found by search. For the
+        hinge loss an upper bound.
     objective_ : float
         Value of the objective.
     dual_gap_ : float
@@ -373,25 +318,23 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         ``certificate_``.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
-    certificate_ : {"exact", "relaxation", "estimated"}
-        "exact" and "relaxation": the objective is proven to be within the gap of the global
+    certificate_ : {"exact", "proven", "estimated"}
+        "exact" and "proven": the objective is proven to be within the gap of the global
         optimum. "estimated": the dual constraints were checked by local search only, the gap is an
         estimate and not a bound. Data in one column with a constant (or two without) give exact
-        certificates, and so do all patterns with ``refinement=None`` and one output. For gated
-        networks the certificate is exact for the given gates and says nothing about others.
+        certificates, and so do all patterns with ``refinement=None`` and one output.
     program_gap_ : float
-        Only of programs over given patterns: the proven relative gap of the program. With
-        ``refinement=None`` and some of the patterns ``dual_gap_`` is larger: it refers to networks
-        with any patterns.
+        Only with ``refinement=None``: the proven relative gap of the program. With some of the
+        patterns ``dual_gap_`` is larger: it refers to networks with any patterns.
     status_ : str
         Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
         "max_iter" or "inaccurate".
     n_iter_ : int
-        Number of rounds, or of iterations of the solver of a program.
+        Number of rounds, or of iterations of the solver of the program.
     history_ : dict of ndarrays of shape (n_iter_,)
         After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded. For programs of shape (1,), at the
-        end.
+        fraction of alpha the worst dual constraint is exceeded. For the program of shape (1,), at
+        the end.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -400,6 +343,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     See Also
     --------
     ConvexReLURegressor : The same network with the squared error.
+    GatedReLUClassifier : Networks with given gates.
+    sklearn_convexnn.inspection.prune : Fewer neurons for the same outputs, or nearly the same.
     alpha_max : The value of alpha from which on the network is a constant.
 
     Notes
@@ -413,8 +358,6 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
        Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
     .. [2] M. Pilanci and T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020.
        arXiv:2002.10553 (Theorem 1: the program over activation patterns).
-    .. [3] A. Mishkin, A. Sahiner and M. Pilanci, "Fast Convex Optimization for Two-Layer ReLU
-       Networks", ICML 2022. arXiv:2202.01331 (gated networks, cone decomposition).
 
     Examples
     --------
@@ -437,14 +380,10 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         *,
         loss="log_loss",
         fit_intercept=True,
-        activation="relu",
-        refinement="auto",
-        patterns="sampled",
-        n_patterns=None,
-        penalty="group",
+        refinement="cutting_plane",
+        patterns=None,
         solver="auto",
         max_neurons=None,
-        minimal=False,
         max_iter=None,
         tol=1e-2,
         gap_tol=None,
@@ -457,14 +396,10 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             alpha=alpha,
             loss=loss,
             fit_intercept=fit_intercept,
-            activation=activation,
             refinement=refinement,
             patterns=patterns,
-            n_patterns=n_patterns,
-            penalty=penalty,
             solver=solver,
             max_neurons=max_neurons,
-            minimal=minimal,
             max_iter=max_iter,
             tol=tol,
             gap_tol=gap_tol,

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import log_expit, logsumexp
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._losses import trait
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
-from sklearn_convexnn._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    all_or_nothing,
-    check_weights,
-    encode_classes,
-)
-from sklearn_convexnn.core.problem.solution import Status
+from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.spline.network import layers, line_network
 from sklearn_convexnn.core.spline.problem import Penalty
-from sklearn_convexnn.core.spline.training import distinct_rows, principal_axis, train_lines
+from sklearn_convexnn.core.spline.training import (
+    distinct_rows,
+    joint_solution,
+    principal_axis,
+    train_lines,
+)
 
 # Rows may miss their line by this fraction of their spread: rounding, no more.
 _LINE_TOL = {np.dtype("float64"): 1e-9, np.dtype("float32"): 1e-5}
 
 
-class _BaseSplineReLU(BaseEstimator):
-    """Parameters, validation and fit of the two estimators.
-
-    A subclass says how targets become columns (``_encode_targets``); every column is a problem of
-    its own.
-    """
+class _BaseSplineReLU(BaseNetwork):
+    """The fit of the two estimators; every column of the targets is a problem of its own."""
 
     _parameter_constraints = {
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
@@ -45,9 +35,12 @@ class _BaseSplineReLU(BaseEstimator):
         "projection": [StrOptions({"exact", "pca"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
+        "verbose": ["verbose"],
     }
 
-    def __init__(self, *, alpha, loss, n_layers, skip_connection, projection, max_iter, tol):
+    def __init__(
+        self, *, alpha, loss, n_layers, skip_connection, projection, max_iter, tol, verbose
+    ):
         self.alpha = alpha
         self.loss = loss
         self.n_layers = n_layers
@@ -55,11 +48,11 @@ class _BaseSplineReLU(BaseEstimator):
         self.projection = projection
         self.max_iter = max_iter
         self.tol = tol
+        self.verbose = verbose
 
     # ------------------------------------------------------------------ fit
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_method
     def fit(self, X, y, sample_weight=None):
         """Train the network.
 
@@ -79,36 +72,45 @@ class _BaseSplineReLU(BaseEstimator):
         self : object
             The fitted estimator.
         """
-        self._check_alpha()
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], **self._target_checks())
-        weights = check_weights(sample_weight, X)
-        targets, weights, classes = self._encode_targets(y, weights)
-        used = weights > 0
-        x = self._project(X[used], weights[used])
-        fit = train_lines(
+        return self._fit(X, y, sample_weight)
+
+    def _check_parameters(self):
+        if self.alpha == 0 and not trait(self, "quadratic"):
+            raise ValueError(
+                "alpha=0 is interpolation, which needs loss='squared_error': use a small alpha."
+            )
+
+    def _solve(self, data, progress):
+        targets = self._encode_targets(data.y, data.weights)
+        used = data.weights > 0
+        weights = data.weights[used]
+        x, direction = self._project(data.X[used], weights)
+        problems, solutions, alpha, alpha_max = train_lines(
             x,
-            targets[used].astype(np.float64),
-            weights[used],
+            targets.columns[used].astype(np.float64),
+            weights,
             self.alpha,
             loss_name=self.loss,
             n_layers=self.n_layers,
             skip=self.skip_connection,
             tol=self.tol,
             max_iter=self.max_iter,
+            progress=progress,
         )
-        self._remember_targets(y, classes)
-        self._set_attributes(*fit, X.dtype)
-        self._report(fit[1])
-        return self
-
-    def _check_alpha(self):
-        if self.alpha == 0 and not trait(self, "quadratic"):
-            raise ValueError(
-                "alpha=0 is interpolation, which needs loss='squared_error': use a small alpha."
-            )
+        solution = joint_solution(problems, solutions, alpha)
+        attributes = {
+            **targets.attributes,
+            **self._end_of(solution),
+            **self._network_attributes(problems, solution.network, direction),
+            "n_layers_": self.n_layers + 1,  # with the input, as scikit-learn's perceptrons count
+            "out_activation_": self._output_activation(targets),
+            "alpha_": alpha,
+            "alpha_max_": alpha_max,
+        }
+        return Outcome(solution, attributes)
 
     def _project(self, X, weights):
-        """Find the line and return the positions of the rows on it."""
+        """The positions of the rows on their line, and its direction."""
         rows, weights, index = distinct_rows(X.astype(np.float64), weights)
         direction, miss = principal_axis(rows, weights)
         if self.projection == "exact" and miss > _LINE_TOL[X.dtype]:
@@ -117,58 +119,37 @@ class _BaseSplineReLU(BaseEstimator):
                 "not: set projection='pca' to train on their first principal component, or use "
                 "ConvexReLURegressor or ConvexReLUClassifier."
             )
-        self.direction_ = direction.astype(X.dtype)
-        return (rows @ self.direction_.astype(np.float64))[index]
+        direction = direction.astype(X.dtype)
+        return (rows @ direction.astype(np.float64))[index], direction
 
-    def _set_attributes(self, problems, solutions, alpha, alpha_max, dtype):
-        penalty = Penalty.of(self.n_layers, self.skip_connection)
-        networks, self._splines = [], []
-        for problem, solution in zip(problems, solutions, strict=True):
-            network = line_network(solution.network, penalty).in_units_of(problem)
-            networks.append(network)
-            self._splines.append((solution.network.in_units_of(problem), *network.outer_slopes()))
-        coefs, intercepts = layers(networks, self.direction_, self.n_layers)
-        self.coefs_ = [weights.astype(dtype) for weights in coefs]
-        self.intercepts_ = [biases.astype(dtype) for biases in intercepts]
-        self.skip_coef_ = np.outer(self.direction_, [n.skip for n in networks]).astype(dtype)
+    def _network_attributes(self, problems, found, direction):
+        penalty, dtype = Penalty.of(self.n_layers, self.skip_connection), direction.dtype
+        pairs = list(zip(problems, found, strict=True))
+        networks = [line_network(spline, penalty).in_units_of(problem) for problem, spline in pairs]
+        coefs, intercepts = layers(networks, direction, self.n_layers)
         pieces = [network.pieces() for network in networks]
-        self.knots_, self.slopes_ = (
-            pieces[0] if len(pieces) == 1 else map(list, zip(*pieces, strict=True))
-        )
-        self.n_neurons_ = sum(n.n_neurons for n in networks)
-        self.n_layers_ = self.n_layers + 1  # with the input, as scikit-learn's perceptrons count
-        self.n_outputs_ = len(networks)
-        self.out_activation_ = self._output_activation()
-        self.penalty_ = float(sum(n.penalty() for n in networks))
-        self.alpha_, self.alpha_max_ = alpha, alpha_max
-        units = [problem.objective_unit for problem in problems]
-        self.objective_ = float(np.dot(units, [s.certificate.primal for s in solutions]))
-        self.dual_gap_abs_ = float(np.dot(units, [s.certificate.gap for s in solutions]))
-        self.dual_gap_ = self.dual_gap_abs_ / self.objective_ if self.objective_ > 0 else 0.0
-        self.certificate_ = "exact"
-        self.n_iter_ = max(s.n_iter for s in solutions)
-
-    def _report(self, solutions):
-        """The one place that warns about the way a fit ended."""
-        if all(s.status is Status.GAP for s in solutions):
-            return
-        used_up = any(s.status is Status.MAX_ITER for s in solutions)
-        warnings.warn(
-            f"{type(self).__name__} stopped after {self.n_iter_} rounds at a relative duality gap "
-            f"of {self.dual_gap_:.2e}; the goal was tol={self.tol:g}. "
-            + (
-                "Increase max_iter or tol." if used_up else "Rounding allows no more: increase tol."
-            ),
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        knots, slopes = pieces[0] if len(pieces) == 1 else map(list, zip(*pieces, strict=True))
+        return {
+            "_splines": [
+                (spline.in_units_of(problem), *network.outer_slopes())
+                for (problem, spline), network in zip(pairs, networks, strict=True)
+            ],
+            "direction_": direction,
+            "coefs_": [weights.astype(dtype) for weights in coefs],
+            "intercepts_": [biases.astype(dtype) for biases in intercepts],
+            "skip_coef_": np.outer(direction, [n.skip for n in networks]).astype(dtype),
+            "knots_": knots,
+            "slopes_": slopes,
+            "n_neurons_": sum(n.n_neurons for n in networks),
+            "n_outputs_": len(networks),
+            "penalty_": float(sum(n.penalty() for n in networks)),
+        }
 
     # ------------------------------------------------------------------ the fitted network
 
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = self._validate_rows(X)
         t = X.astype(np.float64) @ self.direction_.astype(np.float64)
         columns = [spline.extended(t, left, right) for spline, left, right in self._splines]
         return np.stack(columns, axis=1).astype(np.result_type(X.dtype, self.direction_.dtype))
@@ -218,6 +199,8 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
         Largest number of rounds.
     tol : float, default=1e-8
         Goal for the relative duality gap.
+    verbose : int, default=0
+        Print a line after every round of every output.
 
     Attributes
     ----------
@@ -257,8 +240,14 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
         Duality gap in units of the objective.
     certificate_ : str
         "exact": all dual constraints are checked.
+    status_ : str
+        Why the rounds ended: "gap", "max_iter", "inaccurate" (rounding allowed no smaller gap) or
+        "interrupted".
     n_iter_ : int
         Number of rounds; the largest for several outputs.
+    history_ : dict of ndarrays of shape (n_iter_,)
+        After every round: "objective", "dual_gap" (relative) and "n_knots", the number of inner
+        knots, for all outputs together.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -314,6 +303,7 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
         projection="exact",
         max_iter=1000,
         tol=1e-8,
+        verbose=0,
     ):
         super().__init__(
             alpha=alpha,
@@ -323,6 +313,7 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
             projection=projection,
             max_iter=max_iter,
             tol=tol,
+            verbose=verbose,
         )
 
     def __sklearn_tags__(self):
@@ -377,6 +368,8 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
         Goal for the relative duality gap.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied with ``sample_weight``.
+    verbose : int, default=0
+        Print a line after every round of every output.
 
     Attributes
     ----------
@@ -418,8 +411,14 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
         Duality gap in units of the objective.
     certificate_ : str
         "exact": all dual constraints are checked.
+    status_ : str
+        Why the rounds ended: "gap", "max_iter", "inaccurate" (rounding allowed no smaller gap) or
+        "interrupted".
     n_iter_ : int
         Number of rounds; the largest for several outputs.
+    history_ : dict of ndarrays of shape (n_iter_,)
+        After every round: "objective", "dual_gap" (relative) and "n_knots", the number of inner
+        knots, for all outputs together.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -461,6 +460,7 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
         max_iter=1000,
         tol=1e-6,
         class_weight=None,
+        verbose=0,
     ):
         super().__init__(
             alpha=alpha,
@@ -470,6 +470,7 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
             projection=projection,
             max_iter=max_iter,
             tol=tol,
+            verbose=verbose,
         )
         self.class_weight = class_weight
 
@@ -478,10 +479,7 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
         tags.classifier_tags.poor_score = True  # as for the regressor
         return tags
 
-    def _encode_targets(self, y, weights):
-        return encode_classes(type(self).__name__, y, weights, self.class_weight)
-
-    def _output_activation(self):
+    def _output_activation(self, targets):
         return "logistic" if trait(self, "probabilities") else "identity"
 
     @available_if(_has_log_loss)

@@ -13,7 +13,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     _check_method_params,
     _check_sample_weight,
@@ -65,11 +65,19 @@ __all__ = [
     "all_or_nothing",
     "check_X",
     "check_grid",
+    "check_labels",
+    "check_patterns",
     "check_weights",
     "class_weights",
     "encode_classes",
+    "has_callbacks",
     "one_blas_thread",
 ]
+
+
+def has_callbacks(estimator):
+    """Whether scikit-learn's callbacks were set; it keeps them in a private attribute."""
+    return bool(getattr(estimator, "_skl_callbacks", None))
 
 
 def check_X(X):
@@ -102,14 +110,23 @@ def class_weights(class_weight, y, weights):
     return of_class[index]
 
 
-def encode_classes(name, y, weights, class_weight):
-    """Indicator columns of the classes, the weights times their class weights, and the classes.
+def check_labels(name, y):
+    """One label per row; ``name`` is the estimator's, for messages."""
+    kind = type_of_target(y, input_name="y")
+    if kind in ("multilabel-indicator", "multiclass-multioutput"):
+        raise ValueError(
+            f"Unknown label type: {kind}. {name} predicts one class per row: for several labels "
+            "per row use sklearn.multioutput.MultiOutputClassifier."
+        )
+    check_classification_targets(y)
+    return column_or_1d(y, warn=True)
+
+
+def encode_classes(name, y, weights):
+    """Indicator columns of the classes with positive weight, and these classes.
 
     Two classes make one column, that of the second. ``name`` is the estimator's, for messages.
     """
-    check_classification_targets(y)
-    y = column_or_1d(y, warn=True)
-    weights = weights * class_weights(class_weight, y, weights)
     classes = np.unique(y[weights > 0])
     if len(classes) < 2:
         raise ValueError(
@@ -117,7 +134,28 @@ def encode_classes(name, y, weights, class_weight):
             + (f"is only one class: {classes[0]}." if len(classes) else "is none.")
         )
     indicators = (y[:, None] == classes[None, :]).astype(np.float64)
-    return indicators[:, 1:] if len(classes) == 2 else indicators, weights, classes
+    return indicators[:, 1:] if len(classes) == 2 else indicators, classes
+
+
+def check_patterns(patterns):
+    """A number of patterns, "exact", None, or an array with one gate in each column."""
+    if patterns is None or isinstance(patterns, (str, Integral)):
+        return patterns
+    gates = check_array(
+        patterns,
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_min_samples=0,
+        ensure_min_features=0,
+        input_name="patterns",
+    )
+    if gates.ndim != 2 or gates.size == 0:
+        raise ValueError(
+            "patterns must be a number, 'exact', or an array with one gate in each column; this "
+            f"one has shape {gates.shape}."
+        )
+    return gates
 
 
 def _check_alphas(alphas):

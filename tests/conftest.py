@@ -8,7 +8,14 @@ import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
-from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+from sklearn_convexnn import (
+    ConvexReLUClassifier,
+    ConvexReLURegressor,
+    GatedReLUClassifier,
+    GatedReLURegressor,
+)
+
+GATED = {ConvexReLURegressor: GatedReLURegressor, ConvexReLUClassifier: GatedReLUClassifier}
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
@@ -43,12 +50,12 @@ def make_case(kind, n=40, d=3, seed=0):
     else:
         raise ValueError(kind)
     X.flags.writeable = y.flags.writeable = False
-    return SimpleNamespace(kind=kind, Estimator=Estimator, X=X, y=y)
+    return SimpleNamespace(kind=kind, Estimator=Estimator, Gated=GATED[Estimator], X=X, y=y)
 
 
 @pytest.fixture(params=["regression", "multioutput", "binary", "multiclass"])
 def case(request):
-    """Every kind of problem: ``case.Estimator``, ``case.X``, ``case.y``."""
+    """Every kind of problem: ``case.Estimator``, its gated form, ``case.X``, ``case.y``."""
     return make_case(request.param)
 
 

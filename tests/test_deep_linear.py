@@ -288,10 +288,11 @@ def test_the_path_is_the_fits_one_by_one(n_layers):
     for fold, (train, test) in enumerate(KFold(3).split(X)):
         for i, alpha in enumerate(alphas):
             one = DeepLinearRegressor(n_layers, alpha).fit(X[train], Y[train], weights[train])
-            errors = np.mean((one.predict(X[test]) - Y[test]) ** 2, axis=1)
-            expected = np.average(errors, weights=weights[test])
-            assert model.mse_path_[i, fold] == pytest.approx(expected, rel=1e-4)
-    assert model.alpha_ in alphas
+            expected = one.score(X[test], Y[test], weights[test])
+            assert model.score_path_[i, fold] == pytest.approx(expected, abs=1e-4)
+            assert model.rank_path_[i, fold] == one.rank_
+    assert model.alpha_ == alphas[np.argmax(model.score_path_.mean(axis=1))]
+    assert model.best_score_ == model.score_path_.mean(axis=1).max()
     best = clone(DeepLinearRegressor(n_layers, model.alpha_)).fit(X, Y, weights)
     np.testing.assert_allclose(model.effective_coef_, best.effective_coef_)
 
@@ -301,7 +302,7 @@ def test_the_path_needs_no_grid():
     model = DeepLinearRegressorCV(alphas=20, eps=1e-3).fit(X, Y)
     assert model.alphas_[0] == pytest.approx(model.alpha_max_)
     assert model.alphas_[-1] == pytest.approx(1e-3 * model.alpha_max_)
-    assert model.mse_path_.mean(axis=1).min() < 0.9 * model.mse_path_[0].mean()
+    assert model.best_score_ > model.score_path_[0].mean() + 0.1
 
 
 def test_groups_reach_the_splitter():
@@ -309,7 +310,7 @@ def test_groups_reach_the_splitter():
     with config_context(enable_metadata_routing=True):
         cv = GroupKFold(3).set_split_request(groups=True)
         model = DeepLinearRegressorCV(alphas=3, cv=cv).fit(X, Y, groups=np.arange(30) % 3)
-    assert model.mse_path_.shape == (3, 3)
+    assert model.score_path_.shape == (3, 3)
     with pytest.raises(ValueError, match="groups"):
         DeepLinearRegressorCV(alphas=3).fit(X, Y, groups=np.arange(30) % 3)
 
@@ -318,6 +319,19 @@ def test_groups_reach_the_splitter():
 def test_alphas_that_are_refused(alphas):
     with pytest.raises(ValueError, match="alphas"):
         DeepLinearRegressorCV(alphas=alphas).fit(*linear_data())
+
+
+def test_scoring_selection_and_workers():
+    X, Y = linear_data(n=60, d=8, K=4)
+    settings = {"alphas": 10, "eps": 1e-3, "random_state": 0}
+    model = DeepLinearRegressorCV(scoring="neg_mean_squared_error", **settings).fit(X, Y)
+    assert np.all(model.score_path_ < 0)
+    workers = clone(model).set_params(n_jobs=2).fit(X, Y)
+    np.testing.assert_array_equal(workers.score_path_, model.score_path_)
+    simple = clone(model).set_params(selection="one_standard_error").fit(X, Y)
+    assert simple.alpha_ >= model.alpha_
+    other = clone(model).set_params(random_state=1).fit(X, Y)
+    assert np.any(other.score_path_ != model.score_path_)
 
 
 def test_a_fold_without_weight_is_refused():

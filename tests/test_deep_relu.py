@@ -51,7 +51,7 @@ def test_scalar_targets_on_whitened_rows(n_layers, beta):
     assert 4 * model.objective_ == pytest.approx(T3[n_layers][beta], rel=1e-8)
     assert relu_objective(model, X, y) == pytest.approx(model.objective_, rel=1e-12)
     assert model.condition_ == "orthogonal_rows"
-    assert model.certificate_ == ("exact" if n_layers == 2 else "relaxation")
+    assert model.certificate_ == ("exact" if n_layers == 2 else "proven")
     # Directions X^T (y)_+ and X^T (-y)_+.
     # (A small path vanishes where depth makes it not worth its penalty.)
     parts = (np.maximum(y, 0), np.maximum(-y, 0))
@@ -153,7 +153,7 @@ def through_a_circle(n_classes=6, n_layers=12):
 
 @pytest.mark.parametrize("layers", [through_a_simplex(), through_a_circle()], ids=len)
 def test_shared_neurons_may_beat_independent_chains_but_not_the_bound(layers):
-    """Where the certificate is a relaxation the closed form need not be the optimum."""
+    """Where the certificate is only "proven" the closed form need not be the optimum."""
     n_layers, Y = len(layers), np.eye(len(layers[0]))
     for W in layers[:-1]:
         Y = np.maximum(Y @ W, 0.0)
@@ -163,7 +163,7 @@ def test_shared_neurons_may_beat_independent_chains_but_not_the_bound(layers):
     model = DeepReLURegressor(n_layers, alpha).fit(np.eye(len(Y)), Y)
     # These layers fit perfectly; balanced, they have the same length.
     shared = alpha * n_layers / 2 * np.prod(sizes) ** (2 / n_layers)
-    assert model.certificate_ == "relaxation"
+    assert model.certificate_ == "proven"
     assert shared <= 0.97 * model.objective_
     assert shared >= model.objective_ - model.dual_gap_abs_
 

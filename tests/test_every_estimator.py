@@ -24,6 +24,8 @@ from sklearn_convexnn import (
     DeepLinearRegressorCV,
     DeepReLUClassifier,
     DeepReLURegressor,
+    GatedReLUClassifier,
+    GatedReLURegressor,
     SplineReLUClassifier,
     SplineReLURegressor,
 )
@@ -31,7 +33,7 @@ from sklearn_convexnn import (
 # ----------------------------------------------------------------------------------- the estimators
 
 NARROW = {"fit_intercept": False, "max_neurons": 3, "tol": 1e-3}
-PROGRAM = {"refinement": None, "n_patterns": 4}
+PROGRAM = {"refinement": None, "patterns": 4}
 SMALL = {"alphas": 3, "eps": 0.05, "cv": 2}
 # The checks train on several features.  Their largest demand is a good fit on the training rows.
 SPLINE = {"n_layers": 3, "projection": "pca"}
@@ -42,7 +44,8 @@ EVERY = [
     ConvexReLURegressor(**NARROW),
     ConvexReLURegressor(loss="poisson"),
     # One check asks for 1000 rounds on weights a factor of 10^7 apart, where alpha="scale" is tiny.
-    ConvexReLUClassifier(activation="gated_relu", alpha=0.01),
+    GatedReLUClassifier(alpha=0.01),
+    GatedReLURegressor(),
     # With these alphas the programs of noise stay small.
     ConvexReLUClassifier(alpha=0.02, **PROGRAM),
     ConvexReLURegressorCV(**SMALL),
@@ -57,20 +60,15 @@ EVERY = [
 ]
 OTHER_SETTINGS = [
     ConvexReLUClassifier(**NARROW),
-    ConvexReLURegressor(activation="gated_relu"),
     ConvexReLURegressor(alpha=1.0, **PROGRAM),
     ConvexReLURegressor(loss="huber"),
     ConvexReLUClassifier(loss="squared_hinge"),
     ConvexReLUClassifier(alpha=0.05, loss="hinge"),
     ConvexReLURegressor(gap_tol=0.1),
     ConvexReLUClassifier(alpha=0.01, gap_tol=0.1),
-    ConvexReLURegressor(loss="huber"),
-    ConvexReLURegressor(loss="poisson"),
     ConvexReLURegressorCV(loss="huber", **SMALL),
-    ConvexReLUClassifier(loss="squared_hinge"),
-    ConvexReLUClassifier(alpha=0.05, loss="hinge"),
-    ConvexReLUClassifier(alpha=0.05, loss="hinge", refinement=None, n_patterns=12),
-    ConvexReLURegressor(activation="gated_relu", n_patterns=5, solver="clarabel"),
+    ConvexReLUClassifier(alpha=0.05, loss="hinge", **PROGRAM),
+    GatedReLURegressor(patterns=5, solver="clarabel"),
     DeepLinearRegressor(),
     DeepLinearRegressor(n_layers=3, penalty="layer_norm", fit_intercept=False, alpha=1e-3),
     DeepLinearClassifier(),

@@ -1,4 +1,4 @@
-"""activation="gated_relu": the fitted network, its certificate, and the ReLU network behind it."""
+"""Gated networks: the fitted network, its certificate, and the ReLU network behind it."""
 
 import pickle
 
@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+from sklearn_convexnn import GatedReLUClassifier, GatedReLURegressor
 from sklearn_convexnn.inspection import (
     DecisionRegionDisplay,
     decision_regions,
@@ -33,7 +33,7 @@ def case(request):
 
 
 def gated(case, **parameters):
-    return case.Estimator(activation="gated_relu", n_patterns=40, random_state=0, **parameters)
+    return case.Gated(**{"patterns": 40, "random_state": 0, **parameters})
 
 
 def outputs(model, X):
@@ -110,7 +110,7 @@ def test_objective_is_the_documented_formula(case, weighted):
 def test_more_gates_are_no_worse(case):
     alpha = gated(case).fit(case.X, case.y).alpha_
     values = [
-        gated(case, alpha=alpha).set_params(n_patterns=n).fit(case.X, case.y).objective_
+        gated(case, alpha=alpha).set_params(patterns=n).fit(case.X, case.y).objective_
         for n in (5, 40, 160)
     ]
     assert np.all(np.diff(values) <= 1e-5 * values[0])
@@ -120,9 +120,7 @@ def test_its_objective_is_below_that_of_the_relu_network(case):
     """With all gates, which in the plane can be written out: cones only restrict."""
     X = case.X[:, :2]
     alpha = gated(case, fit_intercept=False).fit(X, case.y).alpha_
-    free = case.Estimator(
-        alpha, activation="gated_relu", patterns="exact", fit_intercept=False, random_state=0
-    ).fit(X, case.y)
+    free = case.Gated(alpha, patterns="exact", fit_intercept=False, random_state=0).fit(X, case.y)
     relu = case.Estimator(alpha, fit_intercept=False, gap_tol=1e-3, random_state=0).fit(X, case.y)
     if free.n_outputs_ == 1:
         assert free.objective_ <= relu.objective_ * (1 + 1e-6)
@@ -143,7 +141,7 @@ def test_alpha_max(case):
 def test_given_gates(case):
     rng = np.random.default_rng(0)
     gates = rng.standard_normal((4, 20))
-    model = gated(case).set_params(n_patterns=None, patterns=gates).fit(case.X, case.y)
+    model = gated(case).set_params(patterns=gates).fit(case.X, case.y)
     known = {tuple(gate) for gate in gates.T}
     assert {tuple(gate) for gate in model.gates_.T} <= known
     as_list = clone(model).set_params(patterns=gates.tolist()).fit(case.X, case.y)
@@ -158,9 +156,7 @@ def test_a_gate_at_a_value_of_the_data():
     X = np.array([[0.1], [0.2], [0.3], [0.7], [1.1]])
     y = np.array([0.0, 0, 0, 1, 2])
     for t in X[:4, 0]:
-        model = ConvexReLURegressor(
-            1e-6, activation="gated_relu", patterns=np.array([[1.0], [-t]])
-        ).fit(X, y)
+        model = GatedReLURegressor(1e-6, patterns=np.array([[1.0], [-t]])).fit(X, y)
         active = X[:, 0] > t
         A = np.column_stack([X * active[:, None], active, np.ones(5)])
         best = A @ np.linalg.lstsq(A, y)[0]
@@ -236,15 +232,6 @@ def test_names_of_features(case):
     assert relu.predict(frame).shape == case.y.shape
 
 
-def test_refit_with_another_activation_leaves_nothing_behind(case):
-    model = gated(case).fit(case.X, case.y)
-    model.set_params(activation="relu", n_patterns=None).fit(case.X, case.y)
-    fresh = case.Estimator(random_state=0).fit(case.X, case.y)
-    assert vars(model).keys() == vars(fresh).keys()
-    np.testing.assert_array_equal(predicted(model, case.X), predicted(fresh, case.X))
-    assert not hasattr(model, "to_relu")
-
-
 @pytest.mark.parametrize("name", ROWS)
 def test_unusual_rows(simple_case, name):
     X = ROWS[name](simple_case.X)
@@ -263,11 +250,11 @@ def test_verbose_prints_one_line(case, capsys):
 
 @pytest.mark.parametrize(
     "Estimator, load, least",
-    [(ConvexReLURegressor, load_diabetes, 0.38), (ConvexReLUClassifier, load_breast_cancer, 0.96)],
+    [(GatedReLURegressor, load_diabetes, 0.38), (GatedReLUClassifier, load_breast_cancer, 0.96)],
 )
 def test_it_generalises(Estimator, load, least):
     X, y = load(return_X_y=True)
-    model = make_pipeline(StandardScaler(), Estimator(activation="gated_relu", random_state=0))
+    model = make_pipeline(StandardScaler(), Estimator(random_state=0))
     assert cross_val_score(model, X, y).mean() > least
 
 
@@ -277,8 +264,9 @@ def test_it_generalises(Estimator, load, least):
 def test_to_relu(case):
     model = gated(case).fit(case.X, case.y)
     relu = model.to_relu(case.X)
-    assert type(relu) is type(model)
-    assert relu.activation == "relu"
+    assert type(relu) is case.Estimator
+    assert relu.alpha == model.alpha
+    assert relu.get_params() == case.Estimator(random_state=0).get_params()
     np.testing.assert_allclose(predicted(relu, case.X), predicted(model, case.X), atol=1e-8)
     (W, C), (bias, b0) = relu.coefs_, relu.intercepts_
     Z = np.maximum(case.X @ W + bias, 0) @ C + b0
@@ -286,7 +274,7 @@ def test_to_relu(case):
     assert relu.n_neurons_ == W.shape[1]
     assert relu.relu_price_ >= 1
     # All that is known of the optimum is that it is positive.
-    assert (relu.dual_gap_, relu.certificate_) == (1.0, "relaxation")
+    assert (relu.dual_gap_, relu.certificate_) == (1.0, "proven")
     assert relu.dual_gap_abs_ == relu.objective_
     # Its objective is what the report computes from the weights and the data.
     report = optimality_report(relu, case.X, case.y, method="estimated")
@@ -312,24 +300,9 @@ def test_to_relu_of_sparse_rows():
     np.testing.assert_allclose(relu.predict(X), model.predict(X), atol=1e-8)
 
 
-def test_relu_networks_have_no_to_relu(case):
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
-    with pytest.raises(AttributeError, match="has no attribute 'to_relu'"):
-        model.to_relu(case.X)
-
-
-def test_what_was_fitted_decides_about_to_relu(case):
-    model = gated(case).fit(case.X, case.y).set_params(activation="relu")
-    np.testing.assert_allclose(
-        predicted(model.to_relu(case.X), case.X), predicted(model, case.X), atol=1e-8
-    )
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
-    assert not hasattr(model.set_params(activation="gated_relu"), "to_relu")
-
-
 def test_to_relu_of_a_constant_network():
     X = np.random.default_rng(0).standard_normal((20, 2))
-    relu = ConvexReLURegressor(activation="gated_relu").fit(X, np.zeros(20)).to_relu(X)
+    relu = GatedReLURegressor().fit(X, np.zeros(20)).to_relu(X)
     assert (relu.objective_, relu.dual_gap_, relu.dual_gap_abs_) == (0.0, 0.0, 0.0)
 
 
@@ -361,7 +334,7 @@ def test_inspection_asks_for_the_relu_network():
 def test_nuclear_penalty(kind):
     """Neurons feed all outputs: the weight decay of layers at its optimum, below one-vs-all."""
     case = make_case(kind)
-    group = gated(case).set_params(n_patterns=10).fit(case.X, case.y)
+    group = gated(case).set_params(patterns=10).fit(case.X, case.y)
     model = clone(group).set_params(penalty="nuclear", alpha=group.alpha_).fit(case.X, case.y)
     assert model.objective_ < group.objective_
     assert model.dual_gap_ <= 2e-6

@@ -79,7 +79,7 @@ def test_the_two_ways_to_the_hinge_agree():
     program.fit(case.X, case.y)
     model = classifier("hinge", alpha=0.02, gap_tol=1e-4, max_iter=200).fit(case.X, case.y)
     assert model.objective_ == pytest.approx(program.objective_, rel=2e-4)
-    started = classifier("hinge", alpha=0.02, n_patterns=5).fit(case.X, case.y)
+    started = classifier("hinge", alpha=0.02, patterns=5).fit(case.X, case.y)
     assert started.objective_ <= program.objective_ * 1.05
 
 

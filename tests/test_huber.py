@@ -77,7 +77,7 @@ def test_scale_is_that_of_normal_targets():
 
 
 @pytest.mark.parametrize("kind", ["regression", "multioutput"])
-@pytest.mark.parametrize("parameters", [{}, {"refinement": None, "n_patterns": 20}])
+@pytest.mark.parametrize("parameters", [{}, {"refinement": None, "patterns": 20}])
 def test_objective_is_the_stated_formula(kind, parameters, outputs_of):
     X, y, _ = spoiled(kind=kind)
     weights = np.random.default_rng(0).uniform(0.5, 2.0, len(X))

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
 
 from sklearn_convexnn import DeepLinearRegressor
 from sklearn_convexnn.inspection import layer_alignment
@@ -56,3 +58,11 @@ def test_empty_and_zero_layers():
 def test_layers_that_are_refused(layers, match):
     with pytest.raises(ValueError, match=match):
         layer_alignment(layers)
+
+
+def test_fitted_models_without_layers_are_told_what_is_taken():
+    model = Ridge().fit(np.eye(3), np.arange(3))
+    with pytest.raises(ValueError, match=r"Ridge has no coefs_.*MLPClassifier"):
+        layer_alignment(model)
+    with pytest.raises(NotFittedError):
+        layer_alignment(DeepLinearRegressor())

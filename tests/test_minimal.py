@@ -6,14 +6,12 @@ from scipy import sparse
 
 from sklearn_convexnn.core.column_generation import pruning
 from sklearn_convexnn.core.column_generation.pruning import smaller_network
-from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.directions import normalise
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import Rows
-from sklearn_convexnn.core.problem.solution import Solution, Status
-from sklearn_convexnn.core.programs import minimal
-from sklearn_convexnn.core.programs.minimal import minimal_network, minimal_solution
+from sklearn_convexnn.core.programs import minimal as minimal_networks
+from sklearn_convexnn.core.programs.minimal import minimal_network
 from tests.certificates import assert_optimal
 from tests.conftest import make_rows
 from tests.problems import Known, planted_problem
@@ -173,7 +171,7 @@ def test_weights_in_single_precision():
     U = (lengths * np.tile(network.U, (3, 1))).astype(np.float32).astype(float)
     C = np.tile(network.C, (3, 1)).astype(np.float32).astype(float)
     pieces = Network.from_factors(U, C, network.b0)
-    smallest = minimal_network(rows, pieces, tol=minimal.SINGLE_RANK_TOL)
+    smallest = minimal_network(rows, pieces, tol=minimal_networks.SINGLE_RANK_TOL)
     assert smallest.n_neurons == 6
     assert_minimal(rows, pieces, smallest, tol=1e-5)
 
@@ -209,7 +207,7 @@ def test_scaled_and_sparse_rows_and_small_parts(monkeypatch):
     dense = make_row_pass(X, 2, scale=0.01)
     expected = minimal_network(dense, network)
     assert_minimal(dense, network, expected)
-    monkeypatch.setattr(minimal, "_BLOCK_BYTES", 8 * 51 * 7)
+    monkeypatch.setattr(minimal_networks, "_BLOCK_BYTES", 8 * 51 * 7)
     for rows in (dense, make_row_pass(sparse.csr_array(X), 2, scale=0.01)):
         found = minimal_network(rows, network)
         assert found.n_neurons == expected.n_neurons
@@ -268,23 +266,6 @@ def test_split_optimal_networks_are_restored(case):
     smallest = minimal_network(problem.rows(), pieces)
     assert smallest.n_neurons == 2
     assert_optimal(problem, smallest, tol=1e-8)
-
-
-def test_minimal_solution_keeps_the_lower_bound():
-    rng = np.random.default_rng(0)
-    Y = rng.standard_normal((8, 1))
-    rows, network = make_row_pass(make_rows(8, 2), Y=Y), random_network(rng, 30, 3)
-    alpha = 0.1
-    primal = rows.weights @ rows.loss.value(Y, outputs(rows, network)) + alpha * network.penalty()
-    certificate = Certificate(primal, 0.01, 0.3, "estimated")
-    solution = Solution(network, certificate, Status.PROGRESS, alpha, 4)
-    smallest = minimal_solution(rows, solution)
-    saved = alpha * (network.penalty() - smallest.network.penalty())
-    assert saved > 0
-    np.testing.assert_allclose(smallest.certificate.primal, primal - saved)
-    assert smallest.certificate.dual == 0.01
-    assert (smallest.certificate.kind, smallest.status) == ("estimated", Status.PROGRESS)
-    assert smallest.n_iter == 4
 
 
 # -------------------------------------------------------------------------------- approximate

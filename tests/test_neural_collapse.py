@@ -5,6 +5,8 @@ import sys
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import RidgeClassifier
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_convexnn import DeepReLUClassifier
@@ -131,3 +133,11 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     y = np.repeat(np.arange(4), 2)
     with pytest.raises(ImportError, match=r"sklearn_convexnn\[plot\]"):
         NeuralCollapseDisplay.from_features(simplex()[y], y)
+
+
+def test_fitted_models_without_hidden_layers_are_told_what_is_taken():
+    model = RidgeClassifier().fit(np.eye(3), [0, 1, 2])
+    with pytest.raises(ValueError, match=r"has no hidden_activations.*MLPClassifier"):
+        NeuralCollapseDisplay.from_estimator(model, np.eye(3), [0, 1, 2])
+    with pytest.raises(NotFittedError):
+        NeuralCollapseDisplay.from_estimator(DeepReLUClassifier(), np.eye(3), [0, 1, 2])

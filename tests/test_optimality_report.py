@@ -45,7 +45,7 @@ def test_lower_bounds_never_exceed_the_optimum(problem: Known):
     rounding = 2e-8 * max(1.0, abs(optimum))  # of the tables and the reference solver
     exact = optimality_report(*arguments, method="exact", sample_weight=problem.weights)
     relaxed = optimality_report(
-        *arguments, method="relaxation", sample_weight=problem.weights, max_nodes=3000
+        *arguments, method="proven", sample_weight=problem.weights, max_nodes=3000
     )
     for report in (exact, relaxed):
         assert report.lower_bound <= optimum + rounding
@@ -53,7 +53,7 @@ def test_lower_bounds_never_exceed_the_optimum(problem: Known):
         assert report.price_found <= report.price * (1 + 1e-9)
         np.testing.assert_allclose(report.objective, model.objective_, rtol=1e-9, atol=1e-12)
     assert exact.kind == "exact"
-    assert relaxed.kind == "relaxation"
+    assert relaxed.kind == "proven"
     assert relaxed.gap >= exact.gap - rounding
 
 
@@ -74,7 +74,7 @@ def test_hundreds_of_random_networks_in_the_plane(loss):
         for noise in (0.001, 0.01, 0.1, 1.0):
             for part in model.coefs_:
                 part += noise * rng.standard_normal(part.shape)
-            for method in ("exact", "relaxation"):
+            for method in ("exact", "proven"):
                 report = optimality_report(model, X, y, method=method, max_nodes=300)
                 assert report.lower_bound <= best * (1 + 1e-9)
                 assert report.objective >= (best - rest) * (1 - 1e-9)
@@ -108,9 +108,9 @@ def test_several_outputs_exactly_and_relaxed():
     y = y[::5]
     model = ConvexReLUClassifier(alpha=0.02, gap_tol=1e-4, random_state=0).fit(X, y)
     exact = optimality_report(model, X, y, method="exact")
-    relaxed = optimality_report(model, X, y, method="relaxation", max_nodes=20_000)
+    relaxed = optimality_report(model, X, y, method="proven", max_nodes=20_000)
     searched = optimality_report(model, X, y, method="estimated")
-    assert (exact.kind, relaxed.kind, searched.kind) == ("exact", "relaxation", "estimated")
+    assert (exact.kind, relaxed.kind, searched.kind) == ("exact", "proven", "estimated")
     assert searched.price <= exact.price <= relaxed.price <= np.sqrt(3) * exact.price * 1.01
     assert exact.relative_gap < 1e-3
     assert relaxed.lower_bound <= exact.lower_bound
@@ -150,11 +150,11 @@ def test_many_rows_of_rank_four_by_branch_and_bound():
     y = np.sin(2 * X[:, 0]) + X[:, 1] * (X[:, 2] > 0)
     model = ConvexReLURegressor(alpha=0.02, gap_tol=1e-3, random_state=0).fit(X, y)
     report = optimality_report(model, X, y, tol=5e-3)
-    assert report.kind == "relaxation"
+    assert report.kind == "proven"
     assert report.relative_gap <= 5e-3 * (1 + 1e-6)
     assert "branch and bound" in report.reason
     assert report.estimated_relative_gap <= report.relative_gap
-    with pytest.raises(ValueError, match='use method="relaxation"'):
+    with pytest.raises(ValueError, match='use method="proven"'):
         optimality_report(model, X, y, method="exact")
 
 
@@ -163,7 +163,7 @@ def test_table():
     model = ConvexReLURegressor(alpha=0.01, random_state=0).fit(X, X[:, 0] ** 2)
     text = str(optimality_report(model, X, X[:, 0] ** 2))
     assert "relative gap" in text
-    assert "proven: no network of any width" in text
+    assert "a bound: no network of any width" in text
     text = str(optimality_report(model, X, X[:, 0] ** 2, method="estimated"))
     assert "an estimate and not a bound" in text
 
@@ -175,7 +175,7 @@ def test_constant_network():
     assert report.relative_gap <= 1e-12
 
 
-@pytest.mark.parametrize("method", ["exact", "relaxation"])
+@pytest.mark.parametrize("method", ["exact", "proven"])
 def test_nothing_to_fit(method):
     X = np.random.default_rng(0).standard_normal((10, 2))
     model = ConvexReLURegressor(alpha=1.0, random_state=0).fit(X, np.zeros(10))

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_convexnn import ConvexReLURegressor, ConvexReLURegressorCV, convexnn_path
 from sklearn_convexnn.inspection import PathDisplay
@@ -68,8 +70,15 @@ def test_given_axes(model):
 
 def test_estimators_without_a_path(regression):
     plain = ConvexReLURegressor(random_state=0).fit(regression.X, regression.y)
-    with pytest.raises(ValueError, match="no path of scores"):
+    with pytest.raises(ValueError, match="no path of scores and neurons"):
         PathDisplay.from_estimator(plain)
+
+
+def test_of_a_pipeline_the_last_step_is_drawn(regression):
+    model = make_pipeline(StandardScaler(), ConvexReLURegressorCV(alphas=2, eps=0.5, cv=2))
+    model.fit(regression.X, regression.y)
+    display = PathDisplay.from_estimator(model)
+    np.testing.assert_array_equal(display.curves, model[-1].score_path_)
 
 
 @pytest.mark.parametrize("scoring", ["neg_mean_absolute_error", None])

@@ -1,4 +1,4 @@
-"""refinement=None, given patterns, solvers, the hinge loss, and what is refused."""
+"""refinement=None, patterns, solvers, the hinge loss, and what is refused."""
 
 import importlib.util
 import pickle
@@ -9,7 +9,13 @@ from scipy import sparse
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, ConvexReLURegressorCV
+from sklearn_convexnn import (
+    ConvexReLUClassifier,
+    ConvexReLURegressor,
+    ConvexReLURegressorCV,
+    GatedReLUClassifier,
+    GatedReLURegressor,
+)
 from sklearn_convexnn.inspection import decision_regions, neuron_encodings, optimality_report
 from tests.conftest import make_case
 from tests.problems import ENUMERATED
@@ -24,8 +30,13 @@ def case(request):
 
 
 def program(case, **parameters):
-    settings = {"refinement": None, "n_patterns": 12, "random_state": 0, **parameters}
+    settings = {"refinement": None, "patterns": 12, "random_state": 0, **parameters}
     return case.Estimator(**settings)
+
+
+def gated(case, *, gap_tol=1e-6, **parameters):
+    """A gated network on as many gates, to the same tolerance."""
+    return case.Gated(**{"patterns": 12, "random_state": 0, "tol": gap_tol, **parameters})
 
 
 def predicted(model, X):
@@ -92,7 +103,7 @@ def test_all_patterns(known):
 
 def test_all_patterns_of_several_outputs_prove_nothing_about_the_network():
     case = make_case("multioutput", d=2)
-    model = program(case, patterns="exact", n_patterns=None, fit_intercept=False)
+    model = program(case, patterns="exact", fit_intercept=False)
     model.fit(case.X, case.y)
     assert model.program_gap_ <= 1e-6
     assert model.dual_gap_ > 1e-4
@@ -104,29 +115,27 @@ def test_all_patterns_of_several_outputs_prove_nothing_about_the_network():
 
 def test_given_patterns(simple_case):
     gates = np.random.default_rng(0).standard_normal((4, 12))
-    model = program(simple_case, patterns=gates, n_patterns=None).fit(simple_case.X, simple_case.y)
+    model = program(simple_case, patterns=gates).fit(simple_case.X, simple_case.y)
     allowed = {tuple(pattern) for pattern in (simple_case.X @ gates[:3] + gates[3] > 0).T}
     hidden = model.hidden_activations(simple_case.X) > 1e-9
     # A neuron lies in the closed cone of a pattern: it may rest on some of its walls.
     assert all(any(not np.any(h & ~np.array(d)) for d in allowed) for h in hidden.T)
-    more = program(
-        simple_case, patterns=np.hstack([gates, -gates]), n_patterns=None, alpha=model.alpha_
-    )
+    more = program(simple_case, patterns=np.hstack([gates, -gates]), alpha=model.alpha_)
     assert more.fit(simple_case.X, simple_case.y).objective_ <= model.objective_ * (1 + 1e-6)
 
 
 # ----------------------------------------------------------------------------------------- solvers
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated_relu"])
+@pytest.mark.parametrize("make", [program, gated])
 @pytest.mark.parametrize("kind", ["regression", "binary"])
-def test_solvers_agree(activation, kind):
+def test_solvers_agree(make, kind):
     case = make_case(kind, n=25, d=2)
     objectives, predictions = [], []
     for solver in SOLVERS:
         if importlib.util.find_spec(solver) is None and solver != "newton":
             continue
-        model = program(case, activation=activation, solver=solver, n_patterns=8, gap_tol=1e-5)
+        model = make(case, solver=solver, patterns=8, gap_tol=1e-5)
         model.fit(case.X, case.y)
         assert model.status_ == "gap"
         objectives.append(model.objective_)
@@ -149,22 +158,20 @@ def test_a_missing_solver_names_the_extra(monkeypatch):
 
 def test_conic_solvers_refuse_what_they_cannot_write_out():
     X = np.random.default_rng(0).standard_normal((1000, 60))
-    model = ConvexReLURegressor(activation="gated_relu", solver="clarabel", random_state=0)
+    model = GatedReLURegressor(solver="clarabel", random_state=0)
     with pytest.raises(ValueError, match="use solver='newton', or fewer patterns"):
         model.fit(X, X[:, 0])
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated_relu"])
+@pytest.mark.parametrize("make, goal", [(program, "gap_tol"), (gated, "tol")])
 @pytest.mark.parametrize(
     "solver, max_iter, status", [("newton", 1, "max_iter"), ("clarabel", 3, "max_iter")]
 )
 def test_iterations_that_run_out_warn_with_the_remedy(
-    simple_case, activation, solver, max_iter, status
+    simple_case, make, goal, solver, max_iter, status
 ):
-    model = program(
-        simple_case, activation=activation, solver=solver, max_iter=max_iter, gap_tol=1e-9
-    )
-    with pytest.warns(ConvergenceWarning, match=r"gap_tol=1e-09.*Increase max_iter"):
+    model = make(simple_case, solver=solver, max_iter=max_iter, gap_tol=1e-9)
+    with pytest.warns(ConvergenceWarning, match=rf"was {goal}=1e-09.*Increase max_iter"):
         model.fit(simple_case.X, simple_case.y)
     assert model.status_ == status
     assert np.isfinite(model.score(simple_case.X, simple_case.y))
@@ -174,7 +181,7 @@ def test_iterations_that_run_out_warn_with_the_remedy(
 def test_accuracy_that_runs_out_warns_with_the_remedy():
     case = make_case("regression")
     model = program(case, solver="clarabel", gap_tol=1e-16)
-    with pytest.warns(ConvergenceWarning, match=r"allowed no smaller gap.*Increase gap_tol"):
+    with pytest.warns(ConvergenceWarning, match=r"allowed no smaller gap.*Increase the tolerance"):
         model.fit(case.X, case.y)
     assert model.status_ == "inaccurate"
 
@@ -182,11 +189,11 @@ def test_accuracy_that_runs_out_warns_with_the_remedy():
 # --------------------------------------------------------------- the cutting plane from patterns
 
 
-@pytest.mark.parametrize("start", ["n_patterns", "array", "exact"])
+@pytest.mark.parametrize("start", ["number", "array", "exact"])
 def test_the_cutting_plane_goes_on_from_patterns(start):
     case = make_case("regression", d=2)
     options = {
-        "n_patterns": {"n_patterns": 20},
+        "number": {"patterns": 20},
         "array": {"patterns": np.random.default_rng(0).standard_normal((2, 20))},
         "exact": {"patterns": "exact"},
     }[start]
@@ -203,25 +210,15 @@ def test_the_cutting_plane_goes_on_from_patterns(start):
 # -------------------------------------------------------------------------------------- hinge loss
 
 
-@pytest.mark.parametrize("activation", ["relu", "gated_relu"])
+@pytest.mark.parametrize("make, kind", [(program, "estimated"), (gated, "exact")])
 @pytest.mark.parametrize("fit_intercept", [True, False])
-def test_hinge(activation, fit_intercept):
+def test_hinge(make, kind, fit_intercept):
     case = make_case("binary")
     weights = np.random.default_rng(0).uniform(0.5, 2, len(case.X))
-    model = ConvexReLUClassifier(
-        loss="hinge",
-        activation=activation,
-        n_patterns=None if activation == "relu" else 30,
-        patterns="sampled",
-        refinement=None,
-        fit_intercept=fit_intercept,
-        random_state=0,
-    )
-    if activation == "relu":
-        model.set_params(n_patterns=20)
+    model = make(case, loss="hinge", patterns=25, fit_intercept=fit_intercept)
     model.fit(case.X, case.y, sample_weight=weights)
     assert model.program_gap_ <= 1e-6
-    assert model.certificate_ == ("exact" if activation == "gated_relu" else "estimated")
+    assert model.certificate_ == kind
     assert model.out_activation_ == "identity"
     signs = np.where(case.y == model.classes_[1], 1.0, -1.0)
     loss = np.average(np.maximum(0, 1 - signs * model.decision_function(case.X)), weights=weights)
@@ -238,7 +235,7 @@ def test_hinge(activation, fit_intercept):
 
 def test_inspection_of_the_hinge_loss():
     case = make_case("binary", d=2)
-    model = ConvexReLUClassifier(loss="hinge", n_patterns=10, random_state=0).fit(case.X, case.y)
+    model = program(case, loss="hinge").fit(case.X, case.y)
     with pytest.raises(ValueError, match="does not follow from its network"):
         optimality_report(model, case.X, case.y)
     assert decision_regions(model, case.X).areas.sum() > 0
@@ -248,29 +245,26 @@ def test_inspection_of_the_hinge_loss():
 # ----------------------------------------------------------------- combinations that mean nothing
 
 REFUSED = [
-    ({"activation": "gated_relu", "refinement": "cutting_plane"}, "gates of.*are given"),
-    ({"activation": "gated_relu", "max_neurons": 5}, "max_neurons is a limit.*larger alpha"),
     ({"refinement": None, "max_neurons": 5}, "max_neurons is a limit.*larger alpha"),
-    ({"activation": "gated_relu", "warm_start": True}, "one optimum wherever it starts"),
-    ({"refinement": None, "warm_start": True}, "one optimum wherever it starts"),
-    ({"n_patterns": 5, "patterns": "exact"}, "leave it at None"),
-    ({"n_patterns": 5, "patterns": np.ones((3, 2))}, "leave it at None"),
-    ({"penalty": "nuclear"}, "penalty='nuclear' is for activation='gated_relu'"),
-    ({"penalty": "ridge"}, "penalty"),
-    ({"solver": "newton"}, "solves programs over given patterns"),
-    ({"solver": "clarabel"}, "solves programs over given patterns"),
-    ({"n_patterns": 5, "warm_start": True}, "two starts"),
-    ({"patterns": "exact", "warm_start": True}, "two starts"),
     ({"refinement": None, "patterns": np.ones((2, 4))}, "3 or 4 rows"),
     ({"refinement": None, "patterns": np.ones(4)}, r"one gate in each column.*\(4,\)"),
     ({"refinement": None, "patterns": np.full((3, 4), np.nan)}, "patterns contains NaN"),
     ({"refinement": None, "patterns": np.ones((3, 0))}, r"one gate in each column.*\(3, 0\)"),
     ({"refinement": None, "patterns": [["a"], ["b"], ["c"]]}, "could not convert"),
-    ({"refinement": None, "n_patterns": 0}, "n_patterns"),
-    ({"activation": "gelu"}, "activation"),
+    ({"refinement": None, "patterns": 0}, "patterns"),
+    ({"patterns": 2.5}, "patterns"),
     ({"refinement": "newton"}, "refinement"),
     ({"patterns": "all"}, "patterns"),
     ({"solver": "mosek"}, "solver"),
+]
+REFUSED_WITH_GATES = [
+    ({"patterns": None}, "patterns"),
+    ({"patterns": np.ones((2, 4))}, "3 or 4 rows"),
+    ({"patterns": np.ones(4)}, r"one gate in each column.*\(4,\)"),
+    ({"patterns": 0}, "patterns"),
+    ({"penalty": "ridge"}, "penalty"),
+    ({"tol": 0.0}, "tol"),
+    ({"alpha": 0}, "alpha=0.*weight decay"),
 ]
 
 
@@ -285,17 +279,27 @@ def test_refused(kind, parameters, match):
     assert str(error.value)
 
 
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+@pytest.mark.parametrize("parameters, match", REFUSED_WITH_GATES)
+def test_refused_with_gates(kind, parameters, match):
+    case = make_case(kind)
+    model = case.Gated(random_state=0).set_params(**parameters)
+    with pytest.raises(ValueError, match=match):
+        model.fit(case.X, case.y)
+    assert not hasattr(model, "coefs_")
+
+
 @pytest.mark.parametrize(
-    "parameters, match",
+    "model",
     [
-        ({"solver": "newton"}, "needs a smooth loss"),
-        ({"activation": "gated_relu", "solver": "newton"}, "needs a smooth loss"),
+        ConvexReLUClassifier(loss="hinge", refinement=None, solver="newton"),
+        GatedReLUClassifier(loss="hinge", solver="newton"),
     ],
 )
-def test_refused_with_the_hinge_loss(parameters, match):
+def test_newton_is_refused_with_the_hinge_loss(model):
     case = make_case("binary")
-    with pytest.raises(ValueError, match=match):
-        ConvexReLUClassifier(loss="hinge", **parameters).fit(case.X, case.y)
+    with pytest.raises(ValueError, match="needs a smooth loss"):
+        clone(model).fit(case.X, case.y)
 
 
 def test_too_many_patterns_are_refused_with_their_number():
@@ -305,13 +309,22 @@ def test_too_many_patterns_are_refused_with_their_number():
         model.fit(X, X[:, 0])
 
 
-def test_warm_start_does_not_take_gates_for_neurons():
+@pytest.mark.parametrize("parameters", [{"refinement": None}, {"patterns": 20}])
+def test_warm_start_with_patterns(parameters):
+    """A program has one optimum wherever it starts; the cutting plane prefers its last network."""
     case = make_case("regression")
-    model = case.Estimator(activation="gated_relu", n_patterns=20, random_state=0)
-    model.fit(case.X, case.y)
-    model.set_params(activation="relu", n_patterns=None, warm_start=True)
-    with pytest.raises(ValueError, match=r"start from to_relu\(X\)"):
-        model.fit(case.X, case.y)
+    model = case.Estimator(warm_start=True, random_state=0, **parameters).fit(case.X, case.y)
+    first = model.objective_
+    assert model.fit(case.X, case.y).objective_ <= first * (1 + 1e-6)
+
+
+def test_refit_without_the_cutting_plane_leaves_nothing_behind():
+    case = make_case("regression")
+    model = program(case).fit(case.X, case.y)
+    model.set_params(refinement="cutting_plane", patterns=None).fit(case.X, case.y)
+    fresh = case.Estimator(random_state=0).fit(case.X, case.y)
+    assert vars(model).keys() == vars(fresh).keys()
+    np.testing.assert_array_equal(predicted(model, case.X), predicted(fresh, case.X))
 
 
 # ------------------------------------------------------------------ what every estimator has to do

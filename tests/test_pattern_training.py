@@ -13,9 +13,9 @@ from sklearn_convexnn.core.fit.given_patterns import (
     sample_gates,
     train_patterns,
 )
+from sklearn_convexnn.core.problem.solution import Status
 from sklearn_convexnn.core.problem.units import make_problem
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
-from sklearn_convexnn.core.programs.solve import ProgramStatus
 from tests.certificates import largest_price
 from tests.problems import ENUMERATED, Known, finite_program
 
@@ -80,23 +80,23 @@ def test_no_bias_without_intercept():
 
 def test_given_gates():
     rows, gates = make().rows, rng().standard_normal((3, 6))
-    short = choose_patterns(rows, PatternSettings(True, gates=gates), rng())
+    short = choose_patterns(rows, PatternSettings(True, patterns=gates), rng())
     long = choose_patterns(
-        rows, PatternSettings(True, gates=np.vstack([gates, np.zeros((1, 6))])), rng()
+        rows, PatternSettings(True, patterns=np.vstack([gates, np.zeros((1, 6))])), rng()
     )
     np.testing.assert_array_equal(short.active, long.active)
     np.testing.assert_array_equal(short.active, rows.X @ gates > 0)
     for wrong in (gates[:2], np.vstack([gates, gates])):
         with pytest.raises(ValueError, match="3 or 4 rows"):
-            choose_patterns(rows, PatternSettings(True, gates=wrong), rng())
+            choose_patterns(rows, PatternSettings(True, patterns=wrong), rng())
     bare = make(intercept=False).rows
     with pytest.raises(ValueError, match="3 rows, one per feature"):
-        choose_patterns(bare, PatternSettings(True, gates=np.ones((4, 2))), rng())
+        choose_patterns(bare, PatternSettings(True, patterns=np.ones((4, 2))), rng())
 
 
 def test_too_many_patterns_to_write_out():
-    with pytest.raises(ValueError, match=r"100 distinct rows of rank 21 may have .*'sampled'"):
-        solve(make(100, 20), gates="exact")
+    with pytest.raises(ValueError, match=r"100 distinct rows of rank 21 may have .*to sample"):
+        solve(make(100, 20), patterns="exact")
 
 
 def test_a_huge_sparse_matrix_is_refused(monkeypatch):
@@ -105,9 +105,9 @@ def test_a_huge_sparse_matrix_is_refused(monkeypatch):
         X, np.arange(400.0)[:, None], np.ones(400), loss="squared_error", intercept=True
     )
     assert problem.rows.sparse
-    assert solve(problem, gated=True, n_patterns=5)[0].program.relative_gap <= 1e-6
+    assert solve(problem, gated=True, patterns=5)[0].program.relative_gap <= 1e-6
     monkeypatch.setattr(pattern_training, "_DENSE_BYTES", 8 * 400 * 901 - 1)
-    with pytest.raises(ValueError, match=r"0\.0 GB.*cutting_plane"):
+    with pytest.raises(ValueError, match=r"0\.0 GB.*cutting plane"):
         solve(problem, gated=True)
 
 
@@ -117,7 +117,7 @@ def test_a_huge_sparse_matrix_is_refused(monkeypatch):
 @pytest.mark.parametrize("known", SCALAR, ids=repr)
 def test_all_patterns_give_the_global_optimum(known):
     problem = known.problem()
-    solution, _ = solve(problem, known.alpha, gates="exact", gap_tol=1e-8)
+    solution, _ = solve(problem, known.alpha, patterns="exact", gap_tol=1e-8)
     assert solution.certificate.kind == "exact"
     assert solution.certificate.relative_gap <= 1e-7
     value = problem.objective(solution.certificate.primal)
@@ -128,7 +128,7 @@ def test_all_patterns_give_the_global_optimum(known):
 def test_the_gap_of_sampled_patterns_is_that_of_the_whole_problem(known):
     """The program is solved, and the reported gap still covers the distance to the optimum."""
     problem = known.problem()
-    solution, _ = solve(problem, known.alpha, n_patterns=2)
+    solution, _ = solve(problem, known.alpha, patterns=2)
     assert solution.program.relative_gap <= 1e-6
     unit = problem.objective_unit
     value, gap = solution.certificate.primal * unit, solution.certificate.gap * unit
@@ -141,17 +141,17 @@ def test_the_gap_of_sampled_patterns_is_that_of_the_whole_problem(known):
 def test_alpha_max(gated, loss):
     """The constant network from there on, and a neuron below."""
     problem = make(loss=loss)
-    _, largest = solve(problem, gated=gated, n_patterns=300)
-    assert solve(problem, largest * 1.001, gated, n_patterns=300)[0].network.n_neurons == 0
-    assert solve(problem, largest * 0.9, gated, n_patterns=300)[0].network.n_neurons > 0
+    _, largest = solve(problem, gated=gated, patterns=300)
+    assert solve(problem, largest * 1.001, gated, patterns=300)[0].network.n_neurons == 0
+    assert solve(problem, largest * 0.9, gated, patterns=300)[0].network.n_neurons > 0
 
 
 def test_alpha_max_of_gates():
     problem = make()
-    patterns = choose_patterns(problem.rows, PatternSettings(True, n_patterns=50), rng())
+    patterns = choose_patterns(problem.rows, PatternSettings(True, patterns=50), rng())
     R, A = constant_residual(problem.rows), problem.rows.dense()
     prices = [np.linalg.norm(A.T @ (d * R[:, 0])) for d in patterns.active.T]
-    assert solve(problem, gated=True, n_patterns=50)[1] == pytest.approx(
+    assert solve(problem, gated=True, patterns=50)[1] == pytest.approx(
         max(prices) * problem.alpha_unit
     )
 
@@ -161,8 +161,8 @@ def test_alpha_max_of_the_hinge_loss(intercept):
     problem = make(loss="hinge", intercept=intercept)
     R = constant_residual(problem.rows)
     assert not intercept or R.sum() == pytest.approx(0, abs=1e-15)
-    known = solve(problem, gated=True, n_patterns=20, solver="clarabel")
-    constant, _ = solve(problem, 1.01 * known[1], True, n_patterns=20, solver="clarabel")
+    known = solve(problem, gated=True, patterns=20, solver="clarabel")
+    constant, _ = solve(problem, 1.01 * known[1], True, patterns=20, solver="clarabel")
     assert constant.network.penalty() == pytest.approx(0, abs=1e-6)
 
 
@@ -184,9 +184,9 @@ def test_a_constant_target():
 def test_gated_certificate_is_that_of_the_program():
     """A dual point by hand: the residual scaled into all the constraints of the gates."""
     problem = make(loss="log_loss")
-    solution, _ = solve(problem, gated=True, n_patterns=40, gap_tol=1e-6)
+    solution, _ = solve(problem, gated=True, patterns=40, gap_tol=1e-6)
     rows, A = problem.rows, problem.rows.dense()
-    patterns = choose_patterns(rows, PatternSettings(True, n_patterns=40), rng())
+    patterns = choose_patterns(rows, PatternSettings(True, patterns=40), rng())
     network, gates = solution.network, solution.gates
     Z = ((A @ gates > 0) * (A @ network.U.T)) @ network.C + network.b0
     R = -rows.weights[:, None] * rows.loss.gradient(rows.Y, Z)
@@ -202,9 +202,9 @@ def test_gated_certificate_is_that_of_the_program():
 def test_solvers_agree(gated, loss, solver):
     pytest.importorskip(solver)
     problem = make(25, 2, loss)
-    newton, _ = solve(problem, gated=gated, n_patterns=10, gap_tol=1e-8)
-    conic, _ = solve(problem, gated=gated, n_patterns=10, solver=solver, gap_tol=1e-5)
-    assert conic.status is ProgramStatus.GAP
+    newton, _ = solve(problem, gated=gated, patterns=10, gap_tol=1e-8)
+    conic, _ = solve(problem, gated=gated, patterns=10, solver=solver, gap_tol=1e-5)
+    assert conic.status is Status.GAP
     assert conic.certificate.primal == pytest.approx(newton.certificate.primal, rel=1e-5)
     # The objective is that of a network that exists: no lower than the optimum.
     assert conic.certificate.primal >= newton.certificate.primal * (1 - 1e-8)
@@ -215,9 +215,9 @@ def test_hinge_against_cvxpy():
     """All patterns and the hinge loss: the finite program written down independently."""
     cp = pytest.importorskip("cvxpy")
     problem = make(12, 2, "hinge", intercept=False)
-    solution, _ = solve(problem, 0.05 * problem.alpha_unit, gates="exact", solver="clarabel")
+    solution, _ = solve(problem, 0.05 * problem.alpha_unit, patterns="exact", solver="clarabel")
     rows, A = problem.rows, problem.rows.dense()
-    D = choose_patterns(rows, PatternSettings(False, gates="exact"), rng()).active.astype(float)
+    D = choose_patterns(rows, PatternSettings(False, patterns="exact"), rng()).active.astype(float)
     V, W = (cp.Variable((D.shape[1], 2)) for _ in range(2))
     z = cp.sum(cp.multiply(D, A @ (V - W).T), axis=1)
     signs = 2 * rows.Y[:, 0] - 1
@@ -233,7 +233,7 @@ def test_hinge_against_cvxpy():
 def test_several_outputs_are_not_proven_by_their_programs():
     """One-vs-all with all patterns is not the best network for all outputs at once."""
     problem = make(15, 2, n_outputs=2, intercept=False)
-    solution, _ = solve(problem, gates="exact")
+    solution, _ = solve(problem, patterns="exact")
     assert solution.program.relative_gap <= 1e-6
     assert solution.certificate.relative_gap > 1e-3
     known = Known(
@@ -251,18 +251,18 @@ def test_several_outputs_are_not_proven_by_their_programs():
 def test_status_when_iterations_or_accuracy_run_out():
     problem = make()
     late, _ = solve(problem, gated=True, max_iter=1, gap_tol=1e-9)
-    assert late.status is ProgramStatus.MAX_ITER
-    late, _ = solve(problem, gated=True, n_patterns=10, max_iter=3, solver="clarabel")
-    assert late.status is ProgramStatus.MAX_ITER
-    vague, _ = solve(problem, gated=True, n_patterns=10, gap_tol=1e-16, solver="clarabel")
-    assert vague.status is ProgramStatus.INACCURATE
+    assert late.status is Status.MAX_ITER
+    late, _ = solve(problem, gated=True, patterns=10, max_iter=3, solver="clarabel")
+    assert late.status is Status.MAX_ITER
+    vague, _ = solve(problem, gated=True, patterns=10, gap_tol=1e-16, solver="clarabel")
+    assert vague.status is Status.INACCURATE
     assert vague.certificate.relative_gap > 1e-16
 
 
 def test_finite_program_of_the_zoo_is_the_reference():
     """The zoo's optimum and the exact certificate agree from both sides."""
     known = SCALAR[1]
-    solution, _ = solve(known.problem(), known.alpha, gates="exact", gap_tol=1e-8)
+    solution, _ = solve(known.problem(), known.alpha, patterns="exact", gap_tol=1e-8)
     unit = known.problem().objective_unit
     value, _ = finite_program(known)
     assert solution.certificate.dual * unit <= value * (1 + 1e-7)
@@ -276,7 +276,7 @@ def test_neurons_in_any_units():
         problem = make_problem(
             X, np.abs(X[:, :1]) / unit, np.ones(40), loss="squared_error", intercept=True
         )
-        solution, _ = solve(problem, n_patterns=20, gap_tol=1e-4)
+        solution, _ = solve(problem, patterns=20, gap_tol=1e-4)
         variance = solve(problem, 1e12 * unit)[0].certificate.primal
         assert solution.certificate.primal < 0.8 * variance, unit
 
@@ -286,8 +286,8 @@ def test_neurons_that_differ_by_little_in_small_units_stay_apart(unit):
     X = unit * rng().standard_normal((25, 2))
     problem = make(n=25, X=X)
     # Nearly all that the columns can explain is in neurons of nearly the same direction.
-    solution, _ = solve(problem, gates="exact")
-    assert solution.status is ProgramStatus.GAP
+    solution, _ = solve(problem, patterns="exact")
+    assert solution.status is Status.GAP
     assert solution.certificate.kind == "exact"
     assert solution.certificate.relative_gap <= 1e-6
 
@@ -295,7 +295,7 @@ def test_neurons_that_differ_by_little_in_small_units_stay_apart(unit):
 def test_the_status_is_that_of_the_network():
     """Where rounding loses the solution of the program on the way to its network."""
     X = 1e-8 * rng().standard_normal((25, 2))
-    solution, _ = solve(make(n=25, X=X), gates="exact")
+    solution, _ = solve(make(n=25, X=X), patterns="exact")
     gap = solution.certificate.relative_gap
     assert solution.program.relative_gap == gap
-    assert (solution.status is ProgramStatus.GAP) == (gap <= 1.01e-6)
+    assert (solution.status is Status.GAP) == (gap <= 1.01e-6)

@@ -30,7 +30,7 @@ def poisson(**parameters):
 
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("parameters", [{}, {"refinement": None, "n_patterns": 20}])
+@pytest.mark.parametrize("parameters", [{}, {"refinement": None, "patterns": 20}])
 def test_objective_is_half_the_mean_deviance_and_the_decay(outputs, intercept, parameters):
     X, y = counts(outputs=outputs)
     weights = np.random.default_rng(0).uniform(0.5, 2.0, len(X))

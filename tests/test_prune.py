@@ -18,6 +18,7 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
+    GatedReLURegressor,
     SplineReLURegressor,
 )
 from sklearn_convexnn.inspection import optimality_report, prune
@@ -287,15 +288,12 @@ def test_other_estimators(regression):
             prune(other, rows)
 
 
-# ------------------------------------------------------------------------------ minimal=True in fit
-
-
-@pytest.mark.parametrize("settings", [{}, {"refinement": None, "n_patterns": 60}])
-def test_minimal_fit_is_the_pruned_fit(settings):
+@pytest.mark.parametrize("settings", [{}, {"refinement": None, "patterns": 60}])
+def test_exact_pruning_of_a_fit_leaves_independent_activations(settings):
     X, y = load_diabetes(return_X_y=True)
     X, y = scale(X[:80, :4]), scale(y[:80])
     given = ConvexReLURegressor(alpha=1e-3, random_state=0, **settings).fit(X, y)
-    minimal = clone(given).set_params(minimal=True).fit(X, y)
+    minimal = prune(given, X)
     assert minimal.n_neurons_ <= given.n_neurons_
     np.testing.assert_allclose(minimal.predict(X), given.predict(X), atol=1e-7)
     assert minimal.objective_ <= given.objective_ * (1 + 1e-10)
@@ -305,8 +303,8 @@ def test_minimal_fit_is_the_pruned_fit(settings):
     assert singular[-1] > 1e-10
 
 
-def test_gated_networks_are_not_made_minimal():
+def test_gated_networks_are_not_pruned():
     X, y = load_diabetes(return_X_y=True)
-    model = ConvexReLURegressor(activation="gated_relu", minimal=True)
-    with pytest.raises(ValueError, match="minimal=False"):
-        model.fit(X, y)
+    model = GatedReLURegressor(patterns=20, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"gated network.*to_relu\(X\)"):
+        prune(model, X)

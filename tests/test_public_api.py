@@ -24,6 +24,8 @@ from sklearn_convexnn import (
     DeepLinearRegressorCV,
     DeepReLUClassifier,
     DeepReLURegressor,
+    GatedReLUClassifier,
+    GatedReLURegressor,
     SplineReLUClassifier,
     SplineReLURegressor,
 )
@@ -34,6 +36,8 @@ ESTIMATORS = [
     ConvexReLUClassifier,
     ConvexReLURegressorCV,
     ConvexReLUClassifierCV,
+    GatedReLURegressor,
+    GatedReLUClassifier,
     DeepLinearRegressor,
     DeepLinearClassifier,
     DeepLinearRegressorCV,
@@ -46,7 +50,7 @@ ON_A_LINE = (SplineReLURegressor, SplineReLUClassifier)
 # Settings with which any rows can be fitted.
 SETTINGS = {E: {"batch_norm": True} for E in (DeepReLURegressor, DeepReLUClassifier)}
 # Settings whose fits have attributes of their own.
-VARIANTS = {E: [{"activation": "gated_relu"}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
+VARIANTS = {E: [{"refinement": None}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
 VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
 VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}

@@ -42,6 +42,8 @@ def assert_refused(model, X, y, match, error=ValueError, **fit_params):
         ("loss", "absolute_error"),
         ("fit_intercept", "yes"),
         ("refinement", "gated"),
+        ("patterns", 0),
+        ("solver", "lbfgs"),
         ("warm_start", 2),
         ("random_state", "seed"),
         ("verbose", -1),

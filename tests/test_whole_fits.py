@@ -72,7 +72,7 @@ def test_a_fit_that_fails_late_changes_nothing(Estimator, error, monkeypatch):
 
 def test_a_failed_gated_fit_changes_nothing():
     X, y = data(ConvexReLURegressor)
-    model = ConvexReLURegressor(activation="gated_relu", refinement=None, random_state=0).fit(X, y)
+    model = GatedReLURegressor(random_state=0).fit(X, y)
     before = dict(vars(model))
     with pytest.raises(ValueError):
         model.fit(np.column_stack([X, X]), np.full(len(y), np.inf))

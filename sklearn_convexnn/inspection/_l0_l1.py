@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_convexnn._base import BaseTwoLayer
+from sklearn_convexnn._two_layer import BaseTwoLayer
 from sklearn_convexnn.core.geometry.cardinality import (
     NOISE,
     kink_bound,

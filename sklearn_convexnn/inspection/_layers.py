@@ -71,7 +71,13 @@ def layer_alignment(layers, *, rank_tol=1e-6):
     array([1., 1., 1.])
     """
     if hasattr(layers, "fit"):
-        check_is_fitted(layers, "coefs_")
+        check_is_fitted(layers)
+        if not hasattr(layers, "coefs_"):
+            raise ValueError(
+                f"{type(layers).__name__} has no coefs_, the weights of layers: pass a network of "
+                "this package, scikit-learn's MLPClassifier or MLPRegressor (of a pipeline the "
+                "last step), or a list of matrices."
+            )
         layers = layers.coefs_
     layers = [np.asarray(W, dtype=np.float64) for W in layers]
     if not layers or any(W.ndim != 2 for W in layers):

@@ -108,6 +108,11 @@ def _without_scalers(estimator):
     return network, scale, shift
 
 
+def last_step(estimator):
+    """The last step of a pipeline, or the estimator itself."""
+    return estimator[-1] if _is_pipeline(estimator) else estimator
+
+
 def _is_pipeline(estimator):
     from sklearn.pipeline import Pipeline  # loaded already wherever there is one
 

@@ -291,10 +291,10 @@ class NeuralCollapseDisplay:
         NeuralCollapseDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator, "coefs_")
+        features = _last_hidden(estimator, X)
         name = type(estimator).__name__ if name is None else name
         return cls.from_features(
-            _last_hidden(estimator, X),
+            features,
             y,
             estimator.coefs_[-1],
             intercept=estimator.intercepts_[-1],
@@ -304,12 +304,15 @@ class NeuralCollapseDisplay:
 
 
 def _last_hidden(estimator, X):
+    check_is_fitted(estimator)
     if hasattr(estimator, "hidden_activations"):
         return estimator.hidden_activations(X)
-    if getattr(estimator, "activation", None) not in _ACTIVATIONS:
+    known = getattr(estimator, "activation", None) in _ACTIVATIONS
+    if not known or not hasattr(estimator, "coefs_"):
         raise ValueError(
-            "from_estimator needs an estimator with hidden_activations, or a perceptron with an "
-            "activation of scikit-learn's; use from_features for other models."
+            f"{type(estimator).__name__} has no hidden_activations and is no perceptron of "
+            "scikit-learn: pass a ReLU network of this package or an MLPClassifier (of a pipeline "
+            "the last step, and the rows that it saw), or use from_features for other models."
         )
     A = check_array(X, accept_sparse="csr")
     for W, bias in zip(estimator.coefs_[:-1], estimator.intercepts_[:-1], strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_convexnn._base import BaseTwoLayer
+from sklearn_convexnn._two_layer import BaseTwoLayer
 from sklearn_convexnn._validation import one_blas_thread
 from sklearn_convexnn.core.pricing.proofs import Limits, exact_price, relaxed_price
 from sklearn_convexnn.core.pricing.search import SearchPricing
@@ -16,14 +16,14 @@ from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, training_rows
 
-METHODS = ("auto", "exact", "relaxation", "estimated")
+METHODS = ("auto", "exact", "proven", "estimated")
 
 # What enumeration may cost if it is not asked for by name, in patterns.
 _QUICK_PATTERNS = 60_000
 
 _MEANING = {
-    "exact": "proven: no network of any width has an objective below the lower bound",
-    "relaxation": "proven, perhaps loose: no network of any width has an objective below the "
+    "exact": "a bound: no network of any width has an objective below the lower bound",
+    "proven": "a bound, perhaps loose: no network of any width has an objective below the "
     "lower bound",
     "estimated": "an estimate and not a bound: a direction that the search missed would make the "
     "gap larger",
@@ -44,12 +44,12 @@ class OptimalityReport:
         ``objective - loss``.
     lower_bound : float
         Value of the dual: a lower bound of the objective of every network if ``kind`` is "exact" or
-        "relaxation", an estimate of one otherwise.
+        "proven", an estimate of one otherwise.
     gap : float
         ``objective - lower_bound``.
     relative_gap : float
         ``gap / objective``.
-    kind : {"exact", "relaxation", "estimated"}
+    kind : {"exact", "proven", "estimated"}
         How ``price`` was obtained.
     price : float
         The value used for the largest price :math:`\\kappa(R)`; an upper bound of it unless
@@ -127,7 +127,7 @@ def optimality_report(
         activation patterns, of which there are at most :math:`2 \sum_{j<r} \binom{n - 1}{j}` for
         rows of rank r; or for rows that are spike-free, and one output, by one non-negative least
         squares problem.
-    "relaxation"
+    "proven"
         The least of several proven upper bounds. For one output: a spectral one, a semidefinite
         relaxation (its dual multipliers are made feasible and evaluated afresh, so that the
         accuracy of the solver does not matter), and up to rank 10 branch and bound over cones of
@@ -138,7 +138,7 @@ def optimality_report(
     "estimated"
         The best of many local searches, a lower bound of :math:`\kappa(R)`: the gap is an estimate.
     "auto"
-        Exact where that takes seconds, a relaxation otherwise.
+        Exact where that takes seconds, a proven bound otherwise.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def optimality_report(
         Training rows, as the estimator saw them (after the scaler of a pipeline).
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Training targets.
-    method : {"auto", "exact", "relaxation", "estimated"}, default="auto"
+    method : {"auto", "exact", "proven", "estimated"}, default="auto"
         What to prove.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights as in fit. Class weights are those of the estimator.
@@ -262,13 +262,13 @@ def _price(rows, R, method, limits, found, goal):
         return found, "estimated", "local searches from many directions"
     A = rows.dense()
     proven = None
-    if method != "relaxation":
+    if method != "proven":
         most = limits.max_patterns
         proven = exact_price(A, R, most if method == "exact" else min(_QUICK_PATTERNS, most))
     if proven is None and method == "exact":
         raise ValueError(
             f"The rows may have more than max_patterns={limits.max_patterns} activation patterns: "
-            'use method="relaxation", or raise max_patterns.'
+            'use method="proven", or raise max_patterns.'
         )
     if proven is None:
         proven = relaxed_price(A, R, goal(), limits, found)

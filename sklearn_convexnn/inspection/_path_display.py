@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn.inspection._networks import last_step
 from sklearn_convexnn.inspection._plotting import pyplot
 
 
@@ -25,7 +26,7 @@ class PathDisplay:
         Numbers of neurons.
     dual_gaps : ndarray of shape (n_alphas,) or (n_alphas, n_folds)
         Relative duality gaps.
-    certificate : {"exact", "relaxation", "estimated"}
+    certificate : {"exact", "proven", "estimated"}
         What the gaps are worth; named in the label of their panel.
     alpha : float, default=None
         The chosen alpha, marked in all panels.
@@ -72,7 +73,7 @@ class PathDisplay:
         Parameters
         ----------
         estimator : ConvexReLURegressorCV or ConvexReLUClassifierCV
-            Fitted.
+            Fitted; or a pipeline with one as its last step.
         axes : sequence of three matplotlib Axes, default=None
             Where to draw; a new figure otherwise.
 
@@ -81,11 +82,13 @@ class PathDisplay:
         PathDisplay
             With the figure.
         """
+        estimator = last_step(estimator)
         check_is_fitted(estimator)
-        if not hasattr(estimator, "score_path_"):
+        if not hasattr(estimator, "n_neurons_path_"):
             raise ValueError(
-                f"{type(estimator).__name__} has no path of scores: use ConvexReLURegressorCV, "
-                "ConvexReLUClassifierCV, or convexnn_path with PathDisplay.from_path."
+                f"{type(estimator).__name__} has no path of scores and neurons: use "
+                "ConvexReLURegressorCV, ConvexReLUClassifierCV, or convexnn_path with "
+                "PathDisplay.from_path."
             )
         display = cls(
             alphas=estimator.alphas_,

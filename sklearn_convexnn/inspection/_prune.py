@@ -7,8 +7,8 @@ from numbers import Real
 
 import numpy as np
 
-from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._losses import loss_options
+from sklearn_convexnn._two_layer import BaseTwoLayer
 from sklearn_convexnn._validation import check_weights, one_blas_thread
 from sklearn_convexnn.core.column_generation.pruning import smaller_network
 from sklearn_convexnn.core.fit.cutting_plane import fast_dtype

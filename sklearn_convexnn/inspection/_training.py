@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from sklearn_convexnn._base import BaseTwoLayer
 from sklearn_convexnn._losses import data_loss, trait
+from sklearn_convexnn._two_layer import BaseTwoLayer
 from sklearn_convexnn._validation import check_weights
 from sklearn_convexnn.core.problem.rows import Rows
 
@@ -55,18 +55,17 @@ def training_rows(estimator, layers, X, y, sample_weight):
         raise ValueError(f"X has {X.shape[0]} rows and y has {len(y)}.")
     y = estimator._check_targets(y)
     weights = estimator._class_weighted(y, check_weights(sample_weight, X))
-    targets, weights, classes = estimator._encode_targets(y, weights)
-    if classes is not None and not np.array_equal(classes, estimator.classes_):
+    targets = estimator._encode_targets(y, weights)
+    if targets.classes is not None and not np.array_equal(targets.classes, estimator.classes_):
         raise ValueError("y has other classes than the data of the fit.")
-    if targets.shape[1] != len(layers.b0):
-        raise ValueError(
-            f"y has {targets.shape[1]} columns; the network has {len(layers.b0)} outputs."
-        )
+    Y = np.asarray(targets.columns, dtype=float)
+    if Y.shape[1] != len(layers.b0):
+        raise ValueError(f"y has {Y.shape[1]} columns; the network has {len(layers.b0)} outputs.")
     return Rows.of(
         X,
-        np.asarray(targets, dtype=float),
+        Y,
         weights / weights.sum(),
-        data_loss(estimator, targets.shape[1]),
+        data_loss(estimator, Y.shape[1]),
         intercept=estimator.fit_intercept,
     )
 

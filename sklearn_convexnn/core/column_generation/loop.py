@@ -8,7 +8,9 @@ outputs.  The two-layer ReLU network with weight decay solves ::
          Z = sum_j (X u_j)_+ c_j^T + 1 b0^T
 
 a convex problem in the measure ``sum_j c_j delta(u_j)``.  Its dual has one constraint per
-direction, ``||R^T (X u)_+||_2 <= alpha``.  Each round prices directions (finds violated
+direction, (D) ``||R^T (X u)_+||_2 <= alpha``.  Over measures this is a conditional gradient method
+with sliding (Bengio et al. 2005; Bach 2017; Boyd, Schiebinger & Recht 2017; Denoyelle et al. 2019;
+see doc/mathematics.rst).  Each round prices directions (finds violated
 constraints), adds them as neurons, slides all neurons downhill, refits the output weights, which
 drops neurons, and takes the duality gap.
 """

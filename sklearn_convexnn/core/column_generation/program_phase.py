@@ -111,7 +111,7 @@ class ProgramPhase:
         if proof is None:
             return
         upper, direction = proof
-        bound = run.certified(upper, "relaxation")
+        bound = run.certified(upper, "proven")
         if bound.relative_gap <= goal:
             run.certificate = bound
             return

@@ -27,14 +27,14 @@ from sklearn_convexnn.core.deep.singular_values import balanced_layers, power_pe
 from sklearn_convexnn.core.deep.spectral_rows import LinearRows, Reduction, make_rows, reduce
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.solution import Status
+from sklearn_convexnn.core.problem.solution import Solution, Status, end_of_history
 
 _EPS = np.finfo(float).eps
 
 
 @dataclass(frozen=True)
-class LinearSolution:
-    """A deep linear network in the units of the data; the vocabulary is that of ``Solution``.
+class LinearNetwork:
+    """A deep linear network in the units of the data.
 
     ``coef = left diag(sizes) right^T`` is the product of the layers.
     """
@@ -43,11 +43,6 @@ class LinearSolution:
     sizes: np.ndarray
     right: np.ndarray
     intercept: np.ndarray
-    certificate: Certificate
-    status: Status
-    alpha: float
-    n_iter: int
-    point: object = None  # in spectral coordinates: the start for the next alpha
 
     @property
     def coef(self):
@@ -115,14 +110,15 @@ class DeepLinearProblem:
         tol : float
             Relative duality gap of the convex cases.
         max_iter : int
-        start : LinearSolution, optional
-            Of the same problem for another alpha.
+        start : optional
+            The ``end`` of a solution of the same problem for another alpha.
         confirm : bool
             Certify from the rows, in one more pass over them, instead of from ``X^T X``.
 
         Returns
         -------
-        LinearSolution
+        Solution
+            In the units of the data; its network is a :class:`LinearNetwork`.
         """
         working = alpha / self.alpha_unit
         if not get_loss(self.loss, self.rows.Y.shape[1]).quadratic:
@@ -131,8 +127,7 @@ class DeepLinearProblem:
         if working >= self.alpha_max() / self.alpha_unit:
             point, convex = self._zero(), False
         elif self.n_layers == 2:
-            begin = None if start is None else start.point
-            point, convex = self._nuclear(working, tol=tol, max_iter=max_iter, start=begin)
+            point, convex = self._nuclear(working, tol=tol, max_iter=max_iter, start=start)
         else:
             point = solve_spectral(
                 quadratic, working, self.n_layers, tol=tol, max_rank=self._max_rank()
@@ -174,15 +169,14 @@ class DeepLinearProblem:
                 dual = primal - gap
         dual = min(dual, primal)
         closed = primal - dual <= tol * primal or self._is_rounding(primal - dual, tol)
-        status = Status.GAP if closed else Status.MAX_ITER if convex else Status.PROGRESS
-        kind = "exact" if convex or closed else "relaxation"
+        status = Status.GAP if closed else Status.MAX_ITER if convex else Status.STATIONARY
+        kind = "exact" if convex or closed else "proven"
         unit = self.objective_unit
         sizes = point.sizes * self.coef_unit
         shift = self.rows.y_mean - ((self.rows.x_mean @ left) * sizes) @ right.T
         certificate = Certificate(primal * unit, dual * unit, kappa * unit / self.coef_unit, kind)
-        return LinearSolution(
-            left, sizes, right, shift, certificate, status, alpha, point.n_iter, point
-        )
+        network = LinearNetwork(left, sizes, right, shift)
+        return _solution(network, certificate, status, alpha, point.n_iter, point)
 
     def _is_rounding(self, gap, tol):
         """Is it beside the energy of the targets, for a tolerance that can be told from rounding?
@@ -212,7 +206,13 @@ class DeepLinearProblem:
         status = Status.GAP if certificate.relative_gap <= tol else Status.MAX_ITER
         sizes = sizes * self.coef_unit
         shift = b - ((self.rows.x_mean @ left) * sizes) @ right.T
-        return LinearSolution(left, sizes, right, shift, certificate, status, alpha, n_iter)
+        network = LinearNetwork(left, sizes, right, shift)
+        return _solution(network, certificate, status, alpha, n_iter)
+
+
+def _solution(network, certificate, status, alpha, n_iter, end=None):
+    history = end_of_history(certificate, rank=len(network.sizes))
+    return Solution(network, certificate, status, alpha, n_iter, history, end)
 
 
 def make_deep_linear(X, Y, weights, *, n_layers, penalty, loss, intercept, width):

@@ -1,41 +1,12 @@
-"""Deep linear networks along descending values of alpha, and their errors on held-out rows."""
+"""Deep linear networks along descending values of alpha."""
 
 from __future__ import annotations
-
-import numpy as np
-
-from sklearn_convexnn.core.deep.linear import make_deep_linear
-
-
-def alpha_grid(alpha_max, n_alphas, eps):
-    """``n_alphas`` values from ``alpha_max`` down to ``eps * alpha_max``, evenly in logarithm."""
-    if alpha_max <= 0.0:  # constant targets: every alpha gives the constant network
-        alpha_max = 1.0
-    return np.geomspace(alpha_max, eps * alpha_max, n_alphas)
 
 
 def path(problem, alphas, *, tol, max_iter):
     """Solutions for descending ``alphas``, each started from the one before."""
-    solution = None
+    end = None
     for alpha in alphas:
-        solution = problem.solve(alpha, tol=tol, max_iter=max_iter, start=solution, confirm=False)
+        solution = problem.solve(alpha, tol=tol, max_iter=max_iter, start=end, confirm=False)
         yield solution
-
-
-def fold_errors(X, Y, weights, train, test, alphas, *, tol, max_iter, **settings):
-    """Weighted mean squared errors (n_alphas,) on ``test`` of the path on ``train``.
-
-    Also the sum of the weights of ``test``.  The mean is over rows and outputs.
-    """
-    if not np.any(weights[train] > 0) or not np.any(weights[test] > 0):
-        raise ValueError(
-            "A fold of the cross-validation has no row of positive weight: use fewer folds, or "
-            "leave out the rows of weight zero."
-        )
-    problem = make_deep_linear(X[train], Y[train], weights[train], **settings)
-    share = weights[test] / weights[test].sum()
-    errors = []
-    for solution in path(problem, alphas, tol=tol, max_iter=max_iter):
-        residual = Y[test] - solution.intercept - np.asarray(X[test] @ solution.coef)
-        errors.append(share @ np.mean(residual**2, axis=1))
-    return np.array(errors), float(weights[test].sum())
+        end = solution.end

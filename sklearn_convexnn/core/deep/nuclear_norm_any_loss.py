@@ -1,6 +1,6 @@
 r"""Nuclear norm regularisation of a general loss: two linear layers with, say, the log-loss.
 
-    (G)  min_{W, b}  sum_i w_i loss(y_i, W^T x_i + b) + alpha ||W||_*
+    (L)  min_{W, b}  sum_i w_i loss(y_i, W^T x_i + b) + alpha ||W||_*
 
 with the dual constraint ``||X^T diag(w) rho||_2 <= alpha``.  As in column generation for ReLU
 networks, the singular vectors that violate it become neurons of ``W = U V^T``, and all neurons
@@ -29,7 +29,7 @@ _MINRES_STEPS = 60
 
 
 def solve_low_rank(rows, reduction, loss, alpha, *, intercept, tol, max_iter):
-    """Minimise (G) to a relative duality gap of ``tol``.
+    """Minimise (L) to a relative duality gap of ``tol``.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def _state(targets, loss, Z, intercept):
 
 
 class _Program:
-    """(G) in spectral coordinates: ``W = left @ U @ V.T``."""
+    """(L) in spectral coordinates: ``W = left @ U @ V.T``."""
 
     def __init__(self, rows, reduction, loss, alpha, intercept):
         self.rows, self.left, self.s = rows, reduction.left, reduction.quadratic.s

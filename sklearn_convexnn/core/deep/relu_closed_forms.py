@@ -39,7 +39,7 @@ from sklearn_convexnn.core.deep.concave_power import (
 from sklearn_convexnn.core.deep.singular_values import balanced_layers, power_penalty, shrink
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
 from sklearn_convexnn.core.problem.certificates import Certificate
-from sklearn_convexnn.core.problem.solution import Status
+from sklearn_convexnn.core.problem.solution import Solution, Status, end_of_history
 
 _EPS = np.finfo(float).eps
 # Largest violation of orthogonality and of full row rank, relative to the rows.
@@ -47,19 +47,21 @@ _CONDITION = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
 
 
 @dataclass(frozen=True)
-class ClosedForm:
-    """A network in closed form; the vocabulary is that of ``Solution``."""
+class ReLULayers:
+    """The layers of a deep ReLU network, and what is applied beside them."""
 
     coefs: list
     intercepts: list
-    batch_norm: dict | None
-    whitening: np.ndarray | None
-    certificate: Certificate
-    status: Status
-    alpha: float
-    alpha_max: float
-    condition: str
-    n_iter: int = 1
+    batch_norm: dict | None = None
+    whitening: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ClosedForm(Solution):
+    """A Solution by formula, with the condition that made it possible."""
+
+    alpha_max: float = 0.0
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -263,12 +265,24 @@ def _shrunk_path(path, mu):
     return node.r, node.loss
 
 
-def _certificate(value, bound, kind):
-    return Certificate(value, min(bound, value), np.nan, kind)
+def _closed_form(layers, value, bound, kind, alpha, alpha_max, condition):
+    certificate = Certificate(value, min(bound, value), np.nan, kind)
+    history = end_of_history(certificate, n_paths=layers.coefs[-1].shape[0])
+    status = Status.CLOSED_FORM
+    return ClosedForm(
+        layers,
+        certificate,
+        status,
+        alpha,
+        1,
+        history,
+        alpha_max=alpha_max,
+        condition=condition,
+    )
 
 
 def _choose(alpha, scale, alpha_max):
-    """``alpha``, and the positive value to solve with where it is a fraction of nothing."""
+    """``alpha``, or the fraction ``scale`` of ``alpha_max`` where none is given."""
     return scale * alpha_max if alpha is None else alpha
 
 
@@ -290,7 +304,7 @@ def _orthogonal(X, Y, weights, alpha, scale, n_layers, whitening, tolerance):
     if n_layers == 2 or len(paths) <= 1:
         bound, kind = sum(b for _, _, b in solved) + unreachable, "exact"
     else:
-        bound, kind = paths_bound(paths, alpha, n_layers) + unreachable, "relaxation"
+        bound, kind = paths_bound(paths, alpha, n_layers) + unreachable, "proven"
         if value - bound <= 1e-9 * value:
             kind = "exact"
     left, sizes, right = [], [], []
@@ -302,17 +316,9 @@ def _orthogonal(X, Y, weights, alpha, scale, n_layers, whitening, tolerance):
             sizes.append(r)
             right.append(path.sign * np.eye(Y.shape[1])[path.column])
     coefs = _layers(left, sizes, right, X.shape[1], Y.shape[1], n_layers)
-    return ClosedForm(
-        coefs,
-        [np.zeros(W.shape[1]) for W in coefs],
-        None,
-        whitening,
-        _certificate(value, bound, kind),
-        Status.GAP,
-        alpha,
-        alpha_max,
-        "orthogonal_rows" if whitening is None else "whitened_rows",
-    )
+    layers = ReLULayers(coefs, [np.zeros(W.shape[1]) for W in coefs], whitening=whitening)
+    condition = "orthogonal_rows" if whitening is None else "whitened_rows"
+    return _closed_form(layers, value, bound, kind, alpha, alpha_max, condition)
 
 
 def _layers(left, sizes, right, d, K, n_layers):
@@ -359,17 +365,9 @@ def _on_a_line(X, Y, weights, alpha, scale, n_layers):
             right.append(m / size)
             value += r * (0.5 * curvature * r - size) + alpha * power_penalty([r], L)
     coefs = _layers(left, sizes, right, X.shape[1], Y.shape[1], L)
-    return ClosedForm(
-        coefs,
-        [np.zeros(W.shape[1]) for W in coefs],
-        None,
-        None,
-        _certificate(value, value - 16 * _EPS * energy, "exact"),
-        Status.GAP,
-        alpha,
-        alpha_max,
-        "rank_one",
-    )
+    layers = ReLULayers(coefs, [np.zeros(W.shape[1]) for W in coefs])
+    bound = value - 16 * _EPS * energy
+    return _closed_form(layers, value, bound, "exact", alpha, alpha_max, "rank_one")
 
 
 def _line(X):
@@ -417,17 +415,9 @@ def _batch_normalised(X, Y, weights, alpha, scale, n_layers, *, width, rng):
         "gamma": std * varies * np.sqrt(sizes),
         "shift": mean * np.sqrt(sizes),
     }
-    return ClosedForm(
-        [*coefs, last, out],
-        [*intercepts, np.zeros(len(alive)), np.zeros(Y.shape[1])],
-        batch_norm,
-        None,
-        _certificate(value, bound, "exact"),
-        Status.GAP,
-        alpha,
-        alpha_max,
-        "batch_norm",
-    )
+    biases = [*intercepts, np.zeros(len(alive)), np.zeros(Y.shape[1])]
+    layers = ReLULayers([*coefs, last, out], biases, batch_norm)
+    return _closed_form(layers, value, bound, "exact", alpha, alpha_max, "batch_norm")
 
 
 # ------------------------------------------------------------------------------------ forward pass

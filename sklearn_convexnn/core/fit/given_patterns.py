@@ -9,6 +9,7 @@ are part of the model, so that its program is all there is to know.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 
@@ -23,8 +24,7 @@ from sklearn_convexnn.core.patterns.enumeration import (
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
-from sklearn_convexnn.core.problem.solution import Solution, Start
-from sklearn_convexnn.core.programs.conic import ProgramStatus
+from sklearn_convexnn.core.problem.solution import Solution, Start, Status, end_of_history
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.gated_layers import active_gates, gated_neurons
 from sklearn_convexnn.core.programs.gated_network import train_gated
@@ -60,17 +60,20 @@ class PatternSolution(Solution):
     gates: np.ndarray | None = None
     program: Certificate | None = None
 
+    @property
+    def reached(self):
+        return self.program
+
 
 @dataclass(frozen=True)
 class PatternSettings:
-    """Which program: ``gates`` is an array (d or p, P), "sampled" or "exact".
+    """Which program: ``patterns`` is an array (d or p, P), "exact", or a number to be sampled.
 
     ``penalty`` is that of gated networks with several outputs.
     """
 
     gated: bool
-    gates: object = "sampled"
-    n_patterns: int | None = None
+    patterns: object = None
     solver: str = "newton"
     penalty: str = "group"
     gap_tol: float | None = None
@@ -78,7 +81,14 @@ class PatternSettings:
 
     @property
     def all_patterns(self):
-        return isinstance(self.gates, str) and self.gates == "exact"
+        return isinstance(self.patterns, str)  # "exact", the only word there is
+
+    @property
+    def count(self):
+        """How many patterns are sampled; None where they are given."""
+        if self.patterns is None:
+            return GATED_PATTERNS if self.gated else RELU_PATTERNS
+        return int(self.patterns) if isinstance(self.patterns, Integral) else None
 
     @property
     def goals(self):
@@ -95,7 +105,7 @@ class PatternSettings:
 # ------------------------------------------------------------------------------- the two entrances
 
 
-def train_patterns(problem, alpha, settings, *, rng, progress=None):
+def train_patterns(problem, alpha, settings, *, rng):
     """The best network over given patterns, for ``alpha`` in the units of the data or "scale".
 
     Parameters
@@ -104,9 +114,6 @@ def train_patterns(problem, alpha, settings, *, rng, progress=None):
     alpha : float or "scale"
     settings : PatternSettings
     rng : numpy Generator
-    progress : callable, optional
-        Called once, as by :func:`~sklearn_convexnn.core.column_generation.loop.solve` after a
-        round.
 
     Returns
     -------
@@ -128,22 +135,19 @@ def train_patterns(problem, alpha, settings, *, rng, progress=None):
     else:
         found = _solve_relu(rows, patterns, alpha, settings, pricing)
     program, network, gates, certificate = found
-    row = {
-        "objective": certificate.primal,
-        "dual_gap": certificate.relative_gap,
-        "n_neurons": network.n_neurons,
-        "violation": max(0.0, certificate.kappa / alpha - 1.0),
-    }
+    history = end_of_history(
+        certificate,
+        n_neurons=network.n_neurons,
+        violation=max(0.0, certificate.kappa / alpha - 1.0),
+    )
     n_iter = max(1, program.n_iter)
-    if progress is not None:
-        progress(n_iter, row | {"certificate": certificate.kind})
     solution = PatternSolution(
         network,
         certificate,
         program.status,
         alpha,
         n_iter,
-        {name: [value] for name, value in row.items()},
+        history,
         gates=gates,
         program=program.certificate,
     )
@@ -178,8 +182,8 @@ def _of_network(program, certificate, settings):
     if settings.solver != "newton":
         return program  # the gap is that of its vectors, before those near zero are dropped
     missed = certificate.relative_gap > 1.01 * settings.goals["tol"] + _ROUNDING
-    inaccurate = missed and program.status is ProgramStatus.GAP
-    status = ProgramStatus.INACCURATE if inaccurate else program.status
+    inaccurate = missed and program.status is Status.GAP
+    status = Status.INACCURATE if inaccurate else program.status
     return replace(program, certificate=certificate, status=status)
 
 
@@ -215,17 +219,15 @@ def choose_patterns(rows, settings, rng):
     Gates are evaluated in the units and in the precision of the data, as in prediction.
     """
     _check_dense(rows)
-    gates = settings.gates
     if settings.all_patterns:
         patterns = _all_patterns(rows)
         if not settings.gated:
             return patterns
         gates = patterns.gates
-    elif isinstance(gates, str):
-        count = settings.n_patterns or (GATED_PATTERNS if settings.gated else RELU_PATTERNS)
-        gates = sample_gates(rows, count, rng, gated=settings.gated)
+    elif settings.count is not None:
+        gates = sample_gates(rows, settings.count, rng, gated=settings.gated)
     else:
-        gates = _given_gates(rows, gates)
+        gates = _given_gates(rows, settings.patterns)
     gates = gates.astype(rows.X.dtype)
     return distinct(gates, active_gates(rows.X, gates))
 
@@ -274,7 +276,8 @@ def _all_patterns(rows):
         raise ValueError(
             f"patterns='exact' needs all activation patterns, of which {len(reduced)} distinct "
             f"rows of rank {reduced.shape[1]} may have {bound:.3g}, more than can be written out: "
-            "use patterns='sampled', refinement='cutting_plane', or fewer features."
+            "give a number of patterns to sample, use the cutting plane of ConvexReLURegressor or "
+            "ConvexReLUClassifier, or fewer features."
         )
     return enumerate_patterns(A, MAX_PATTERNS)
 
@@ -302,8 +305,8 @@ def _check_dense(rows):
     if rows.sparse and size > _DENSE_BYTES:
         raise ValueError(
             f"A program over given patterns needs X as an array, and this sparse X would take "
-            f"{size / 2**30:.1f} GB: use activation='relu' with refinement='cutting_plane', or "
-            "fewer columns."
+            f"{size / 2**30:.1f} GB: use the cutting plane of ConvexReLURegressor or "
+            "ConvexReLUClassifier, or fewer columns."
         )
 
 

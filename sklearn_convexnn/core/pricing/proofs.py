@@ -32,7 +32,7 @@ class ProvenPrice:
     """An upper bound of ``kappa(R)`` with its kind and how it was obtained."""
 
     upper: float
-    kind: str  # "exact" or "relaxation"
+    kind: str  # "exact" or "proven"
     reason: str
 
 
@@ -72,7 +72,7 @@ def relaxed_price(A, R, goal, limits, found):
     reduced, neglected, _ = _coordinates(A, R)
     if R.shape[1] == 1:
         upper, reason = _one_output(reduced, R[:, 0], goal, limits)
-        return ProvenPrice(upper + neglected, "relaxation", reason)
+        return ProvenPrice(upper + neglected, "proven", reason)
     _, sizes, axes = np.linalg.svd(R, full_matrices=False)
     axes = axes[sizes > 1e-12 * sizes[0]] if sizes[0] > 0 else axes[:0]
     left_out = np.linalg.norm(R - R @ axes.T @ axes) * np.linalg.norm(A, 2)
@@ -88,7 +88,7 @@ def relaxed_price(A, R, goal, limits, found):
     reason = "outputs bounded one by one: the true value may be far lower"
     if spectral < combined:
         reason = "spectral norms: the true value may be far lower"
-    return ProvenPrice(min(spectral, combined) + neglected, "relaxation", reason)
+    return ProvenPrice(min(spectral, combined) + neglected, "proven", reason)
 
 
 def prove_price(A, R, goal, max_nodes):

@@ -7,7 +7,7 @@ it has to be the best one: ``sum_i R_i = 0`` is the dual constraint that belongs
 is as good as the value used for ``kappa``; its kind says how that value was obtained:
 
 ``exact``       the maximum over all directions, found by enumeration or in closed form;
-``relaxation``  a proven upper bound of it: the gap is a bound, perhaps a loose one;
+``proven``      a proven upper bound of it: the gap is a bound, perhaps a loose one;
 ``estimated``   the best of many local searches, a lower bound of it: the gap is an estimate.
 """
 
@@ -16,8 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-KINDS = ("exact", "relaxation", "estimated")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where a solve begins, and what every solver returns."""
+"""Where a solve begins, and what every solver of every family returns."""
 
 from __future__ import annotations
 
@@ -15,12 +15,26 @@ class Status(Enum):
 
     PROGRESS = "A round lowered the objective by less than tol."
     GAP = "The relative duality gap is below the tolerance."
-    MAX_ITER = "The rounds were used up. Increase max_iter, or alpha, or the tolerances."
+    STATIONARY = "No better stationary point was found; the gap bounds what there may be."
+    CLOSED_FORM = "The network follows from a formula."
+    MAX_ITER = "The iterations were used up. Increase max_iter, or alpha, or the tolerances."
     WORK = (
         "The work of the programs over patterns was used up: the data may be in awkward units. "
         "Standardise the features, or increase gap_tol or alpha."
     )
+    INACCURATE = (
+        "Rounding, or the solver's own tolerance, allowed no smaller gap. Increase the tolerance "
+        "or alpha, scale X, or choose another solver."
+    )
     INTERRUPTED = "Interrupted from outside; the network of the last complete round was kept."
+
+    @property
+    def as_asked(self):
+        """Whether the solve did what it was asked for; of all other ends the user is told."""
+        return self in _AS_ASKED
+
+
+_AS_ASKED = {Status.PROGRESS, Status.GAP, Status.STATIONARY, Status.CLOSED_FORM}
 
 
 @dataclass(frozen=True)
@@ -39,19 +53,34 @@ class Start:
 
 @dataclass(frozen=True)
 class Solution:
-    """What every solver returns."""
+    """What every solver returns; ``network`` is what the family trains.
 
-    network: Network
+    ``history`` has a list for each quantity, with a value for every round, or one for a solve
+    without rounds.  ``end`` is where a solve for a smaller alpha goes on.
+    """
+
+    network: object
     certificate: Certificate
     status: Status
     alpha: float
     n_iter: int
     history: dict = field(default_factory=dict)
-    end: Start | None = None
+    end: object = None
     # Ended by Ctrl-C, which is raised again once the last complete round is safe.
     keyboard: bool = False
+
+    @property
+    def reached(self):
+        """The certificate that the tolerance of the solve is about."""
+        return self.certificate
 
     def raise_without_round(self):
         """Raise a keyboard interrupt again that left no complete round."""
         if self.keyboard and not self.history["objective"]:
             raise KeyboardInterrupt
+
+
+def end_of_history(certificate, **quantities):
+    """The history of a solve without rounds: what it ends with."""
+    row = {"objective": certificate.primal, "dual_gap": certificate.relative_gap, **quantities}
+    return {name: [value] for name, value in row.items()}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
@@ -29,17 +28,6 @@ SOLVERS = {"clarabel": None, "scs": None, "ecos": "ecos"}
 
 # Products of rows, groups and columns that CVXPY may write out as numbers.
 _LARGEST_MATRIX = 50_000_000
-
-
-class ProgramStatus(Enum):
-    """How the solve of a program over given patterns ended; the value is advice for the user."""
-
-    GAP = "The relative duality gap of the program is below the tolerance."
-    MAX_ITER = "The iterations were used up. Increase max_iter, or alpha, or gap_tol."
-    INACCURATE = (
-        "Rounding, or the solver's own tolerance, allowed no smaller gap. Increase gap_tol or "
-        "alpha, scale X, or choose another solver."
-    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-r"""Gated ReLU networks: ``z(x) = sum_j 1[x^T g_j >= 0] x^T v_j + b0`` with given gates ``g_j``.
+r"""Gated ReLU networks: ``z(x) = sum_j 1[x^T g_j > 0] x^T v_j + b0`` with given gates ``g_j``.
 
 Training one with weight decay is the group lasso (F) of
 :mod:`sklearn_convexnn.core.programs.group_newton` without cones (Mishkin, Sahiner & Pilanci,

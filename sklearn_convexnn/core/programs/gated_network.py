@@ -15,7 +15,8 @@ from scipy.optimize import nnls
 
 from sklearn_convexnn.core.patterns.enumeration import Patterns, from_directions
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.programs.conic import ProgramStatus, solve_conic_nuclear
+from sklearn_convexnn.core.problem.solution import Status
+from sklearn_convexnn.core.programs.conic import solve_conic_nuclear
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.nuclear_newton import solve_nuclear_groups
 from sklearn_convexnn.core.programs.solve import ProgramSolution, solve_outputs
@@ -174,7 +175,7 @@ def train_gated(rows, gates, alpha, *, tol=1e-6, max_iter=None, solver="newton",
     V[solution.index, :, solution.output] = solution.V
     used = V.any(axis=(1, 2))
     network = GatedNetwork(patterns.gates[:, used], V[used], solution.b0)
-    return ProgramSolution.of(network, solution)
+    return ProgramSolution.of(network, solution, alpha)
 
 
 def _train_nuclear(rows, patterns, groups, alpha, *, tol, max_iter, solver):
@@ -188,15 +189,8 @@ def _train_nuclear(rows, patterns, groups, alpha, *, tol, max_iter, solver):
     )
     certificate = solution.certificate
     if certificate.relative_gap <= tol:
-        status = ProgramStatus.GAP
+        status = Status.GAP
     else:
         limited = solution.n_iter >= (most if solver == "newton" or max_iter else np.inf)
-        status = ProgramStatus.MAX_ITER if limited else ProgramStatus.INACCURATE
-    return ProgramSolution(network, certificate, solution.n_iter, status)
-
-
-def in_units(problem, network):
-    """The network of a Problem in the units of its data."""
-    factor = problem.rows.scale * problem.y_scale
-    b0 = network.b0 * problem.y_scale + problem.y_shift
-    return GatedNetwork(network.gates, factor * network.V, b0, network.norm)
+        status = Status.MAX_ITER if limited else Status.INACCURATE
+    return ProgramSolution(network, certificate, status, alpha, solution.n_iter)

@@ -9,7 +9,8 @@ With a pattern ``D_j`` (the rows on which neuron j is active) its activations ar
 with ``K_j`` the whole space for gated ReLU networks and the cone ``(2 D_j - I) X v >= 0`` for ReLU
 networks (Pilanci & Ergen, arXiv:2002.10553, Theorem 1; Mishkin et al., arXiv:2202.01331).
 
-Because ``||v|| = min_e (||v||^2 / e + e) / 2`` over ``e >= 0``, (F) is the smooth convex program ::
+Because ``||v|| = min_e (||v||^2 / e + e) / 2`` over ``e >= 0`` (the eta-trick, Bach et al. 2012,
+arXiv:1108.0775), (F) is the smooth convex program ::
 
     min over e >= 0 of   G(e) + alpha/2 * sum_j e_j ,
     G(e) = max_u  D(u) - 1/(2 alpha) * sum_j e_j ||P_j(A_j^T u)||^2     (with 1^T u = 0 for b0)

@@ -13,8 +13,6 @@ free intercept, so that a relation ``sum_j beta_j a_j q_j^T = 1 d^T`` has ``alph
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from sklearn_convexnn.core.problem.network import Network
@@ -61,19 +59,6 @@ def minimal_network(rows, network, *, tol=RANK_TOL):
         if network.n_neurons:
             network = step(rows, network, tol)
     return network
-
-
-def minimal_solution(rows, solution, *, tol=RANK_TOL):
-    """A Solution with a minimal network.
-
-    The dual point, and with it the lower bound, is that of the given network: the residual belongs
-    to the outputs, which stay.
-    """
-    network = minimal_network(rows, solution.network, tol=tol)
-    primal = objective(rows.with_dtype(np.float64), network, solution.alpha)
-    return replace(
-        solution, network=network, certificate=replace(solution.certificate, primal=primal)
-    )
 
 
 def _one_per_direction(rows, network, tol):

@@ -38,7 +38,6 @@ from sklearn_convexnn.core.problem.work import Work
 from sklearn_convexnn.core.programs import group_newton as newton
 from sklearn_convexnn.core.programs.normal_equations import bounded_newton
 
-# Eigenvalues of E_j, relative to the largest of all, that are zero.
 # Sizes, relative to the largest, that are zero.
 _NO_SIZE = 1e-14
 # The tangent of the largest turn in one step.

@@ -14,7 +14,8 @@ import numpy as np
 from sklearn_convexnn.core.patterns.cones import ConeGroups
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.programs.conic import EndedSolution, ProgramStatus, solve_conic
+from sklearn_convexnn.core.problem.solution import Solution, Status
+from sklearn_convexnn.core.programs.conic import EndedSolution, solve_conic
 from sklearn_convexnn.core.programs.group_newton import solve_groups
 
 # Vectors of a conic solver, relative to the largest, that stand for zero.
@@ -27,29 +28,21 @@ _NEWTON_STEPS, _MOST_IDLE = 300, 12
 
 
 @dataclass(frozen=True)
-class ProgramSolution:
-    """A network and the gap of its program: exact *for the given patterns*.
+class ProgramSolution(Solution):
+    """A Solution whose certificate is about its program: exact *for the given patterns*.
 
     ``R`` (n, C) is the dual variable, where the solver has one to give.
     """
 
-    network: object
-    certificate: Certificate
-    n_iter: int
-    status: ProgramStatus
     R: np.ndarray | None = None
 
     @classmethod
-    def of(cls, network, solution):
+    def of(cls, network, solution, alpha):
         """The network with what an :class:`EndedSolution` knows."""
-        status = ProgramStatus.MAX_ITER if solution.limited else ProgramStatus.INACCURATE
+        status = Status.MAX_ITER if solution.limited else Status.INACCURATE
         if solution.converged:
-            status = ProgramStatus.GAP
-        return cls(network, solution.certificate, solution.n_iter, status, solution.u)
-
-    @property
-    def converged(self):
-        return self.status is ProgramStatus.GAP
+            status = Status.GAP
+        return cls(network, solution.certificate, status, alpha, solution.n_iter, R=solution.u)
 
 
 def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
@@ -136,4 +129,4 @@ def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton
     outputs = np.zeros((kept.sum(), rows.n_outputs))
     outputs[np.arange(len(outputs)), solution.output[kept]] = groups.sign[solution.index[kept]]
     network = Network.from_factors(solution.V[kept], outputs, solution.b0)
-    return ProgramSolution.of(network, solution)
+    return ProgramSolution.of(network, solution, alpha)

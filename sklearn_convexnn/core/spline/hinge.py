@@ -20,12 +20,13 @@ from scipy.optimize import linprog
 
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.losses import Hinge
-from sklearn_convexnn.core.problem.solution import Solution, Status
+from sklearn_convexnn.core.problem.solution import Solution, Status, end_of_history
 from sklearn_convexnn.core.spline.problem import Spline, prices
 from sklearn_convexnn.core.spline.solver import certify, feasible_residual, solve_spline
 
 # Up to so many points the linear program is small, and so many rounds are given to the other way.
 _FEW_POINTS, _FEW_ROUNDS = 500, 300
+_KIND = {"certificate": "exact"}
 # Rounds between two moves of the centres, at most.
 _LONGEST = 40
 
@@ -87,12 +88,14 @@ class ProximalHinge(Hinge):
         self.centres = self._multipliers(Z)
 
 
-def solve_hinge(problem, alpha, loss, penalty, *, tol, max_iter):
+def solve_hinge(problem, alpha, loss, penalty, *, tol, max_iter, progress=None):
     """As ``solve_spline``, for a :class:`ProximalHinge`."""
     few = problem.n_points <= _FEW_POINTS
     rounds = min(max_iter, _FEW_ROUNDS) if few else max_iter
-    solution = solve_spline(problem, alpha, loss, penalty, tol=tol, max_iter=rounds)
-    if solution.status is Status.GAP or not few or max_iter <= rounds:
+    goals = {"tol": tol, "max_iter": rounds, "progress": progress}
+    solution = solve_spline(problem, alpha, loss, penalty, **goals)
+    ended = solution.status in (Status.GAP, Status.INTERRUPTED)
+    if ended or not few or max_iter <= rounds:
         return solution
     spline, r = _linear_program(problem, alpha, penalty)
     f, g = spline(problem.t), prices(problem.t, r)
@@ -102,8 +105,12 @@ def solve_hinge(problem, alpha, loss, penalty, *, tol, max_iter):
         spline, now = solution.network, Certificate(before.primal, now.dual, now.kappa, now.kind)
     if now.dual < before.dual:
         now = Certificate(now.primal, before.dual, before.kappa, now.kind)
-    status = Status.GAP if now.relative_gap <= tol else Status.PROGRESS
-    return Solution(spline, now, status, alpha, solution.n_iter + 1, solution.history)
+    status = Status.GAP if now.relative_gap <= tol else Status.INACCURATE
+    n_iter, last = solution.n_iter + 1, end_of_history(now, n_knots=spline.n_kinks)
+    history = {name: values + last[name] for name, values in solution.history.items()}
+    if progress is not None:
+        progress(n_iter, {name: values[-1] for name, values in history.items()} | _KIND)
+    return Solution(spline, now, status, alpha, n_iter, history)
 
 
 def _linear_program(problem, alpha, penalty):

@@ -206,6 +206,11 @@ class Spline:
     u: np.ndarray
     values: np.ndarray
 
+    @property
+    def n_kinks(self):
+        """Number of knots between the outer points."""
+        return max(len(self.u) - 2, 0)
+
     def __call__(self, t):
         """Values between the outer knots."""
         return np.interp(t, self.u, self.values)

@@ -29,7 +29,7 @@ _PERFECT = 1e-28
 _PATIENCE = 12
 
 
-def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=False):
+def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=False, progress=None):
     """Solve the training problem in working units for a loss with second derivatives.
 
     Parameters
@@ -46,6 +46,9 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=Fa
         Rounds at most.
     fixed_knots : bool
         Add no knots.
+    progress : callable, optional
+        Called after every round with its number and a dict: a row of ``history`` and the kind of
+        certificate.  Something true in return stops the solve.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=Fa
     proximal = hasattr(loss, "recentre")
     patience = _PATIENCE * (10 if proximal else 1)
     history = {"objective": [], "dual_gap": [], "n_knots": []}
-    for _ in range(max_iter):
+    for n_iter in range(1, max_iter + 1):
         now, g = run.price()
         since += 1
         if bound is None or now.dual > bound.dual:
@@ -66,20 +69,28 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=Fa
             best, since = (now.primal, run.spline()), 0
         # Every round bounds the same optimum: the best primal and the best dual value count.
         certificate = Certificate(best[0], bound.dual, bound.kappa, "exact")
-        history["objective"].append(now.primal)
-        history["dual_gap"].append(certificate.relative_gap)
-        history["n_knots"].append(run.n_active)
+        row = {
+            "objective": best[0],
+            "dual_gap": certificate.relative_gap,
+            "n_knots": best[1].n_kinks,
+        }
+        for name, value in row.items():
+            history[name].append(value)
+        stop = progress is not None and progress(n_iter, row | {"certificate": "exact"})
         if certificate.relative_gap <= tol:
             status = Status.GAP
             break
+        if stop:
+            status = Status.INTERRUPTED
+            break
         if since >= patience or not (run.improve(g, tol) or proximal):
-            status = Status.PROGRESS
+            status = Status.INACCURATE
             break
         if proximal and loss.settled(run.promised, certificate.gap):
             run.recentre()
     else:
         status = Status.MAX_ITER
-    return Solution(best[1], certificate, status, alpha, len(history["objective"]), history)
+    return Solution(best[1], certificate, status, alpha, n_iter, history)
 
 
 class _Run:
@@ -110,10 +121,6 @@ class _Run:
         """For a loss with proximal centres: move them."""
         self.loss.recentre(self.f[:, None])
         self._move_to(self.f)
-
-    @property
-    def n_active(self):
-        return int(np.count_nonzero(self.face.signs))
 
     def spline(self):
         return Spline(self.problem.t[self.knots], self.values)

@@ -7,10 +7,13 @@ import numpy as np
 from sklearn_convexnn.core.problem.alphas import SCALE_FRACTION
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.solution import Solution, Status
+from sklearn_convexnn.core.problem.solution import Solution, Status, end_of_history
 from sklearn_convexnn.core.spline.hinge import ProximalHinge, solve_hinge
 from sklearn_convexnn.core.spline.problem import Penalty, Spline, make_line_problem, prices
 from sklearn_convexnn.core.spline.solver import feasible_residual, solve_spline
+
+_ROWS = ("objective", "dual_gap", "n_knots")
+_WORST_FIRST = (Status.INTERRUPTED, Status.MAX_ITER, Status.INACCURATE, Status.GAP)
 
 
 def line_loss(name):
@@ -92,7 +95,9 @@ def interpolate(problem):
     spline = Spline(problem.t, problem.y)
     # What is left is the variance at equal points.
     certificate = Certificate(problem.within, problem.within, 0.0, "exact")
-    return Solution(_without_idle_knots(spline), certificate, Status.GAP, 0.0, 1, {})
+    spline = _without_idle_knots(spline)
+    history = end_of_history(certificate, n_knots=spline.n_kinks)
+    return Solution(spline, certificate, Status.GAP, 0.0, 1, history)
 
 
 def _without_idle_knots(spline):
@@ -106,7 +111,7 @@ def _without_idle_knots(spline):
     return Spline(spline.u[used], spline.values[used])
 
 
-def train_lines(x, Y, weights, alpha, *, loss_name, n_layers, skip, tol, max_iter):
+def train_lines(x, Y, weights, alpha, *, loss_name, n_layers, skip, tol, max_iter, progress=None):
     """Solve for every output, each with a network of its own.
 
     Parameters
@@ -115,6 +120,9 @@ def train_lines(x, Y, weights, alpha, *, loss_name, n_layers, skip, tol, max_ite
     Y : ndarray of shape (n, C)
     alpha : float or "scale"
         In the units of the data.
+    progress : callable, optional
+        As of :func:`~sklearn_convexnn.core.spline.solver.solve_spline`, for one output after
+        the other, with objectives in the units of the data.
 
     Returns
     -------
@@ -137,14 +145,61 @@ def train_lines(x, Y, weights, alpha, *, loss_name, n_layers, skip, tol, max_ite
     if alpha == "scale":
         # With nothing to fit every alpha gives the same network.
         alpha = SCALE_FRACTION * largest / np.sqrt(problems[0].n_points) or 1.0
-    solutions = [_solve(p, alpha, loss_name, penalty, tol=tol, max_iter=max_iter) for p in problems]
+    goals = {"tol": tol, "max_iter": max_iter}
+    solutions = []
+    for problem in problems:
+        report = None if progress is None else _in_units_of(problem, progress)
+        solutions.append(_solve(problem, alpha, loss_name, penalty, progress=report, **goals))
+        if solutions[-1].status is Status.INTERRUPTED:
+            progress = _stop  # outputs that are still to come get one round each
     return problems, solutions, float(alpha), float(largest)
 
 
-def _solve(problem, alpha, loss_name, penalty, **goals):
+def joint_solution(problems, solutions, alpha):
+    """One Solution, in the units of the data, from those of all outputs; its network is a list.
+
+    An output that needs fewer rounds than others stays in the history with what it ended with.
+    """
+    units = [problem.objective_unit for problem in problems]
+    pairs = list(zip(units, (s.certificate for s in solutions), strict=True))
+    primal = sum(unit * c.primal for unit, c in pairs)
+    gap = sum(unit * c.gap for unit, c in pairs)
+    certificate = Certificate(primal, primal - gap, max(c.kappa for _, c in pairs), "exact")
+    n_iter = max(s.n_iter for s in solutions)
+    rows = {name: [_padded(s.history[name], n_iter) for s in solutions] for name in _ROWS}
+    objectives = np.array(rows["objective"])
+    gaps = np.asarray(units) @ (objectives * rows["dual_gap"])
+    objective = np.asarray(units) @ objectives
+    history = {
+        "objective": objective,
+        "dual_gap": np.divide(gaps, objective, out=np.zeros(n_iter), where=objective > 0),
+        "n_knots": np.sum(rows["n_knots"], axis=0),
+    }
+    ends = {s.status for s in solutions}
+    status = next(status for status in _WORST_FIRST if status in ends)
+    return Solution([s.network for s in solutions], certificate, status, alpha, n_iter, history)
+
+
+def _padded(values, n):
+    return [*values, *[values[-1]] * (n - len(values))]
+
+
+def _in_units_of(problem, progress):
+    def report(n_iter, row):
+        return progress(n_iter, row | {"objective": row["objective"] * problem.objective_unit})
+
+    return report
+
+
+def _stop(n_iter, row):
+    return True
+
+
+def _solve(problem, alpha, loss_name, penalty, *, progress, **goals):
     """One output, with alpha in the units of the data."""
     if alpha == 0:
         return interpolate(problem)
+    goals["progress"] = progress
     alpha = alpha / problem.alpha_unit
     loss = line_loss(loss_name)
     solve = solve_spline if loss.exact.smooth else solve_hinge

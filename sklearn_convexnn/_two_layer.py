@@ -1,0 +1,302 @@
+"""What every estimator of a two-layer network does, and the fit of ReLU networks for one alpha."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
+from sklearn_convexnn._losses import loss_options, trait
+from sklearn_convexnn._validation import Interval, StrOptions, check_patterns, one_blas_thread
+from sklearn_convexnn.core.fit.cutting_plane import start_of_path, train
+from sklearn_convexnn.core.fit.given_patterns import (
+    PROGRAM_TOL,
+    PatternSettings,
+    start_from_patterns,
+    train_patterns,
+)
+from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
+from sklearn_convexnn.core.problem.solution import Start, Status
+from sklearn_convexnn.core.problem.units import make_problem, obstacle
+
+# Rounds of the cutting plane where max_iter=None.
+DEFAULT_ROUNDS = 50
+# A gap of so many times tol is no surprise only where the descent is well conditioned.
+_LARGE_GAP = 10.0
+
+PATTERNS = [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"}), "array-like"]
+SOLVERS = StrOptions({"auto", "newton", "clarabel", "ecos", "scs"})
+
+
+class BaseTwoLayer(BaseNetwork):
+    """The problem, the attributes and the layers of a two-layer network."""
+
+    _parameter_constraints = {
+        "fit_intercept": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    _takes_sparse = True
+
+    # ------------------------------------------------------------------ before the solve
+
+    def _check_parameters(self):
+        alpha = getattr(self, "alpha", "scale")
+        if alpha == 0:
+            raise ValueError(
+                "alpha=0 is refused: without weight decay a wide enough network interpolates, and "
+                "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
+            )
+        if alpha != "scale" and not np.isfinite(alpha):
+            raise ValueError(f"alpha must be finite, got {alpha}.")
+
+    def _problem(self, data):
+        """The training problem and the Targets."""
+        targets = self._encode_targets(data.y, data.weights)
+        problem = make_problem(
+            data.X,
+            targets.columns,
+            data.weights,
+            loss=self.loss,
+            intercept=self.fit_intercept,
+            options=loss_options(self),
+        )
+        return problem, targets
+
+    @one_blas_thread
+    def _alpha_max(self, X, y, sample_weight):
+        """The public function of this name, on an estimator made for it."""
+        problem, _ = self._problem(self._validated(X, y, sample_weight))
+        return start_of_path(problem, self._rng())[2]
+
+    # ------------------------------------------------------------------ after the solve
+
+    def _attributes(self, problem, targets, solution, alpha_max, alpha=None):
+        """The fitted attributes; ``alpha`` is the value that was asked for, if there was one."""
+        coefs, intercepts = problem.layers(solution.network)
+        if alpha is None:
+            alpha = solution.alpha * problem.alpha_unit
+        return {
+            **targets.attributes,
+            **({} if problem.spread is None else {"scale_": problem.spread}),
+            **self._end_of(solution, problem.objective_unit, problem.objective_offset),
+            "coefs_": coefs,
+            "intercepts_": intercepts,
+            "n_layers_": 3,  # input, hidden and output, as scikit-learn's perceptrons count
+            "n_outputs_": problem.rows.n_outputs,
+            "out_activation_": self._output_activation(targets),
+            "n_neurons_": solution.network.n_neurons,
+            # Given values are kept without the rounding of working units.
+            "alpha_": float(alpha),
+            "alpha_max_": float(alpha_max),
+        }
+
+    def _given_alpha(self):
+        return None if self.alpha == "scale" else self.alpha
+
+    # ------------------------------------------------------------------ programs over patterns
+
+    def _solver(self):
+        if self.solver != "auto":
+            return self.solver
+        return "newton" if trait(self, "smooth") else "clarabel"
+
+    def _check_solver(self):
+        if self.solver == "newton" and not trait(self, "smooth"):
+            raise ValueError(
+                f"solver='newton' needs a smooth loss: for loss={self.loss!r} use "
+                "solver='clarabel', 'ecos' or 'scs'."
+            )
+
+    def _solve_program(self, data, progress, settings):
+        problem, targets = self._problem(data)
+        progress.objective = problem.objective
+        solution, alpha_max = train_patterns(problem, self.alpha, settings, rng=self._rng())
+        attributes = self._attributes(problem, targets, solution, alpha_max, self._given_alpha())
+        attributes["program_gap_"] = float(solution.program.relative_gap)
+        if solution.gates is not None:
+            attributes["gates_"] = solution.gates
+        return Outcome(solution, attributes)
+
+    # ------------------------------------------------------------------ the fitted network
+
+    def _outputs(self, X):
+        """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
+        return network_outputs(self._validate_rows(X), self.coefs_, self.intercepts_)
+
+    def hidden_activations(self, X):
+        """Activations of the hidden neurons.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_neurons_)
+            ``max(0, X @ coefs_[0] + intercepts_[0])``.
+        """
+        return hidden_activations(self._validate_rows(X), self.coefs_[0], self.intercepts_[0])
+
+
+class CuttingPlane:
+    """Parameters and words that a fit by column generation has, for one alpha or for many."""
+
+    _parameter_constraints = {
+        "refinement": [StrOptions({"cutting_plane"})],
+        "max_neurons": [Interval(Integral, 1, None, closed="left"), None],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "gap_tol": [Interval(Real, 0, None, closed="neither"), None],
+    }
+
+    def _goal(self):
+        if self.gap_tol is not None:
+            return f"gap_tol={self.gap_tol:g}"
+        return f"a decrease below tol={self.tol:g} in one round"
+
+    def _remedy(self, problem, solution):
+        """What to say where little progress was made far from the optimum, or None."""
+        if solution.status is not Status.PROGRESS:
+            return None
+        far = solution.certificate.relative_gap > _LARGE_GAP * self.tol
+        return obstacle(problem.rows) if far else None
+
+
+class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
+    """The fit of ReLU networks for one ``alpha``."""
+
+    _parameter_constraints = {
+        **BaseTwoLayer._parameter_constraints,
+        **CuttingPlane._parameter_constraints,
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "refinement": [StrOptions({"cutting_plane"}), None],
+        "patterns": [*PATTERNS, None],
+        "solver": [SOLVERS],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "warm_start": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        alpha,
+        loss,
+        fit_intercept,
+        refinement,
+        patterns,
+        solver,
+        max_neurons,
+        max_iter,
+        tol,
+        gap_tol,
+        warm_start,
+        random_state,
+        verbose,
+    ):
+        self.alpha = alpha
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.refinement = refinement
+        self.patterns = patterns
+        self.solver = solver
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_method
+    def fit(self, X, y, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
+            CSR. Features should have comparable scales, as for any model with weight decay.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are normalised to sum 1; a weight of 2 is the row given
+            twice, a weight of 0 is the row left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if self.refinement is None or self.patterns is not None:
+            self._check_solver()
+        if self.refinement is None and self.max_neurons is not None:
+            raise ValueError(
+                "max_neurons is a limit of the cutting plane, but with refinement=None the program "
+                "over the given patterns is all that is solved: set max_neurons=None and use a "
+                "larger alpha or fewer patterns for a smaller network."
+            )
+
+    @one_blas_thread
+    def _solve(self, data, progress):
+        if self.refinement is None:
+            return self._solve_program(data, progress, self._settings())
+        problem, targets = self._problem(data)
+        progress.objective = problem.objective
+        solution, alpha_max = train(
+            problem,
+            self.alpha,
+            rng=self._rng(),
+            start=self._warm_start(problem, targets) or self._start_from_patterns(problem),
+            progress=progress,
+            tol=self.tol,
+            gap_tol=self.gap_tol,
+            max_iter=DEFAULT_ROUNDS if self.max_iter is None else self.max_iter,
+            max_neurons=self.max_neurons,
+        )
+        attributes = self._attributes(problem, targets, solution, alpha_max, self._given_alpha())
+        return Outcome(solution, attributes, self._remedy(problem, solution))
+
+    def _settings(self):
+        return PatternSettings(
+            gated=False,
+            patterns=check_patterns(self.patterns),
+            solver=self._solver(),
+            gap_tol=self.gap_tol,
+            max_iter=self.max_iter,
+        )
+
+    def _goal(self):
+        if self.refinement is None:
+            return f"gap_tol={PROGRAM_TOL if self.gap_tol is None else self.gap_tol:g}"
+        return super()._goal()
+
+    # ------------------------------------------------------------------ starts
+
+    def _start_from_patterns(self, problem):
+        """A Start from given patterns, if there are any."""
+        if self.patterns is None:
+            return None
+        return start_from_patterns(problem, self.alpha, self._settings(), rng=self._rng())
+
+    def _warm_start(self, problem, targets):
+        """The present network in the units of the new problem as a Start, if it is to be one."""
+        if not self.warm_start or not hasattr(self, "coefs_"):
+            return None
+        shape = (problem.rows.n_features, problem.rows.n_outputs)
+        if (self.coefs_[0].shape[0], self.coefs_[1].shape[1]) != shape or not np.array_equal(
+            targets.classes, getattr(self, "classes_", targets.classes)
+        ):
+            raise ValueError(
+                "warm_start=True needs the features, outputs and classes of the previous fit, "
+                f"which had {self.coefs_[0].shape[0]} features and {self.coefs_[1].shape[1]} "
+                f"output columns; now there are {shape[0]} and {shape[1]}. Clone the estimator "
+                "to start anew."
+            )
+        return Start(problem.network(self.coefs_, self.intercepts_))
