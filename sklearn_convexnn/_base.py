@@ -141,7 +141,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     # ------------------------------------------------------------------ after the solve
 
     def _end_of(self, solution, unit=1.0, offset=0.0):
-        """Attributes that tell how a solve ended; objectives are times ``unit``, plus ``offset``."""
+        """How a solve ended, as attributes; objectives are times ``unit``, plus ``offset``."""
         certificate = solution.certificate
         history = {name: np.array(values) for name, values in solution.history.items()}
         history["objective"] = history["objective"] * unit + offset

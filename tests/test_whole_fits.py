@@ -5,7 +5,12 @@ import pytest
 from sklearn.base import BaseEstimator, is_classifier
 
 import sklearn_convexnn
-from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, convexnn_path
+from sklearn_convexnn import (
+    ConvexReLUClassifier,
+    ConvexReLURegressor,
+    GatedReLURegressor,
+    convexnn_path,
+)
 from sklearn_convexnn.core.column_generation import slide_phase
 from tests.conftest import make_rows
 
