@@ -98,11 +98,6 @@ class RowState:
         In the end the gradient is zero up to rounding: values know the shift to half its digits.
         """
         shift = self._first_shift()
-        if self.loss.quadratic:
-            for _ in range(2):  # the second time for the rounding of the first
-                gradient, total = self._map(kernels.gradient_of_shift, self.loss, shift)[0]
-                shift = shift - gradient / total
-            return shift
         value, size, step = self._newton(shift)
         for _ in range(max_iter):
             if size == 0.0:
@@ -110,7 +105,7 @@ class RowState:
             trial, trial_size, trial_step = self._newton(shift + step)
             # Far beyond the minimum the gradient of the log-loss may be small, its curvature zero.
             if not trial_size < 0.5 * size or self._rises(value, trial, shift):
-                if size <= 1e-13 or not self._falls(value, shift, step):
+                if size <= 1e-13 or self.loss.quadratic or not self._falls(value, shift, step):
                     break
                 trial, trial_size, trial_step = self._newton(shift + step)
             shift, value, size, step = shift + step, trial, trial_size, trial_step
@@ -125,10 +120,19 @@ class RowState:
 
     def _newton(self, shift):
         """The loss at a shift, the size of its gradient and Newton's step."""
-        value, gradient, hessian = self.of_shift(shift)
+        if self.loss.quadratic:
+            # Its values are not asked for: the first step ends at the minimum.
+            value, gradient = 0.0, self._map(kernels.gradient_of_shift, self.loss, shift)[0][0]
+            hessian = self._hessian
+        else:
+            value, gradient, hessian = self.of_shift(shift)
         # The multinomial log-loss is flat along equal shifts of all outputs: least squares.
         step = -np.linalg.lstsq(hessian, gradient, rcond=1e-10)[0]
         return value, np.abs(gradient).max(), step
+
+    @cached_property
+    def _hessian(self):
+        return self.of_shift(np.zeros(self.engine.n_outputs))[2]
 
     def _mean_size(self, shift):
         return float(self._map(kernels.mean_size, shift)[0][0])
