@@ -7,8 +7,8 @@
 Data: Gaussian rows whose standard deviations fall geometrically, so that X^T X has the given
 condition number; targets of rank 4 plus noise. The problem is 1/(2n) ||X W - Y||_F^2 + alpha
 ||W||_*, alpha a fraction of the largest that is of use. Every method starts from X^T X, whose time
-is reported on its own; gaps are proven duality gaps of (N) in core/nuclear.py, computed the same
-way for every method:
+is reported on its own; gaps are proven duality gaps of (N) in core/deep/nuclear_norm.py, computed
+the same way for every method:
 
 - `DeepLinearRegressor`: all of fit, two passes over the rows included, and its solver alone;
 - `proximal gradient`: steps 1/L and a singular value decomposition of W in each;

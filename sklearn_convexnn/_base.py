@@ -68,8 +68,9 @@ class Outcome(NamedTuple):
 
 def fit_method(method):
     """A ``fit`` with callbacks and checks of parameters, whose errors name the public class."""
-    checked = with_callbacks(
-        _fit_context(prefer_skip_nested_validation=True)(all_or_nothing(method))
+    # What callbacks leave on the estimator is theirs to clear: the state is restored behind them.
+    checked = all_or_nothing(
+        with_callbacks(_fit_context(prefer_skip_nested_validation=True)(method))
     )
 
     @functools.wraps(method)

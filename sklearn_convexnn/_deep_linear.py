@@ -104,7 +104,6 @@ class BaseDeepLinear(BaseNetwork):
             "rank_": len(network.sizes),
             "n_layers_": self.n_layers + 1,  # with the input, as scikit-learn's perceptrons count
             "n_outputs_": len(network.intercept),
-            "out_activation_": self._output_activation(targets),
             "alpha_": float(alpha),
             "alpha_max_": float(alpha_max),
         }
@@ -116,6 +115,7 @@ class BaseDeepLinear(BaseNetwork):
         hidden = [np.zeros(width, dtype=dtype) for _ in range(self.n_layers - 1)]
         return {
             **targets.attributes,
+            "out_activation_": self._output_activation(targets),
             "effective_coef_": network.coef.astype(dtype),
             "intercepts_": [*hidden, network.intercept.astype(dtype)],
         }

@@ -161,7 +161,7 @@ def reads(tree):
             if isinstance(owner, ast.Call):
                 owner = owner.func.value if isinstance(owner.func, ast.Attribute) else owner.func
             name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-            if name in ("rows", "fast", "part", "data"):
+            if name in ("rows", "fast", "part"):
                 found.add(node.attr)
     return found
 
