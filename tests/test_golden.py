@@ -1,0 +1,32 @@
+"""Recorded fits: what each promises holds on every processor."""
+
+import json
+
+import pytest
+
+from tests.golden import PROMISES, RECORD, data_sets, golden_fits, result
+
+FITS, RECORDED = golden_fits(), json.loads(RECORD.read_text())
+
+
+@pytest.fixture(scope="module")
+def data():
+    return data_sets()
+
+
+def test_every_fit_is_recorded():
+    assert FITS.keys() == RECORDED.keys()
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_golden(name, data):
+    fit, recorded = FITS[name], RECORDED[name]
+    found = result(fit, data)
+    assert found["objective"] == pytest.approx(recorded["objective"], rel=PROMISES[fit.promise])
+    if fit.promise == "convex":  # others may or may not find a proof in the work they are given
+        assert found["certificate"] == recorded["certificate"]
+    # Neither fit may claim a bound above the objective that the other reached.
+    slack = PROMISES[fit.promise] if recorded["certificate"] == "estimated" else 1e-9
+    for one, other in ((found, recorded), (recorded, found)):
+        bound = one["objective"] * (1 - one["dual_gap"])
+        assert bound <= other["objective"] * (1 + slack)
