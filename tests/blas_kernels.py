@@ -15,9 +15,8 @@ from pathlib import Path
 
 # From SSE3 to AVX2, in the order of their age; the last only runs where there is AVX-512.
 KERNELS = ["Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX"]
-THREADS = [1, 2]
 
-# The tests of what is computed in `core`, and of the documented examples; about 40 s of CPU.
+# The tests of what is computed in `core`, and of the documented examples.
 MODULES = [
     "arrangement",
     "certificates",
@@ -48,6 +47,23 @@ MODULES = [
     "spline",
     "wall_crossing",
 ]
+# Those of them that multiply or factor matrices large enough for two threads.
+THREADED = [
+    "certificates",
+    "deep_linear",
+    "descent",
+    "gated_network",
+    "minimal",
+    "neuron_program",
+    "nuclear",
+    "nuclear_groups",
+    "pattern_program",
+    "price_bounds",
+    "quadratic",
+    "regressor",
+    "rows",
+    "schatten",
+]
 # Left out: the longest ones, where shorter tests of the same function remain.
 LONG = [
     "tests/test_neuron_program.py::test_the_optimum_of_breast_cancer",
@@ -59,7 +75,15 @@ LONG = [
     "tests/test_wall_crossing.py::test_pricing_finds_the_largest_price",
     "tests/test_wall_crossing.py::test_proof_bounds_the_price_from_above",
     "tests/test_deep_linear.py::test_the_path_is_the_fits_one_by_one",
+    "tests/test_deep_linear.py::test_scoring_selection_and_workers",
+    "tests/test_losses.py::test_dual_is_the_infimum_of_fenchel_young",
+    "tests/test_neuron_program.py::test_turns_lower_the_objective",
+    "tests/test_pattern_training.py::test_all_patterns_give_the_global_optimum",
+    "tests/test_schatten.py::test_no_search_over_the_layers_finds_better",
+    "tests/test_spectral.py::test_shrink_is_the_minimum",
 ]
+# Number of threads: modules.
+THREADS = {1: MODULES, 2: THREADED}
 
 
 def kernels_of_this_processor():
@@ -80,10 +104,10 @@ def main(options):
     kernels, reason = kernels_of_this_processor()
     if reason:
         print(f"Skipped: {reason}.")
-    selection = [f"tests/test_{module}.py" for module in MODULES]
-    selection += [f"--deselect={test}" for test in LONG]
     failed = []
-    for threads in THREADS:
+    for threads, modules in THREADS.items():
+        selection = [f"tests/test_{module}.py" for module in modules]
+        selection += [f"--deselect={test}" for test in LONG]
         for kernel in kernels:
             print(f"== {kernel}, {threads} BLAS thread(s)", flush=True)
             environment = {
