@@ -5,8 +5,8 @@ from __future__ import annotations
 from numbers import Real
 
 from sklearn_convexnn._base_cv import BaseConvexReLUCV
-from sklearn_convexnn._losses import losses_for
-from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor, regression_tags
+from sklearn_convexnn._losses import losses_for, regression_tags
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
 from sklearn_convexnn._validation import Interval, StrOptions
 

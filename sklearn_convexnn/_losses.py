@@ -28,6 +28,13 @@ def data_loss(estimator, n_outputs):
     return get_loss(estimator.loss, n_outputs, **options)
 
 
+def regression_tags(estimator, tags):
+    """The tags of a regressor of any number of outputs, with those of its loss."""
+    tags.target_tags.multi_output = True
+    tags.target_tags.positive_only = trait(estimator, "positive_targets")
+    return tags
+
+
 def estimator_for(loss, estimators):
     """The class among ``estimators``, by task, that takes this smooth loss."""
     smooth = [name for name in LOSSES if get_loss(name, 1).smooth]
@@ -36,4 +43,4 @@ def estimator_for(loss, estimators):
     return estimators[LOSSES[loss].task]
 
 
-__all__ = ["data_loss", "estimator_for", "loss_options", "losses_for", "trait"]
+__all__ = ["data_loss", "estimator_for", "loss_options", "losses_for", "regression_tags", "trait"]

@@ -56,13 +56,6 @@ class NetworkRegressor(RegressorMixin):
         return Z[:, 0] if self._target_ndim == 1 else Z
 
 
-def regression_tags(estimator, tags):
-    """The tags of a regressor of any number of outputs, with those of its loss."""
-    tags.target_tags.multi_output = True
-    tags.target_tags.positive_only = trait(estimator, "positive_targets")
-    return tags
-
-
 class ScoreClassifier(ClassifierMixin):
     """Labels from an estimator whose ``_outputs(X)`` are scores.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from numbers import Real
 
-from sklearn_convexnn._losses import estimator_for, losses_for
-from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor, regression_tags
+from sklearn_convexnn._losses import estimator_for, losses_for, regression_tags
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._two_layer import BaseConvexReLU
 from sklearn_convexnn._validation import Interval, StrOptions
 
@@ -469,7 +469,20 @@ def alpha_max(
 
 
 def estimator_of_loss(loss, epsilon):
-    """What makes the estimator for a loss, regressor or classifier."""
+    """What makes the estimator for a loss, regressor or classifier.
+
+    Parameters
+    ----------
+    loss : str
+        A smooth loss.
+    epsilon : float
+        Of the Huber loss.
+
+    Returns
+    -------
+    callable
+        Takes the other parameters of the estimator.
+    """
     kinds = {
         "regression": partial(ConvexReLURegressor, epsilon=epsilon),
         "classification": ConvexReLUClassifier,
