@@ -40,6 +40,10 @@ class NumpyEngine:
         self.n_features, self.dtype = (0, None) if X is None else (X.shape[1], X.dtype)
         self._casts = {}
 
+    # Some BLAS kernels set the flag of invalid numbers where there are none (numpy issue 24067): by
+    # what stands beside an array in memory, so that one run warns and the next does not.  Results
+    # that are no numbers show in the objective, which no network is accepted without.
+    @np.errstate(invalid="ignore")
     def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
         """See :mod:`sklearn_convexnn.core.problem.engines`."""
         n, step = self.n_rows, self.rows_per_block(width, dtype)
