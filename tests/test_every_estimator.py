@@ -67,7 +67,7 @@ OTHER_SETTINGS = [
     ConvexReLURegressor(gap_tol=0.1),
     ConvexReLUClassifier(alpha=0.01, gap_tol=0.1),
     ConvexReLURegressorCV(loss="huber", **SMALL),
-    ConvexReLUClassifier(alpha=0.05, loss="hinge", **PROGRAM),
+    ConvexReLUClassifier(alpha=0.05, loss="hinge", refinement=None, patterns=12),
     GatedReLURegressor(patterns=5, solver="clarabel"),
     DeepLinearRegressor(),
     DeepLinearRegressor(n_layers=3, penalty="layer_norm", fit_intercept=False, alpha=1e-3),
