@@ -122,6 +122,9 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
 
     def _check_parameters(self):
         """What one constraint per parameter cannot say."""
+        alpha = getattr(self, "alpha", "scale")
+        if alpha != "scale" and not np.isfinite(alpha):
+            raise ValueError(f"alpha must be finite, got {alpha}.")
 
     def _validated(self, X, y, sample_weight):
         """The Data; names and number of features are remembered by scikit-learn."""

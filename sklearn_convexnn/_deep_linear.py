@@ -60,14 +60,12 @@ class BaseDeepLinear(BaseNetwork):
         return self._solve_for(problem, targets, alpha, alpha_max, data.X.dtype)
 
     def _check_parameters(self):
-        alpha = getattr(self, "alpha", "scale")
-        if alpha == 0:
+        if getattr(self, "alpha", "scale") == 0:
             raise ValueError(
                 "alpha=0 is refused: without regularisation the layers are not determined. Use "
                 "LinearRegression or LogisticRegression, or a small fraction of alpha_max_."
             )
-        if alpha != "scale" and not np.isfinite(alpha):
-            raise ValueError(f"alpha must be finite, got {alpha}.")
+        super()._check_parameters()
 
     def _problem(self, data):
         """The training problem and the Targets."""

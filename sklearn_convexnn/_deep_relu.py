@@ -49,8 +49,7 @@ class BaseDeepReLU(BaseNetwork):
         return self._fit(X, y, sample_weight)
 
     def _check_parameters(self):
-        if self.alpha != "scale" and not np.isfinite(self.alpha):
-            raise ValueError(f"alpha must be finite, got {self.alpha}.")
+        super()._check_parameters()
         if self.batch_norm and self.whiten:
             raise ValueError(
                 "batch_norm=True needs no whitened rows: set whiten=False (or batch_norm=False)."

@@ -42,14 +42,12 @@ class BaseTwoLayer(BaseNetwork):
     # ------------------------------------------------------------------ before the solve
 
     def _check_parameters(self):
-        alpha = getattr(self, "alpha", "scale")
-        if alpha == 0:
+        if getattr(self, "alpha", "scale") == 0:
             raise ValueError(
                 "alpha=0 is refused: without weight decay a wide enough network interpolates, and "
                 "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
             )
-        if alpha != "scale" and not np.isfinite(alpha):
-            raise ValueError(f"alpha must be finite, got {alpha}.")
+        super()._check_parameters()
 
     def _problem(self, data):
         """The training problem and the Targets."""

@@ -61,7 +61,9 @@ def local_ascent(rows, R, U, *, sweeps, metric=ISOTROPIC):
     Q = normalise(V)
     V, G = rows.prices_and_ascent(U, Q, R)
     best = np.linalg.norm(V, axis=1)
-    step, total = np.ones(len(U)), 0.0 if metric.trivial else rows.total_size(R)
+    step, total = np.ones(len(U)), 0.0
+    if not metric.trivial:
+        total = rows.dual_point(R).total_size()
     for _ in range(sweeps):
         trial = _uphill(U, G, best, total, step, metric)
         V_trial, G_trial = rows.prices_and_ascent(trial, Q, R)

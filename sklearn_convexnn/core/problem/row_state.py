@@ -193,8 +193,11 @@ class DualPoint:
 
     def noise(self):
         """Prices that are zero up to rounding: at the constant network nothing fits better."""
-        total = float(self._map(kernels.total_size)[0])
-        return 64 * _EPS * (total + self.engine.statistics().largest_target)
+        return 64 * _EPS * (self.total_size() + self.engine.statistics().largest_target)
+
+    def total_size(self):
+        """The sum of the absolute values of the residual."""
+        return float(self._map(kernels.total_size)[0])
 
     def certify(self, primal, alpha, kappa, kind, size=None):
         """The certificate of a network of objective ``primal``, relative to ``size``."""

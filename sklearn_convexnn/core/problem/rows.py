@@ -225,11 +225,6 @@ class Rows:
         """The :class:`RowState` of outputs ``Z``."""
         return RowState(self.engine, self.loss, Z, network)
 
-    def total_size(self, R):
-        """The sum of the absolute values of a residual."""
-        (total,), _ = self.engine.map_reduce(kernels.total_size, width=self.n_outputs, rowwise=(R,))
-        return float(total)
-
     def dual_point(self, R):
         """The :class:`DualPoint` of a residual ``R`` whose columns sum to zero."""
         return DualPoint(self.engine, self.loss, R)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
 
+@dataclass
 class Work:
-    """Units of work that may still be done; ``limited`` says whether some were refused."""
+    """Units of work that are left; whoever spends them looks whether there are any."""
 
-    def __init__(self, limit=np.inf):
-        self.left = limit
-        self.limited = False
+    left: int
 
-    def spend(self, amount=1):
-        """Take units; false, and nothing is taken, where none is left."""
-        if self.left <= 0:
-            self.limited = True
-            return False
-        self.left -= amount
-        return True
+    def spend(self):
+        """Take one unit."""
+        self.left -= 1
