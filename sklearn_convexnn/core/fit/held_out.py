@@ -4,7 +4,8 @@ Some of the distinct rows are held out, once or for a few disjoint sets of them,
 trained on along a path of few alphas that begins with the constant network: what regularises
 strongly costs little, and the path ends where the loss of the held-out rows has turned.
 Classifiers are compared by their log-loss at the best temperature of each alpha, for otherwise
-alphas would be chosen that undo overconfidence.  The fit on all rows then starts from the networks of the path.
+alphas would be chosen that undo overconfidence.  The fit on all rows then starts from the networks
+of the path.
 """
 
 from __future__ import annotations
