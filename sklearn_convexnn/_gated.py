@@ -99,6 +99,10 @@ class GatedReLURegressor(NetworkRegressor, BaseGatedReLU):
     history_ : dict of ndarrays of shape (1,)
         "objective", "dual_gap" (relative), "n_neurons" and "violation", by which fraction of alpha
         the worst dual constraint is exceeded, at the end.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
+        of their sum; zeros for a constant network. For inputs of one scale: see
+        :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -267,6 +271,10 @@ class GatedReLUClassifier(NetworkClassifier, BaseGatedReLU):
     history_ : dict of ndarrays of shape (1,)
         "objective", "dual_gap" (relative), "n_neurons" and "violation", by which fraction of alpha
         the worst dual constraint is exceeded, at the end.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
+        of their sum; zeros for a constant network. For inputs of one scale: see
+        :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

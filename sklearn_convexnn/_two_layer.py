@@ -7,6 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
+from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._validation import Interval, StrOptions, check_patterns, one_blas_thread
 from sklearn_convexnn.core.fit.cutting_plane import start_of_path, train
@@ -16,7 +17,7 @@ from sklearn_convexnn.core.fit.given_patterns import (
     start_from_patterns,
     train_patterns,
 )
-from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
+from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
 
@@ -29,7 +30,7 @@ PATTERNS = [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"}), "
 SOLVERS = StrOptions({"auto", "newton", "clarabel", "ecos", "scs"})
 
 
-class BaseTwoLayer(BaseNetwork):
+class BaseTwoLayer(InputImportances, BaseNetwork):
     """The problem, the attributes and the layers of a two-layer network."""
 
     _parameter_constraints = {
@@ -122,6 +123,9 @@ class BaseTwoLayer(BaseNetwork):
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
         return network_outputs(self._validate_rows(X), self.coefs_, self.intercepts_)
+
+    def _input_sizes(self):
+        return path_norms(self.coefs_)
 
     def hidden_activations(self, X):
         """Activations of the hidden neurons.
