@@ -10,15 +10,12 @@ from sklearn_convexnn._base import Outcome, fit_method
 from sklearn_convexnn._cross_validation import DEFAULT_SCORES, Fold, follow_paths, scores_of
 from sklearn_convexnn._cv_options import CrossValidation
 from sklearn_convexnn._losses import loss_options, trait
-from sklearn_convexnn._two_layer import BaseTwoLayer, CuttingPlane
+from sklearn_convexnn._two_layer import LEAST_FOLD_TOL, BaseTwoLayer, CuttingPlane
 from sklearn_convexnn._validation import Interval, check_grid, one_blas_thread
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path, train
 from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.solution import Start
-
-# The paths of the folds choose an alpha: no finer than this, whatever the final fit is asked for.
-_LEAST_FOLD_TOL = 1e-2
 
 
 class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
@@ -113,7 +110,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             alphas,
             options=choose_options(
                 problem.rows,
-                tol=max(self.tol, _LEAST_FOLD_TOL),
+                tol=max(self.tol, LEAST_FOLD_TOL),
                 gap_tol=None,
                 max_iter=self.max_iter,
                 max_neurons=self.max_neurons,

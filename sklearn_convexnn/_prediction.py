@@ -69,6 +69,8 @@ class ScoreClassifier(ClassifierMixin):
         return check_labels(type(self).__name__, y)
 
     def _class_weighted(self, y, weights):
+        if self.class_weight is None:
+            return weights
         return weights * class_weights(self.class_weight, y, weights)
 
     def _encode_targets(self, y, weights):
@@ -124,7 +126,13 @@ def _has_probabilities(estimator):
 
 
 class NetworkClassifier(ScoreClassifier):
-    """Labels and probabilities of an estimator whose ``_outputs(X)`` are log-odds or logits."""
+    """Labels and probabilities of an estimator whose ``_outputs(X)`` are log-odds or logits.
+
+    Probabilities are those of outputs divided by ``temperature_``, where there is one.
+    """
+
+    def _logits(self, X):
+        return self.decision_function(X) / getattr(self, "temperature_", 1.0)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):
@@ -140,7 +148,7 @@ class NetworkClassifier(ScoreClassifier):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        scores = self.decision_function(X)
+        scores = self._logits(X)
         if scores.ndim == 1:
             return np.column_stack([expit(-scores), expit(scores)])
         return softmax(scores, axis=1)
@@ -159,7 +167,7 @@ class NetworkClassifier(ScoreClassifier):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        scores = self.decision_function(X)
+        scores = self._logits(X)
         if scores.ndim == 1:
             return np.column_stack([log_expit(-scores), log_expit(scores)])
         return log_softmax(scores, axis=1)

@@ -183,7 +183,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
 
     def __init__(
         self,
-        alpha="scale",
+        alpha="auto",
         *,
         loss="squared_error",
         epsilon=1.35,
@@ -380,11 +380,12 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         **BaseConvexReLU._parameter_constraints,
         "loss": [StrOptions(set(losses_for("classification")))],
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "calibrate": ["boolean"],
     }
 
     def __init__(
         self,
-        alpha="scale",
+        alpha="auto",
         *,
         loss="log_loss",
         fit_intercept=True,
@@ -399,6 +400,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         random_state=None,
         verbose=0,
         class_weight=None,
+        calibrate=True,
     ):
         super().__init__(
             alpha=alpha,
@@ -416,6 +418,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             verbose=verbose,
         )
         self.class_weight = class_weight
+        self.calibrate = calibrate
 
 
 def alpha_max(

@@ -7,7 +7,10 @@ from scipy import sparse
 
 
 def canonical_rows(X, Y, weights):
-    """Merge rows equal in ``X`` and ``Y`` and sort the rest by a hash of their values."""
+    """Merge rows equal in ``X`` and ``Y`` and sort the rest by a hash of their values.
+
+    ``weights`` are (n,), or (n, k) for several kinds of them.
+    """
     keys = row_hashes(X) + row_hashes(Y, salt=1)
     order = np.argsort(keys, kind="stable")
     X, Y, weights, keys = X[order], Y[order], weights[order], keys[order]
@@ -16,7 +19,14 @@ def canonical_rows(X, Y, weights):
     if first.all():
         return X, Y, weights
     group = np.cumsum(first) - 1
-    return X[first], Y[first], np.bincount(group, weights=weights)
+    return X[first], Y[first], _sums(group, weights)
+
+
+def _sums(group, weights):
+    """Weights (n,) or columns of them, (n, k), summed over the rows of each group."""
+    if weights.ndim == 1:
+        return np.bincount(group, weights=weights)
+    return np.column_stack([np.bincount(group, weights=column) for column in weights.T])
 
 
 def _same_as_previous(X, Y, suspects):
