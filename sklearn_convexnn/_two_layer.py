@@ -290,9 +290,7 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         rng, goals = self._rng(), self._goals()
         light = goals | {"tol": max(self.tol, LEAST_FOLD_TOL), "gap_tol": None}
         descent = Descent(problem, rng, **goals)
-        choice = self._choice(
-            problem, descent, lambda part, rng: Descent(part, rng, **light), rng
-        )
+        choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
         start = self._warm_start(problem, targets) or self._start_from_patterns(
             problem, choice.alpha
         )
