@@ -25,7 +25,7 @@ _DTYPES = [np.float64, np.float32]
 
 
 class Data(NamedTuple):
-    """Checked rows and targets, and the weights of the rows, with those of their classes and without."""
+    """Checked rows and targets; weights of the rows with those of their classes, and without."""
 
     X: object
     y: np.ndarray

@@ -1,10 +1,11 @@
 """``alpha="auto"``: rows that are held out say which weight decay predicts best.
 
 Some of the distinct rows are held out, once or for a few disjoint sets of them, and the rest is
-trained on along a path of few alphas that begins with nearly constant networks: what regularises
-strongly costs little, and the path ends where the loss of the held-out rows has turned.  Classifiers
-are compared by their log-loss at the best temperature of each alpha, for otherwise alphas would be
-chosen that undo overconfidence.  The fit on all rows then starts from the networks of the path.
+trained on along a path of few alphas that begins with the constant network: what regularises
+strongly costs little, and the path ends where the loss of the held-out rows has turned.
+Classifiers are compared by their log-loss at the best temperature of each alpha, for otherwise
+alphas would be chosen that undo overconfidence.  The fit on all rows then starts from the networks
+of the path.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ _STEPS_BELOW = 3
 _PARTS, _MOST_HELD_OUT = 5, 5000
 # Below this number of rows nothing is held out.
 _FEWEST = 20
-# So many held-out rows are wanted, of at most three parts: log-losses are noisier.
-_WANTED, _WANTED_LABELS, _MOST_FOLDS = 120, 250, 3
-# A class with fewer rows than parts stays in training.
+# So many held-out rows are wanted, of at most so many parts; labels say less than targets.
+_WANTED, _MOST_FOLDS = 250, 3
+_WANTED_LABELS, _MOST_LABEL_FOLDS = 400, 5
+# Losses that differ by less than so many standard errors of their difference are equal.
+_CHANCE = 0.5
 # From so many times alpha="scale" on networks are small, and no one stops there.
 _CHEAP = 16.0
 # Below alpha="scale", where networks grow large, a step has to lower the loss by this fraction, or
@@ -97,21 +100,22 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
         for rows, child in zip(held_out, rng.spawn(len(held_out)), strict=True)
     ]
     judge = _Judge(problem, held_out)
-    curve = _Curve(judge.weights, judge.bar)
+    curve = _Curve(judge.weights)
     for alpha in _grid(scale, alpha_max):
         networks = [path.advance(alpha) for path in paths]
         curve.add(alpha, networks, *judge(networks))
         if report is not None:
-            report(alpha, curve.means[-1])
+            report(alpha, curve.means[-1] * judge.unit)
         if curve.turned(scale):
             break
-    k = curve.nearest(scale)
-    networks = curve.networks[k]
+    alpha, temperature = curve.chosen(scale)
+    # The smallest of the alphas that are not smaller: neurons are found on the way down.
+    networks = curve.networks[max(k for k, one in enumerate(curve.alphas) if one >= alpha)]
     return Choice(
-        curve.alphas[k],
+        alpha,
         np.array(curve.alphas),
-        np.array(curve.means),
-        curve.temperatures[k],
+        np.array(curve.means) * judge.unit,
+        temperature,
         tuple(layers[:2] for layers in networks),
         max(layers[2] for layers in networks),
     )
@@ -131,8 +135,8 @@ def parts_to_hold_out(labels, n_rows, rng):
         counts = np.bincount(labels)
         order = order[counts[labels[order]] >= n_parts]
         order = order[np.argsort(labels[order], kind="stable")]
-    wanted = _WANTED if labels is None else _WANTED_LABELS
-    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, _MOST_FOLDS))
+    wanted, most = (_WANTED, _MOST_FOLDS) if labels is None else (_WANTED_LABELS, _MOST_LABEL_FOLDS)
+    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, most))
     parts = [np.sort(order[k::n_parts]) for k in range(n_folds)]
     return [part for part in parts if len(part)]
 
@@ -155,11 +159,11 @@ class _Judge:
         self.classifies = data.labels is not None
         spread = {} if problem.spread is None else {"spread": problem.spread}
         self.loss = None if self.classifies else data.named_loss(**spread)
-        # In standard errors: of this far from the least loss alphas count as equal.
-        self.bar = 1.0 if self.classifies else 0.5
+        # Squares of losses in the units of the data may overflow.
+        self.unit = 1.0 if self.classifies else problem.objective_unit
 
     def __call__(self, networks):
-        """Losses (n,), and the temperature of classifiers."""
+        """Losses (n,) in multiples of ``unit``, and the temperature of classifiers."""
         Z = np.concatenate(
             [
                 network_outputs(part.X, coefs, intercepts).astype(np.float64)
@@ -169,14 +173,14 @@ class _Judge:
         if self.classifies:
             temperature = fit_temperature(self.Y, Z, self.weights)
             return tempered_losses(self.Y, Z, temperature), temperature
-        return self.loss.sizes(self.Y, self.loss.value(self.Y, Z)), None
+        return self.loss.sizes(self.Y, self.loss.value(self.Y, Z)) / self.unit, None
 
 
 class _Curve:
     """Held-out losses along the path, and what follows from them."""
 
-    def __init__(self, weights, bar):
-        self.weights, self.bar = weights, bar
+    def __init__(self, weights):
+        self.weights = weights
         self.alphas, self.means, self.losses = [], [], []
         self.networks, self.temperatures = [], []
 
@@ -206,14 +210,41 @@ class _Curve:
         least = _LEAST_WORTH * self.means[before]
         return not (gain > _WORTH * self.means[before] or gain > max(_SURE * error, least))
 
-    def nearest(self, scale):
-        """Of the alphas that are as good as the best but for chance, the nearest to ``scale``."""
-        error = self._standard_error(self.losses[self.best])
-        near = [k for k in range(len(self.means)) if self._as_good(k, error)]
-        return min(near, key=lambda k: abs(np.log(self.alphas[k] / scale)))
+    def chosen(self, scale):
+        """The chosen alpha and its temperature.
 
-    def _as_good(self, k, error):
-        return self.means[k] <= self.means[self.best] + self.bar * error
+        Of the alphas that are as good as the best one but for half a standard error of the
+        difference, the nearest to ``scale``. The best one itself lies between its neighbours on
+        the grid where a parabola through the three has its least value.
+        """
+        best = self.best
+        near = min(
+            (k for k in range(len(self.means)) if self._as_good(k, best)),
+            key=lambda k: abs(np.log(self.alphas[k] / scale)),
+        )
+        logs = np.log(self.alphas)
+        log = self._lowest(logs) if near == best else logs[near]
+        if self.temperatures[best] is None:
+            return float(np.exp(log)), None
+        temperature = np.interp(-log, -logs, np.log(self.temperatures))
+        return float(np.exp(log)), float(np.exp(temperature))
+
+    def _as_good(self, k, best):
+        excess, error = self._excess(k, best)
+        return excess <= _CHANCE * error
+
+    def _lowest(self, logs):
+        """Where the parabola through the best alpha and its neighbours has its least value."""
+        k = self.best
+        if not 0 < k < len(logs) - 1:
+            return logs[k]
+        left, right = logs[k - 1] - logs[k], logs[k + 1] - logs[k]
+        rise = np.log(np.array(self.means)[[k - 1, k + 1]] / self.means[k])
+        bend = rise[1] * left - rise[0] * right
+        if bend == 0:  # as low everywhere
+            return logs[k]
+        lowest = 0.5 * (rise[1] * left**2 - rise[0] * right**2) / bend
+        return logs[k] + np.clip(lowest, 0.5 * right, 0.5 * left)
 
     def _excess(self, k, other):
         """By how much the loss of an alpha is above that of another, with its standard error."""
