@@ -116,7 +116,7 @@ class BaseGatedReLU(BaseTwoLayer):
     def _choice(self, problem, whole, follow, rng):
         if self.alpha != "auto":
             return super()._choice(problem, whole, follow, rng)
-        return choose_gated_alpha(whole, rng, report=self._report_alpha)
+        return choose_gated_alpha(whole, rng)
 
     # ------------------------------------------------------------------ the fitted network
 

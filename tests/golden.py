@@ -110,7 +110,9 @@ def golden_fits():
     fits["space, all patterns"] = Fit(R(alpha=0.01, patterns="exact", **program), "space", "convex")
     sampled = C(alpha=5e-3, patterns=50, **program)
     fits["breast_cancer, patterns"] = Fit(sampled, "breast_cancer", "convex")
-    fits["friedman1, gated"] = Fit(cnn.GatedReLURegressor(patterns=100), "friedman1", "convex")
+    fits["friedman1, gated"] = Fit(
+        cnn.GatedReLURegressor("scale", patterns=100), "friedman1", "convex"
+    )
     gated = cnn.GatedReLUClassifier(patterns=50, alpha=1e-2)
     fits["iris, gated"] = Fit(gated, "iris", "convex")
     nuclear = cnn.GatedReLURegressor(patterns=20, alpha=0.1, penalty="nuclear")
@@ -121,10 +123,12 @@ def golden_fits():
         spline = cnn.SplineReLURegressor(n_layers=n_layers)
         fits[f"line, {n_layers} layers"] = Fit(spline, "line", "convex")
     fits["line_classes"] = Fit(cnn.SplineReLUClassifier(), "line_classes", "convex")
-    fits["friedman1, deep linear"] = Fit(cnn.DeepLinearRegressor(), "friedman1", "convex")
-    three = cnn.DeepLinearRegressor(n_layers=3)
+    fits["friedman1, deep linear"] = Fit(
+        cnn.DeepLinearRegressor(alpha="scale"), "friedman1", "convex"
+    )
+    three = cnn.DeepLinearRegressor(n_layers=3, alpha="scale")
     fits["two_outputs, deep linear"] = Fit(three, "two_outputs", "convex")
-    fits["iris, deep linear"] = Fit(cnn.DeepLinearClassifier(), "iris", "convex")
+    fits["iris, deep linear"] = Fit(cnn.DeepLinearClassifier(alpha="scale"), "iris", "convex")
     batch_norm = cnn.DeepReLUClassifier(batch_norm=True)
     fits["iris, batch norm"] = Fit(batch_norm, "iris", "convex")
     return fits

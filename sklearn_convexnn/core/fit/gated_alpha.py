@@ -28,7 +28,7 @@ _LARGEST = 4000
 _FEWEST = 10
 
 
-def choose_gated_alpha(program, rng, report=None):
+def choose_gated_alpha(program, rng):
     """The Choice of an alpha, from ``alpha_max`` downwards.
 
     Parameters
@@ -37,8 +37,6 @@ def choose_gated_alpha(program, rng, report=None):
         Of all rows, gated.
     rng : numpy Generator
         Draws the rows that are held out, where some are.
-    report : callable, optional
-        Called with every alpha and its loss.
 
     Returns
     -------
@@ -58,8 +56,6 @@ def choose_gated_alpha(program, rng, report=None):
     def loss_at(alpha):
         loss, temperature = judge(alpha / problem.alpha_unit)
         temperatures.append(temperature)
-        if report is not None:
-            report(alpha, loss)
         return loss
 
     chosen = descend_alphas(loss_at, program.alpha_max, program.scale)
