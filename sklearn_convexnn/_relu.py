@@ -146,6 +146,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
         fraction of alpha the worst dual constraint is exceeded. For the program of shape (1,), at
         the end.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
+        of their sum; zeros for a constant network. For inputs of one scale: see
+        :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -366,6 +370,10 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
         fraction of alpha the worst dual constraint is exceeded. For the program of shape (1,), at
         the end.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
+        of their sum; zeros for a constant network. For inputs of one scale: see
+        :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -125,10 +125,12 @@ def golden_fits():
         spline = cnn.SplineReLURegressor(n_layers=n_layers)
         fits[f"line, {n_layers} layers"] = Fit(spline, "line", "convex")
     fits["line_classes"] = Fit(cnn.SplineReLUClassifier(), "line_classes", "convex")
-    fits["friedman1, deep linear"] = Fit(cnn.DeepLinearRegressor(), "friedman1", "convex")
-    three = cnn.DeepLinearRegressor(n_layers=3)
+    fits["friedman1, deep linear"] = Fit(
+        cnn.DeepLinearRegressor(alpha="scale"), "friedman1", "convex"
+    )
+    three = cnn.DeepLinearRegressor(n_layers=3, alpha="scale")
     fits["two_outputs, deep linear"] = Fit(three, "two_outputs", "convex")
-    fits["iris, deep linear"] = Fit(cnn.DeepLinearClassifier(), "iris", "convex")
+    fits["iris, deep linear"] = Fit(cnn.DeepLinearClassifier(alpha="scale"), "iris", "convex")
     batch_norm = cnn.DeepReLUClassifier(batch_norm=True)
     fits["iris, batch norm"] = Fit(batch_norm, "iris", "convex")
     return fits
