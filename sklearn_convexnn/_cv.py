@@ -155,12 +155,13 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     def __init__(
         self,
         *,
-        alphas=20,
+        alphas="auto",
         eps=1e-4,
         cv=None,
         scoring=None,
         selection="scale",
         patience=2,
+        refit=True,
         loss="squared_error",
         epsilon=1.35,
         fit_intercept=True,
@@ -180,6 +181,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
             scoring=scoring,
             selection=selection,
             patience=patience,
+            refit=refit,
             loss=loss,
             fit_intercept=fit_intercept,
             refinement=refinement,
@@ -334,17 +336,19 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         **BaseConvexReLUCV._parameter_constraints,
         "loss": [StrOptions({"log_loss"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "calibrate": ["boolean"],
     }
 
     def __init__(
         self,
         *,
-        alphas=20,
+        alphas="auto",
         eps=1e-4,
         cv=None,
         scoring=None,
         selection="scale",
         patience=2,
+        refit=True,
         loss="log_loss",
         fit_intercept=True,
         refinement="cutting_plane",
@@ -356,6 +360,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         random_state=None,
         verbose=0,
         class_weight=None,
+        calibrate=True,
     ):
         super().__init__(
             alphas=alphas,
@@ -364,6 +369,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
             scoring=scoring,
             selection=selection,
             patience=patience,
+            refit=refit,
             loss=loss,
             fit_intercept=fit_intercept,
             refinement=refinement,
@@ -376,3 +382,4 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
             verbose=verbose,
         )
         self.class_weight = class_weight
+        self.calibrate = calibrate
