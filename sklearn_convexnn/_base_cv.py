@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import is_classifier
 
 from sklearn_convexnn._base import Outcome, fit_method
-from sklearn_convexnn._cross_validation import Fold, FoldPaths
+from sklearn_convexnn._cross_validation import Effort, Fold, FoldPaths
 from sklearn_convexnn._cv_choice import (
-    best_alpha,
-    choose_alpha,
     coarse_grid,
     end_of_coarse,
     end_of_path,
@@ -21,7 +19,13 @@ from sklearn_convexnn._cv_options import CrossValidation
 from sklearn_convexnn._cv_scores import DEFAULT_SCORES, Judge
 from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._two_layer import BaseTwoLayer, CuttingPlane
-from sklearn_convexnn._validation import Interval, StrOptions, check_grid, one_blas_thread
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    check_grid,
+    check_relax,
+    one_blas_thread,
+)
 from sklearn_convexnn.core.fit.cutting_plane import (
     choose_options,
     make_pricing,
@@ -50,6 +54,8 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         **CrossValidation._parameter_constraints,
         "alphas": [StrOptions({"auto"}), *CrossValidation._parameter_constraints["alphas"]],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "relax": [Interval(Real, 0, 1, closed="right"), "array-like"],
+        "selection": [StrOptions({"scale", "best", "one_standard_error", "smallest"})],
         "refit": ["boolean", StrOptions({"mean"})],
     }
 
@@ -62,6 +68,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         scoring,
         selection,
         patience,
+        relax,
         refit,
         loss,
         fit_intercept,
@@ -80,6 +87,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         self.scoring = scoring
         self.selection = selection
         self.patience = patience
+        self.relax = relax
         self.refit = refit
         self.loss = loss
         self.fit_intercept = fit_intercept
@@ -140,24 +148,21 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             self._fold(data, shared, train, self._held_out(data, test, routed.scorer.score), child)
             for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
         ]
+        options = self._options(problem.rows, tol=max(self.tol, _LEAST_FOLD_TOL), gap_tol=None)
         paths = FoldPaths(
             folds,
-            options=self._options(problem.rows, tol=max(self.tol, _LEAST_FOLD_TOL), gap_tol=None),
-            judge=self._judge(shared, targets),
+            Effort(options, check_relax(self.relax), self._judge(shared, targets)),
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
         self._follow(paths, alpha_max, scale)
-        alphas = paths.alphas
-        chosen, tried = self._choose(alphas, paths.scores(alphas), scale)
-        for name in ("n_neurons", "dual_gap"):
-            tried[f"{name}_path_"] = paths.table(name)
-        alpha = alphas[chosen]
+        alpha, k, tried = self._chosen(paths, scale)
         if targets.classes is not None:
-            tried["temperature_"] = paths.temperature(alpha)
-        networks = _networks_of_folds(problem, paths.points(alpha))
-        solution = self._final(problem, networks, alpha, rng, progress)
-        attributes = self._attributes(problem, targets, solution, alpha_max, alpha)
+            tried["temperature_"] = paths.temperature(alpha, k)
+        relax = tried["relax_"]
+        networks = _networks_of_folds(problem, paths.points(alpha, k))
+        solution = self._final(problem, networks, alpha, relax, rng, progress)
+        attributes = self._attributes(problem, targets, solution, alpha_max, relax * alpha)
         return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 
     # ------------------------------------------------------------------ alphas, folds, scores
@@ -172,10 +177,30 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         grid = coarse_grid(alpha_max, scale)
         stops = self.patience is not None
         paths.descend(grid, lambda scores: end_of_coarse(scores, grid, scale) if stops else None)
-        alphas = paths.alphas
-        scores = paths.scores(alphas)
-        chosen = choose_alpha(scores, alphas, self.selection, scale)
-        paths.fill_in(neighbours(alphas, chosen, best_alpha(scores), self.selection, scale))
+        alphas, chosen = paths.alphas, self._candidate(paths, scale)[0] // len(paths.effort.relax)
+        scores = paths.best_scores(alphas)
+        paths.fill_in(neighbours(alphas, scores, chosen, self.selection, scale))
+
+    def _candidate(self, paths, scale):
+        """The number of the chosen pair of alpha and relaxation, and the best mean score."""
+        alphas, relax = paths.alphas, np.array(paths.effort.relax)
+        scores = paths.scores(alphas).reshape(len(alphas) * len(relax), -1)
+        sizes = paths.table("n_neurons").reshape(len(scores), -1).mean(axis=1)
+        return self._choose(np.outer(alphas, relax).ravel(), scores, scale, sizes)
+
+    def _chosen(self, paths, scale):
+        """The chosen alpha, the number of its relaxation, and the attributes of the path."""
+        chosen, score = self._candidate(paths, scale)
+        alphas, relax = paths.alphas, paths.effort.relax
+        tables = {"score": paths.scores(alphas)}
+        tables |= {name: paths.table(name) for name in ("n_neurons", "dual_gap")}
+        tried = {
+            f"{name}_path_": values.swapaxes(0, 1) if np.ndim(self.relax) else values[:, 0]
+            for name, values in tables.items()
+        }
+        row, k = divmod(chosen, len(relax))
+        tried |= {"alphas_": alphas, "best_score_": score, "relax_": relax[k]}
+        return alphas[row], k, tried
 
     def _options(self, rows, **goals):
         return choose_options(rows, max_iter=self.max_iter, max_neurons=self.max_neurons, **goals)
@@ -229,7 +254,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         estimator.n_features_in_ = data.X.shape[1]
         return Fold(problem, targets, estimator, held_out, rng)
 
-    def _final(self, problem, networks, alpha, rng, progress):
+    def _final(self, problem, networks, alpha, relax, rng, progress):
         """The network of all rows: their mean, or trained on all rows from there."""
         if self.refit == "mean":
             if not networks:
@@ -240,7 +265,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             return certified_mean(
                 problem.rows,
                 networks,
-                alpha / problem.alpha_unit,
+                relax * alpha / problem.alpha_unit,
                 make_pricing(problem.rows, rng),
                 options=self._options(problem.rows, tol=self.tol, gap_tol=None),
             )
@@ -249,6 +274,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             alpha,
             rng=rng,
             start=Start(mixture(networks), width=0.0) if networks else None,
+            relax=relax,
             progress=progress,
             tol=self.tol,
             gap_tol=self.gap_tol,

@@ -15,9 +15,11 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_convexnn._cv_choice import best_alpha
 from sklearn_convexnn._cv_scores import HeldOut, Seen
 from sklearn_convexnn.core.fit.cutting_plane import start_of_path
 from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import Problem
 
@@ -37,13 +39,21 @@ class Fold:
 
 @dataclass(frozen=True)
 class Point:
-    """One alpha in one fold."""
+    """One alpha in one fold, with or without relaxation."""
 
     seen: Seen
     n_neurons: int
     dual_gap: float
     coefs: list
     intercepts: list
+
+
+class Effort(NamedTuple):
+    """What is done for every alpha in every fold."""
+
+    options: object  # of the solves
+    relax: tuple  # descending
+    judge: object
 
 
 class End(NamedTuple):
@@ -55,7 +65,7 @@ class End(NamedTuple):
 
 @dataclass
 class _Path:
-    """What a fold has solved, by alpha."""
+    """What a fold has solved, by alpha: a point for every relaxation."""
 
     fold: Fold
     points: dict = field(default_factory=dict)
@@ -75,32 +85,44 @@ class _Path:
             self.ends.pop(alpha, None)
 
 
-def _advance(fold, end, alpha, last, options, judge):
-    """Solve for the next alpha of a fold; returns its point and where the solve ended."""
+def _advance(fold, end, alpha, last, effort):
+    """Solve for the next alpha of a fold; returns its points and where the solve ended."""
     if end is None:
         end = End(*start_of_path(fold.problem, fold.rng)[:2])
     # Those who start at the same end do not take random numbers from each other.
     pricing = copy.deepcopy(end.pricing)
+    rows, working = fold.problem.rows, alpha / fold.problem.alpha_unit
     (solution,) = solve_path(
-        fold.problem.rows,
-        [alpha / fold.problem.alpha_unit],
-        pricing,
-        options=options,
-        start=end.start,
-        last=last,
+        rows, [working], pricing, options=effort.options, start=end.start, last=last
     )
-    if solution.status is Status.INTERRUPTED:
-        raise KeyboardInterrupt
+    points, network, goes_on = [], solution.network, End(pricing, solution.end)
+    for relax in effort.relax:
+        if relax < 1:
+            solution = relaxed(
+                rows,
+                network,
+                relax * working,
+                copy.deepcopy(pricing),
+                options=effort.options,
+                confirm=False,
+            )
+            network = solution.network
+        if solution.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        points.append(_point(fold, solution, effort.judge))
+    return points, goes_on
+
+
+def _point(fold, solution, judge):
     fitted = copy.copy(fold.estimator)
     fitted._store(fitted._attributes(fold.problem, fold.targets, solution, np.nan))
-    point = Point(
+    return Point(
         seen=judge.look(fitted, fold.held_out),
         n_neurons=fitted.n_neurons_,
         dual_gap=fitted.dual_gap_,
         coefs=fitted.coefs_,
         intercepts=fitted.intercepts_,
     )
-    return point, End(pricing, solution.end)
 
 
 # ---------------------------------------------------------------------- all folds
@@ -116,32 +138,31 @@ class FoldPaths:
     Parameters
     ----------
     folds : list of Fold
-    options : Options
-        Of every solve.
-    judge : Judge
+    effort : Effort
     n_jobs : int or None
     report : callable
         ``report(alpha, scores)`` is called for every alpha of the paths, in the order in which they
         are solved.
     """
 
-    def __init__(self, folds, *, options, judge, n_jobs, report):
+    def __init__(self, folds, effort, *, n_jobs, report):
         self.paths = [_Path(fold) for fold in folds]
-        self.options, self.judge, self.report = options, judge, report
+        self.effort, self.report = effort, report
         self.n_jobs = min(effective_n_jobs(n_jobs), len(folds))
         self._judged = {}
 
     def descend(self, alphas, end_of):
         """Solve in all folds for descending alphas until they are used up or ``end_of(scores)``.
 
-        ``end_of`` says after how many alphas (n_alphas, n_folds) of scores end the path, or None.
+        ``end_of`` says after how many of the alphas, with scores (n_alphas, n_folds), the path
+        ends, or None.
         """
         wave, reported = self.n_jobs * (len(self.paths) // self.n_jobs), 0
         # One task at a time: a batch of them would leave the other workers without any.
         with self._workers() as workers:
             while True:
                 complete = min(len(path.points) for path in self.paths)
-                scores = self.scores(alphas[:complete])
+                scores = self.best_scores(alphas[:complete])
                 end = end_of(scores)
                 for k in range(reported, complete if end is None else end):
                     self.report(alphas[k], scores[k])
@@ -161,7 +182,7 @@ class FoldPaths:
         with self._workers() as workers:
             calls = [(path, k) for path in self.paths for k in range(len(alphas))]
             self._solve(workers, calls, alphas, last=len(alphas))
-        for alpha, scores in zip(alphas, self.scores(alphas), strict=True):
+        for alpha, scores in zip(alphas, self.best_scores(alphas), strict=True):
             self.report(alpha, scores)
 
     def _workers(self):
@@ -171,7 +192,7 @@ class FoldPaths:
         last = len(alphas) - 1 if last is None else last
         tasks = [
             delayed(_advance)(
-                path.fold, path.end_above(alphas[k]), alphas[k], k == last, self.options, self.judge
+                path.fold, path.end_above(alphas[k]), alphas[k], k == last, self.effort
             )
             for path, k in calls
         ]
@@ -185,27 +206,36 @@ class FoldPaths:
         """Descending."""
         return np.array(sorted(self.paths[0].points, reverse=True))
 
-    def points(self, alpha):
-        """Those of all folds."""
-        return [path.points[alpha] for path in self.paths]
+    def points(self, alpha, k):
+        """Those of all folds for the relaxation number ``k``."""
+        return [path.points[alpha][k] for path in self.paths]
 
     def scores(self, alphas):
-        """Scores as an array (n_alphas, n_folds)."""
-        return np.array([self._judge(alpha)[0] for alpha in alphas])
+        """Scores as an array (n_alphas, n_relax, n_folds)."""
+        numbers = range(len(self.effort.relax))
+        return np.array([[self._judge(alpha, k)[0] for k in numbers] for alpha in alphas])
 
-    def temperature(self, alpha):
+    def best_scores(self, alphas):
+        """Those of the best relaxation of each alpha, (n_alphas, n_folds)."""
+        return np.array([one[best_alpha(one)] for one in self.scores(alphas)])
+
+    def temperature(self, alpha, k):
         """Of the outputs on held-out rows."""
-        return self._judge(alpha)[1]
+        return self._judge(alpha, k)[1]
 
     def table(self, name):
-        """An attribute of the points as an array (n_alphas, n_folds)."""
+        """An attribute of the points as an array (n_alphas, n_relax, n_folds)."""
+        numbers = range(len(self.effort.relax))
         return np.array(
-            [[getattr(point, name) for point in self.points(alpha)] for alpha in self.alphas]
+            [
+                [[getattr(point, name) for point in self.points(alpha, k)] for k in numbers]
+                for alpha in self.alphas
+            ]
         )
 
-    def _judge(self, alpha):
-        if alpha not in self._judged:
+    def _judge(self, alpha, k):
+        if (alpha, k) not in self._judged:
             held_out = [path.fold.held_out for path in self.paths]
-            seen = [point.seen for point in self.points(alpha)]
-            self._judged[alpha] = self.judge.judge(held_out, seen)
-        return self._judged[alpha]
+            seen = [point.seen for point in self.points(alpha, k)]
+            self._judged[alpha, k] = self.effort.judge.judge(held_out, seen)
+        return self._judged[alpha, k]

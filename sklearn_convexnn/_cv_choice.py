@@ -6,8 +6,8 @@ import numpy as np
 
 # Steps of the coarse grid and of the neighbours of what it chose.
 _COARSE, _FINE = 4.0, 2.0
-# The coarse grid goes this far below alpha="scale".
-_FAR_BELOW = 64.0
+# The coarse grid goes so many fine steps below alpha="scale".
+_HALVINGS = 6
 # Ratios of alphas closer to one than this are one alpha.
 _SAME = 1e-6
 
@@ -16,31 +16,47 @@ _SAME = 1e-6
 
 
 def coarse_grid(alpha_max, scale):
-    """``alpha_max``, then ``scale`` times powers of four, from below it down to ``scale / 64``.
+    """``alpha_max``, ``scale`` times powers of four from below it on, halves of ``scale``.
 
     Strong regularisation is cheap: few neurons.  Anchored at ``scale``, the grid has the value that
-    most data are content with.
+    most data are content with.  Below it networks grow and each step is dear: none goes far beyond
+    the best one.  The last is ``scale / 64``.
     """
     if scale == 0:  # constant targets: every alpha gives the same constant network
         return np.array([alpha_max or 1.0])
     most = int(np.floor(np.log(alpha_max / (_FINE * scale)) / np.log(_COARSE)))
-    least = -round(np.log(_FAR_BELOW) / np.log(_COARSE))
-    return np.array([alpha_max, *(scale * _COARSE**k for k in range(most, least - 1, -1))])
+    above = [scale * _COARSE**k for k in range(most, 0, -1)]
+    return np.array([alpha_max, *above, *(scale / _FINE**k for k in range(_HALVINGS + 1))])
 
 
-def neighbours(alphas, chosen, best, selection, scale):
-    """Alphas beside the chosen one of a coarse grid that could be chosen in its place.
+def neighbours(alphas, scores, chosen, selection, scale):
+    """The alphas, one at most, beside the chosen one of a coarse grid that may well replace it.
 
-    Where the chosen one is not the best it was taken for its place, which one on the way from there
-    to the best does not better; nothing is better placed than ``scale``.
+    Where the chosen one is the best, that on the side to which the parabola through its score and
+    those beside it rises.  Otherwise it was taken for its place, and that on the side which is
+    better placed; nothing is better placed than ``scale``.
     """
     alpha = alphas[chosen]
-    larger, smaller = _FINE * alpha, alpha / _FINE
-    if selection == "scale" and (chosen != best or _same(alpha, scale)):
-        candidates = [] if _same(alpha, scale) else [larger if alpha < scale else smaller]
+    if selection == "scale" and _same(alpha, scale):
+        return []
+    if chosen == best_alpha(scores):
+        candidate = alpha * _FINE ** _rise(alphas, scores.mean(axis=1), chosen)
     else:
-        candidates = [larger, smaller] if chosen == best else [larger]
-    return np.array([one for one in candidates if one < alphas[0] and not _same(one, alphas)])
+        larger = alpha < scale if selection == "scale" else True
+        candidate = alpha * _FINE if larger else alpha / _FINE
+    return [candidate] if candidate < alphas[0] and not _same(candidate, alphas) else []
+
+
+def _rise(alphas, means, best):
+    """1 where the peak lies at larger alphas than the best one, -1 at smaller, 0 next to it."""
+    if best == len(alphas) - 1:  # the path has not turned
+        return -1
+    if best == 0:
+        return 1
+    around = slice(best - 1, best + 2)
+    curve, slope, _ = np.polyfit(np.log(alphas[around] / alphas[best]), means[around], 2)
+    shift = -0.5 * slope / curve if curve < 0 else 0.0
+    return round(float(np.clip(shift / np.log(_FINE), -1, 1)))
 
 
 def _same(alpha, others):
@@ -69,23 +85,26 @@ def end_of_coarse(scores, alphas, scale):
 
     The path ends where an alpha is worse than the best one before it by more than the standard
     error of their difference, or the second in a row not better.  From ``scale`` on networks grow
-    with every step, and an alpha below it is taken only if it is clearly better: there the path
-    goes on only if the last step was a gain of more than that error.
+    with every step, and an alpha below it is taken only if it is better by a standard error: there
+    the path ends as well where the next step would gain less, if gains go on shrinking as they do.
     """
     for k in range(1, len(scores)):
         best = best_alpha(scores[:k])
-        gain, error = _difference(scores[k], scores[best])
-        large = alphas[k] > scale * (1.0 + _SAME)
-        goes_on = gain > 0 or best == k - 1 if large else gain > error
-        if gain < -error or not goes_on:
+        differences = scores[k] - scores[best]
+        gain = differences.mean()
+        if gain < -_standard_error(differences) or (gain <= 0 and best < k - 1):
             return k + 1
+        if alphas[k] < scale * (1.0 + _SAME) and _even(alphas[: k + 1]):
+            last = scores[best].mean() - scores[:best].mean(axis=1).max(initial=-np.inf)
+            expected = gain * min(1.0, gain / last) if gain > 0 else 0.0
+            if expected <= _standard_error(scores[k]):
+                return k + 1
     return None
 
 
-def _difference(scores, others):
-    """Mean and standard error of the difference over folds."""
-    differences = scores - others
-    return differences.mean(), _standard_error(differences)
+def _even(alphas):
+    """Are the last two steps of equal size, so that their gains compare?"""
+    return len(alphas) > 2 and _same(alphas[-2] ** 2, alphas[-1] * alphas[-3])
 
 
 # ---------------------------------------------------------------------- the choice
@@ -108,18 +127,31 @@ def best_alpha(scores):
     return int(np.nanargmax(means))
 
 
-def choose_alpha(scores, alphas, selection, scale):
+def choose_alpha(scores, alphas, selection, scale, sizes=None):
     """The index of the chosen alpha.
 
-    ``"best"``: the best mean score.  ``"one_standard_error"``: the largest alpha within a standard
-    error of it.  ``"scale"``: of the same alphas the closest to ``scale``, in ratio.
+    ``"best"``: the best mean score.  Of those within a standard error of it, ``"scale"``: the
+    closest to ``scale``, in ratio; ``"one_standard_error"``: the first; ``"smallest"``: that of
+    least size.  Of equals the first.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, n_folds)
+    alphas : ndarray of shape (n,)
+    selection : str
+    scale : float
+    sizes : ndarray of shape (n,), optional
+        Of the networks.
     """
     if selection == "best":
         return best_alpha(scores)
     near = np.flatnonzero(near_best(scores))
+    if selection == "smallest":
+        return int(near[np.argmin(sizes[near])])
     if selection == "one_standard_error" or scale == 0:
         return int(near[0])
-    return int(near[np.argmin(np.abs(np.log(alphas[near] / scale)))])
+    distances = np.abs(np.log(alphas[near] / scale))
+    return int(near[np.flatnonzero(distances < distances.min() + _SAME)[0]])
 
 
 def _standard_error(values):

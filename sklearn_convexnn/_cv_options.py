@@ -98,8 +98,7 @@ class CrossValidation:
             .add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
         )
 
-    def _choose(self, alphas, scores, scale):
-        """The index of the chosen alpha, and the attributes of the path."""
-        chosen = choose_alpha(scores, alphas, self.selection, scale)
-        best = float(scores[best_alpha(scores)].mean())
-        return chosen, {"alphas_": alphas, "score_path_": scores, "best_score_": best}
+    def _choose(self, alphas, scores, scale, sizes=None):
+        """The index of the chosen alpha, and the best mean score."""
+        chosen = choose_alpha(scores, alphas, self.selection, scale, sizes)
+        return chosen, float(scores[best_alpha(scores)].mean())

@@ -215,7 +215,8 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
             delayed(_points)(*fold, alphas, scorer, goals) for fold in folds
         )
         scores, ranks, gaps = np.array(paths).transpose(2, 1, 0)
-        chosen, tried = self._choose(alphas, scores, SCALE * alpha_max)
+        chosen, best = self._choose(alphas, scores, SCALE * alpha_max)
+        tried = {"alphas_": alphas, "score_path_": scores, "best_score_": best}
         tried |= {"rank_path_": ranks.astype(int), "dual_gap_path_": gaps}
         outcome = self._solve_for(problem, targets, alphas[chosen], alpha_max, data.X.dtype)
         outcome.attributes.update(tried)
