@@ -151,7 +151,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         options = self._options(problem.rows, tol=max(self.tol, _LEAST_FOLD_TOL), gap_tol=None)
         paths = FoldPaths(
             folds,
-            Effort(options, check_relax(self.relax), self._judge(shared, targets)),
+            Effort(options, check_relax(self.relax), self._judge(data, shared, targets)),
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
@@ -205,10 +205,10 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
     def _options(self, rows, **goals):
         return choose_options(rows, max_iter=self.max_iter, max_neurons=self.max_neurons, **goals)
 
-    def _judge(self, shared, targets):
+    def _judge(self, data, shared, targets):
         if not getattr(self, "calibrate", False):
-            return Judge(self._scorer())
-        scorer = None if self.scoring is None else self._scorer()
+            return Judge(self._scorer(data))
+        scorer = None if self.scoring is None else self._scorer(data)
         return Judge(scorer, shared.of_row, targets.classes)
 
     @property

@@ -12,6 +12,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from sklearn_convexnn._cv_choice import best_alpha, choose_alpha
+from sklearn_convexnn._cv_oracle import check_score
 from sklearn_convexnn._cv_scores import HeldOut
 from sklearn_convexnn._validation import (
     Interval,
@@ -62,9 +63,11 @@ class CrossValidation:
             )
         return HeldOut(data.X, data.y[test], test, params)
 
-    def _scorer(self):
+    def _scorer(self, data):
         if self.scoring is None:
             return self._default_score
+        if isinstance(self.scoring, str):
+            check_score(self.scoring, type(self).__name__, data.y, classify=is_classifier(self))
         return check_scoring(self, scoring=self.scoring)
 
     def _routed_params(self, sample_weight, params):

@@ -205,7 +205,7 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
         problem, targets = self._problem(data)
         alpha_max = problem.alpha_max()
         alphas = check_grid(self.alphas, self.eps, alpha_max)
-        scorer = self._scorer()
+        scorer = self._scorer(data)
         goals = {"tol": max(self.tol, _LEAST_FOLD_TOL), "max_iter": self.max_iter}
         folds = [
             (*self._fold(data, train), self._held_out(data, test, routed.scorer.score))
