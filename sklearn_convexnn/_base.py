@@ -25,15 +25,16 @@ _DTYPES = [np.float64, np.float32]
 
 
 class Data(NamedTuple):
-    """Checked rows and targets, and the weights of the rows with those of their classes."""
+    """Checked rows and targets; weights of the rows with those of their classes, and without."""
 
     X: object
     y: np.ndarray
     weights: np.ndarray
+    sample_weights: np.ndarray
 
     def take(self, index):
         """Some of the rows."""
-        return Data(self.X[index], self.y[index], self.weights[index])
+        return Data(*(part[index] for part in self))
 
 
 class Targets(NamedTuple):
@@ -123,7 +124,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     def _check_parameters(self):
         """What one constraint per parameter cannot say."""
         alpha = getattr(self, "alpha", "scale")
-        if alpha != "scale" and not np.isfinite(alpha):
+        if not isinstance(alpha, str) and not np.isfinite(alpha):
             raise ValueError(f"alpha must be finite, got {alpha}.")
 
     def _validated(self, X, y, sample_weight):
@@ -132,8 +133,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
             self, X, y, accept_sparse=self._sparse_formats(), dtype=_DTYPES, **self._target_checks()
         )
         y = self._check_targets(y)
-        weights = self._class_weighted(y, check_weights(sample_weight, X))
-        return Data(check_X(X), y, weights)
+        sample_weights = check_weights(sample_weight, X)
+        return Data(check_X(X), y, self._class_weighted(y, sample_weights), sample_weights)
 
     def _sparse_formats(self):
         return "csr" if self._takes_sparse else False

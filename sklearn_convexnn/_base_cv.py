@@ -18,7 +18,7 @@ from sklearn_convexnn._cv_choice import (
 from sklearn_convexnn._cv_options import CrossValidation
 from sklearn_convexnn._cv_scores import DEFAULT_SCORES, Judge
 from sklearn_convexnn._losses import loss_options, trait
-from sklearn_convexnn._two_layer import BaseTwoLayer, CuttingPlane
+from sklearn_convexnn._two_layer import LEAST_FOLD_TOL, BaseTwoLayer, CuttingPlane
 from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
@@ -37,9 +37,6 @@ from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
 from sklearn_convexnn.core.problem.solution import Start
-
-# The paths of the folds choose an alpha: no finer than this, whatever the final fit is asked for.
-_LEAST_FOLD_TOL = 1e-2
 
 
 class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
@@ -148,7 +145,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             self._fold(data, shared, train, self._held_out(data, test, routed.scorer.score), child)
             for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
         ]
-        options = self._options(problem.rows, tol=max(self.tol, _LEAST_FOLD_TOL), gap_tol=None)
+        options = self._options(problem.rows, tol=max(self.tol, LEAST_FOLD_TOL), gap_tol=None)
         paths = FoldPaths(
             folds,
             Effort(options, check_relax(self.relax), self._judge(data, shared, targets)),
@@ -157,7 +154,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         )
         self._follow(paths, alpha_max, scale)
         alpha, k, tried = self._chosen(paths, scale)
-        if targets.classes is not None:
+        if getattr(self, "calibrate", False):
             tried["temperature_"] = paths.temperature(alpha, k)
         relax = tried["relax_"]
         networks = _networks_of_folds(problem, paths.points(alpha, k))
@@ -209,7 +206,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         if not getattr(self, "calibrate", False):
             return Judge(self._scorer(data))
         scorer = None if self.scoring is None else self._scorer(data)
-        return Judge(scorer, shared.of_row, targets.classes)
+        return Judge(scorer, shared.of_row, data.sample_weights, targets.classes)
 
     @property
     def _default_score(self):

@@ -325,8 +325,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     best_score_ : float
         The best mean score, which need not be that of ``alpha_``, see ``selection``.
     temperature_ : float
-        What ``predict_proba`` divides the outputs by: that of the chosen alpha; 1 with
-        ``calibrate=False``.
+        With ``calibrate``: what ``predict_proba`` divides outputs by, that of the chosen alpha.
     classes_ : ndarray of shape (n_classes,)
         Class labels with positive weight.
     coefs_, intercepts_ : list of two ndarrays

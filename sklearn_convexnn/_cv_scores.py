@@ -77,13 +77,13 @@ class HeldOut:
     def rows(self):
         return _safe_indexing(self.X, self.index)
 
-    def distinct(self, of_row):
+    def distinct(self, of_row, weights):
         """Positions of the rows that differ, and the weights of all that are equal to each.
 
         ``of_row`` says which of the distinct rows of the data each row is.
         """
         _, first, which = np.unique(of_row[self.index], return_index=True, return_inverse=True)
-        return first, np.bincount(which, weights=self.score_params.get("sample_weight"))
+        return first, np.bincount(which, weights=weights[self.index])
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,15 @@ class Judge:
     of_row : ndarray of shape (n,) or None
         Where candidates have a temperature, fitted to the outputs of all held-out rows: which of
         the distinct rows each row of the data is.
+    weights : ndarray of shape (n,) or None
+        Of the rows of the data in the temperature.
     classes : ndarray or None
         Of all rows.
     """
 
     scorer: object
     of_row: np.ndarray | None = None
+    weights: np.ndarray | None = None
     classes: np.ndarray | None = None
 
     def look(self, fitted, held_out):
@@ -142,7 +145,7 @@ class Judge:
         parts = []
         for fold, one in zip(held_outs, seen, strict=True):
             if len(one.classes) == len(self.classes):
-                rows, weights = fold.distinct(self.of_row)
+                rows, weights = fold.distinct(self.of_row, self.weights)
                 Y, known = _indicators(one.classes, fold.y[rows])
                 parts.append((Y, one.outputs[rows][known], weights[known]))
         if not parts:

@@ -69,6 +69,8 @@ class ScoreClassifier(ClassifierMixin):
         return check_labels(type(self).__name__, y)
 
     def _class_weighted(self, y, weights):
+        if self.class_weight is None:
+            return weights
         return weights * class_weights(self.class_weight, y, weights)
 
     def _encode_targets(self, y, weights):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,19 +10,23 @@ import numpy as np
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._validation import Interval, StrOptions, check_patterns, one_blas_thread
-from sklearn_convexnn.core.fit.cutting_plane import start_of_path, train
+from sklearn_convexnn.core.fit.cutting_plane import Descent, start_of_path
 from sklearn_convexnn.core.fit.given_patterns import (
     PROGRAM_TOL,
+    START_TOL,
+    PatternProgram,
     PatternSettings,
     start_from_patterns,
-    train_patterns,
 )
+from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
 
 # Rounds of the cutting plane where max_iter=None.
 DEFAULT_ROUNDS = 50
+# Paths that choose an alpha are solved no finer than this, whatever the final fit is asked for.
+LEAST_FOLD_TOL = 1e-2
 # A gap of so many times tol is no surprise only where the descent is well conditioned.
 _LARGE_GAP = 10.0
 
@@ -59,6 +64,7 @@ class BaseTwoLayer(BaseNetwork):
             loss=self.loss,
             intercept=self.fit_intercept,
             options=loss_options(self),
+            sample_weights=data.sample_weights,
         )
         return problem, targets
 
@@ -90,8 +96,30 @@ class BaseTwoLayer(BaseNetwork):
             "alpha_max_": float(alpha_max),
         }
 
-    def _given_alpha(self):
-        return None if self.alpha == "scale" else self.alpha
+    def _choice(self, problem, whole, follow, rng):
+        """The Choice that the parameter ``alpha`` asks for.
+
+        ``whole`` is the solver of all rows, with its ``scale`` and ``alpha_max``; ``follow(problem,
+        rng)`` makes one for some of them.
+        """
+        if self.alpha != "auto":
+            return given_alpha(whole.scale if self.alpha == "scale" else self.alpha)
+        return choose_alpha(
+            problem, whole.scale, whole.alpha_max, follow, rng, report=self._report_alpha
+        )
+
+    def _report_alpha(self, alpha, loss):
+        if self.verbose:
+            print(f"[{type(self).__name__}] alpha {alpha:.3g}: loss {loss:.5g} of held-out rows")
+
+    def _chosen(self, choice):
+        """The attributes of a choice among alphas."""
+        chosen = {}
+        if len(choice.alphas):
+            chosen |= {"alphas_": choice.alphas, "validation_losses_": choice.losses}
+        if getattr(self, "calibrate", False) and trait(self, "probabilities"):
+            chosen["temperature_"] = choice.temperature
+        return chosen
 
     # ------------------------------------------------------------------ programs over patterns
 
@@ -110,8 +138,16 @@ class BaseTwoLayer(BaseNetwork):
     def _solve_program(self, data, progress, settings):
         problem, targets = self._problem(data)
         progress.objective = problem.objective
-        solution, alpha_max = train_patterns(problem, self.alpha, settings, rng=self._rng())
-        attributes = self._attributes(problem, targets, solution, alpha_max, self._given_alpha())
+        rng = self._rng()
+        program = PatternProgram(problem, rng, settings)
+        light = replace(settings, gap_tol=max(START_TOL, program.settings.goals["tol"]))
+        choice = self._choice(
+            problem, program, lambda part, rng: PatternProgram(part, rng, light), rng
+        )
+        solution = program.solve(choice.alpha)
+        attributes = self._attributes(
+            problem, targets, solution, program.alpha_max, choice.alpha
+        ) | self._chosen(choice)
         attributes["program_gap_"] = float(solution.program.relative_gap)
         if solution.gates is not None:
             attributes["gates_"] = solution.gates
@@ -169,7 +205,7 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,
         **CuttingPlane._parameter_constraints,
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
         "refinement": [StrOptions({"cutting_plane"}), None],
         "patterns": [*PATTERNS, None],
         "solver": [SOLVERS],
@@ -247,19 +283,28 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
             return self._solve_program(data, progress, self._settings())
         problem, targets = self._problem(data)
         progress.objective = problem.objective
-        solution, alpha_max = train(
-            problem,
-            self.alpha,
-            rng=self._rng(),
-            start=self._warm_start(problem, targets) or self._start_from_patterns(problem),
-            progress=progress,
-            tol=self.tol,
-            gap_tol=self.gap_tol,
-            max_iter=DEFAULT_ROUNDS if self.max_iter is None else self.max_iter,
-            max_neurons=self.max_neurons,
+        rng, goals = self._rng(), self._goals()
+        light = goals | {"tol": max(self.tol, LEAST_FOLD_TOL), "gap_tol": None}
+        descent = Descent(problem, rng, **goals)
+        choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
+        start = self._warm_start(problem, targets) or self._start_from_patterns(
+            problem, choice.alpha
         )
-        attributes = self._attributes(problem, targets, solution, alpha_max, self._given_alpha())
+        solution = descent.solve(
+            choice.alpha, start=start or choice.start(problem), progress=progress
+        )
+        attributes = self._attributes(
+            problem, targets, solution, descent.alpha_max, choice.alpha
+        ) | self._chosen(choice)
         return Outcome(solution, attributes, self._remedy(problem, solution))
+
+    def _goals(self):
+        return {
+            "tol": self.tol,
+            "gap_tol": self.gap_tol,
+            "max_iter": DEFAULT_ROUNDS if self.max_iter is None else self.max_iter,
+            "max_neurons": self.max_neurons,
+        }
 
     def _settings(self):
         return PatternSettings(
@@ -277,11 +322,11 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
 
     # ------------------------------------------------------------------ starts
 
-    def _start_from_patterns(self, problem):
+    def _start_from_patterns(self, problem, alpha):
         """A Start from given patterns, if there are any."""
         if self.patterns is None:
             return None
-        return start_from_patterns(problem, self.alpha, self._settings(), rng=self._rng())
+        return start_from_patterns(problem, alpha, self._settings(), rng=self._rng())
 
     def _warm_start(self, problem, targets):
         """The present network in the units of the new problem as a Start, if it is to be one."""

@@ -105,6 +105,49 @@ def start_of_path(problem, rng):
     return pricing, start, prices.largest * problem.alpha_unit
 
 
+class Descent:
+    """A path that is followed alpha by alpha, from the constant network downwards.
+
+    Parameters
+    ----------
+    problem : Problem
+    rng : numpy Generator
+        Of the pricing.
+    goals : tol, gap_tol, max_iter, max_neurons
+    """
+
+    def __init__(self, problem, rng, **goals):
+        self.problem = problem
+        self.pricing, constant, self.alpha_max = start_of_path(problem, rng)
+        # Prices are those of the loss itself, which a rounded one has no use for.
+        self.start = constant if problem.rows.loss.smooth else None
+        self.options = choose_options(problem.rows, **goals)
+
+    @property
+    def scale(self):
+        """``alpha="scale"`` in the units of the data."""
+        # With a constant target every alpha gives the same constant network.
+        return scale_alpha(self.problem.rows, self.alpha_max) or self.problem.alpha_unit
+
+    def solve(self, alpha, *, start=None, last=True, progress=None):
+        """The Solution for ``alpha`` in the units of the data, from ``start`` or where we are."""
+        rows, alpha = self.problem.rows, alpha / self.problem.alpha_unit
+        settings = {"options": self.options, "start": start or self.start, "progress": progress}
+        if rows.loss.smooth:
+            (solution,) = solve_path(rows, [alpha], self.pricing, last=last, **settings)
+        else:
+            solution = solve_rounded(rows, alpha, self.pricing, **settings)
+        self.start = solution.end if rows.loss.smooth else Start(solution.network)
+        return solution
+
+    def advance(self, alpha):
+        """``coefs, intercepts, width`` of the network for the next alpha of a path."""
+        solution = self.solve(alpha, last=False)
+        if solution.keyboard:
+            raise KeyboardInterrupt
+        return *self.problem.layers(solution.network), solution.end.width
+
+
 def train(problem, alpha, *, rng, start=None, relax=1.0, progress=None, **goals):
     """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
 
@@ -118,19 +161,16 @@ def train(problem, alpha, *, rng, start=None, relax=1.0, progress=None, **goals)
     alpha_max : float
         In the units of the data.
     """
-    rows = problem.rows
-    pricing, constant, alpha_max = start_of_path(problem, rng)
-    if alpha == "scale":
-        # With a constant target every alpha gives the same constant network.
-        working_alpha = scale_alpha(rows, constant.prices.largest) or 1.0
-    else:
-        working_alpha = alpha / problem.alpha_unit
-    options = choose_options(rows, **goals)
-    settings = {"options": options, "progress": progress}
-    if not rows.loss.smooth:
-        return solve_rounded(rows, working_alpha, pricing, start=start, **settings), alpha_max
-    (solution,) = solve_path(rows, [working_alpha], pricing, start=start or constant, **settings)
+    descent = Descent(problem, rng, **goals)
+    alpha = descent.scale if alpha == "scale" else alpha
+    solution = descent.solve(alpha, start=start, progress=progress)
     if relax < 1 and solution.status is not Status.INTERRUPTED:
-        network = solution.network
-        solution = relaxed(rows, network, relax * working_alpha, pricing, **settings)
-    return solution, alpha_max
+        solution = relaxed(
+            problem.rows,
+            solution.network,
+            relax * solution.alpha,
+            descent.pricing,
+            options=descent.options,
+            progress=progress,
+        )
+    return solution, descent.alpha_max

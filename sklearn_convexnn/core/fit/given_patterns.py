@@ -105,6 +105,63 @@ class PatternSettings:
 # ------------------------------------------------------------------------------- the two entrances
 
 
+class PatternProgram:
+    """The program over given patterns of one problem, for any alpha.
+
+    Parameters
+    ----------
+    problem : Problem
+    rng : numpy Generator
+    settings : PatternSettings
+    """
+
+    def __init__(self, problem, rng, settings):
+        self.problem, self.settings = problem, settings
+        rows = problem.rows
+        self.patterns = choose_patterns(rows, settings, rng)
+        self.pricing = None if settings.gated else make_pricing(rows, rng)
+        if settings.gated:
+            largest = _gated_alpha_max(rows, self.patterns, settings.penalty)
+        else:
+            largest = _alpha_max(rows, self.pricing)
+        self.alpha_max = largest * problem.alpha_unit
+
+    @property
+    def scale(self):
+        """``alpha="scale"`` in the units of the data."""
+        # With a constant target every alpha gives the same constant network.
+        factor = GATED_SCALE if self.settings.gated else 1.0
+        return factor * scale_alpha(self.problem.rows, self.alpha_max) or self.problem.alpha_unit
+
+    def solve(self, alpha):
+        """The PatternSolution for ``alpha`` in the units of the data."""
+        rows, alpha = self.problem.rows, alpha / self.problem.alpha_unit
+        if self.settings.gated:
+            found = _solve_gated(rows, self.patterns, alpha, self.settings)
+        else:
+            found = _solve_relu(rows, self.patterns, alpha, self.settings, self.pricing)
+        program, network, gates, certificate = found
+        history = end_of_history(
+            certificate,
+            n_neurons=network.n_neurons,
+            violation=max(0.0, certificate.kappa / alpha - 1.0),
+        )
+        return PatternSolution(
+            network,
+            certificate,
+            program.status,
+            alpha,
+            max(1, program.n_iter),
+            history,
+            gates=gates,
+            program=program.certificate,
+        )
+
+    def advance(self, alpha):
+        """``coefs, intercepts, width`` of the network for the next alpha of a path."""
+        return *self.problem.layers(self.solve(alpha).network), 0.0
+
+
 def train_patterns(problem, alpha, settings, *, rng):
     """The best network over given patterns, for ``alpha`` in the units of the data or "scale".
 
@@ -122,36 +179,8 @@ def train_patterns(problem, alpha, settings, *, rng):
     alpha_max : float
         In the units of the data.
     """
-    rows = problem.rows
-    patterns = choose_patterns(rows, settings, rng)
-    pricing = None if settings.gated else make_pricing(rows, rng)
-    if settings.gated:
-        largest = _gated_alpha_max(rows, patterns, settings.penalty)
-    else:
-        largest = _alpha_max(rows, pricing)
-    alpha = _working_alpha(problem, alpha, largest, settings.gated)
-    if settings.gated:
-        found = _solve_gated(rows, patterns, alpha, settings)
-    else:
-        found = _solve_relu(rows, patterns, alpha, settings, pricing)
-    program, network, gates, certificate = found
-    history = end_of_history(
-        certificate,
-        n_neurons=network.n_neurons,
-        violation=max(0.0, certificate.kappa / alpha - 1.0),
-    )
-    n_iter = max(1, program.n_iter)
-    solution = PatternSolution(
-        network,
-        certificate,
-        program.status,
-        alpha,
-        n_iter,
-        history,
-        gates=gates,
-        program=program.certificate,
-    )
-    return solution, largest * problem.alpha_unit
+    program = PatternProgram(problem, rng, settings)
+    return program.solve(program.scale if alpha == "scale" else alpha), program.alpha_max
 
 
 def _solve_gated(rows, patterns, alpha, settings):
@@ -201,11 +230,13 @@ def _joined(rows, network, alpha, settings, program):
 
 
 def start_from_patterns(problem, alpha, settings, *, rng):
-    """A Start for the cutting plane: the solution of the program over given patterns."""
+    """A Start for the cutting plane: the solution of the program over given patterns.
+
+    ``alpha`` is in the units of the data.
+    """
     rows = problem.rows
     patterns = choose_patterns(rows, settings, rng)
-    largest = _alpha_max(rows, make_pricing(rows, rng)) if alpha == "scale" else 0.0
-    alpha = _working_alpha(problem, alpha, largest, gated=False)
+    alpha = alpha / problem.alpha_unit
     program = train_relu(rows, patterns, alpha, tol=START_TOL, solver=settings.solver)
     return Start(program.network.merged(), width=0.0)
 
@@ -332,13 +363,6 @@ def _gated_alpha_max(rows, patterns, penalty):
 def _unless_noise(rows, R, largest):
     """Zero for a price that is zero up to rounding: nothing fits better than the constant."""
     return largest if largest > rows.dual_point(R).noise() else 0.0
-
-
-def _working_alpha(problem, alpha, largest, gated):
-    if alpha != "scale":
-        return alpha / problem.alpha_unit
-    # With a constant target every alpha gives the same constant network.
-    return (GATED_SCALE if gated else 1.0) * scale_alpha(problem.rows, largest) or 1.0
 
 
 # -------------------------------------------------------------------------------------- the result

@@ -7,9 +7,12 @@ from scipy import sparse
 
 
 def canonical_rows(X, Y, weights):
-    """Merge rows equal in ``X`` and ``Y`` and sort the rest by a hash of their values."""
+    """Merge rows equal in ``X`` and ``Y`` and sort the rest by a hash of their values.
+
+    ``weights`` are (n,), or (n, k) for several kinds of them.
+    """
     origin, of_row = distinct_rows(X, Y)
-    return X[origin], Y[origin], np.bincount(of_row, weights=weights)
+    return X[origin], Y[origin], _sums(of_row, weights)
 
 
 def distinct_rows(X, Y):
@@ -30,6 +33,13 @@ def distinct_rows(X, Y):
     of_row = np.empty(len(order), dtype=np.int64)
     of_row[order] = np.cumsum(first) - 1
     return order[first], of_row
+
+
+def _sums(group, weights):
+    """Weights (n,) or columns of them, (n, k), summed over the rows of each group."""
+    if weights.ndim == 1:
+        return np.bincount(group, weights=weights)
+    return np.column_stack([np.bincount(group, weights=column) for column in weights.T])
 
 
 def _same_as_previous(X, Y, order, suspects):

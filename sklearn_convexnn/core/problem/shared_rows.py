@@ -16,13 +16,8 @@ from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.rows import Rows
-from sklearn_convexnn.core.problem.units import (
-    Problem,
-    dense_if_small,
-    row_lengths,
-    row_scale,
-    stored_bytes,
-)
+from sklearn_convexnn.core.problem.training_set import dense_if_small, stored_bytes
+from sklearn_convexnn.core.problem.units import Problem, row_lengths, row_scale
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class SharedRows:
             Rows of one number are stored side by side; of equal rows the smallest counts.  Rows of
             number -1 are not stored.
         memory : int
-            As for :func:`~sklearn_convexnn.core.problem.units.make_problem`: larger rows stay as
+            As for :meth:`.TrainingSet.of`: larger rows stay as
             they are.
         """
         n = X.shape[0]

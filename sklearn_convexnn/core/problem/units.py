@@ -1,10 +1,4 @@
-"""From data in the user's units to one well-scaled training problem, and back.
-
-The objective (P) depends on the rows only as a weighted set.  :func:`make_problem` therefore merges
-repeated rows and puts the rest in an order that depends on their values alone: a row with weight 2
-and the same row given twice, in any order, become *the same arrays*, so that no rounding can send
-the (non-convex) local searches of the solver to different places.
-"""
+"""From data in the user's units to one well-scaled training problem, and back."""
 
 from __future__ import annotations
 
@@ -13,19 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
-from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import Rows
+from sklearn_convexnn.core.problem.training_set import TrainingSet
 
 # Beyond these the descent is badly conditioned: the length of the mean row (with its constant) over
 # the spread of the rows about it, and the largest weight of a row over the smallest.
 _LARGEST_OFFSET = 8.0
 _LARGEST_WEIGHT_RATIO = 1e3
-# Sparse rows become an array up to this size, or this multiple of their own: below it the products
-# of arrays are faster.
-_DENSE_BYTES = 1 << 20
-_DENSE_RATIO = 3
 
 
 @dataclass(frozen=True)
@@ -44,6 +33,11 @@ class Problem:
     residual_unit: float
     objective_offset: float = 0.0
     spread: np.ndarray | None = None
+    data: TrainingSet | None = None
+
+    def part(self, index):
+        """The training problem of some of the distinct rows, in units of its own."""
+        return problem_of(self.data.take(index))
 
     @property
     def alpha_unit(self):
@@ -113,65 +107,26 @@ def mean_square_spread(rows):
     return max(0.0, 1.0 - mean @ mean - rows.intercept * rows.scale**2)
 
 
-def make_problem(X, Y, weights, *, loss, intercept, options=None, memory=256 << 20):
-    """Build the training problem.
+def make_problem(X, Y, weights, **settings):
+    """Build the training problem; parameters are those of :meth:`.TrainingSet.of`."""
+    return problem_of(TrainingSet.of(X, Y, weights, **settings))
 
-    Parameters
-    ----------
-    X : ndarray or CSR array of shape (n, d), float32 or float64
-    Y : ndarray of shape (n, C)
-        Real targets, or class indicators (one column for two classes).
-    weights : ndarray of shape (n,), non-negative, not all zero
-    loss : str
-        A name in :data:`sklearn_convexnn.core.problem.losses.LOSSES`.
-    intercept : bool
-    options : dict, optional
-        Of the loss.
-    memory : int
-        Rows are merged and ordered if the copy of ``X`` that this takes fits in so many bytes.
 
-    Returns
-    -------
-    Problem
-    """
-    Y = np.asarray(Y, dtype=np.float64)
-    weights = np.asarray(weights, dtype=np.float64)
-    if np.any(weights == 0):
-        X, Y, weights = X[weights > 0], Y[weights > 0], weights[weights > 0]
-        if not len(weights):
-            raise ValueError(
-                "No training row has a positive weight: leave out the rows of weight zero, and for "
-                "cross-validation use folds that train on some of the others."
-            )
-    X = dense_if_small(X)
-    if stored_bytes(X) <= memory:
-        X, Y, weights = canonical_rows(X, Y, weights)
-    weights = weights / weights.sum()
-    units = get_loss(loss, Y.shape[1], **(options or {})).standardise(Y, weights, intercept)
+def problem_of(data):
+    """The training problem of a :class:`.TrainingSet`."""
+    weights = data.weights / data.weights.sum()
+    units = data.named_loss().standardise(data.Y, weights, data.intercept)
     rows = Rows.of(
-        X,
+        data.X,
         units.Y,
         weights,
         units.loss,
-        intercept=intercept,
-        scale=row_scale(row_lengths(X), weights, intercept),
+        intercept=data.intercept,
+        scale=row_scale(row_lengths(data.X), weights, data.intercept),
     )
     return Problem(
-        rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread
+        rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread, data
     )
-
-
-def dense_if_small(X):
-    """Sparse rows as an array where that is faster: if they are few, or hardly sparse."""
-    if not sparse.issparse(X):
-        return X
-    dense_bytes = X.shape[0] * X.shape[1] * X.dtype.itemsize
-    small = dense_bytes <= max(_DENSE_BYTES, _DENSE_RATIO * stored_bytes(X))
-    return X.toarray() if small else X
-
-
-def stored_bytes(X):
-    return X.data.nbytes + X.indices.nbytes if sparse.issparse(X) else X.nbytes
 
 
 def row_lengths(X):

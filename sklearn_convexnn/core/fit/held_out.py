@@ -1,0 +1,256 @@
+"""``alpha="auto"``: rows that are held out say which weight decay predicts best.
+
+Some of the distinct rows are held out, once or for a few disjoint sets of them, and the rest is
+trained on along a path of few alphas that begins with the constant network: what regularises
+strongly costs little, and the path ends where the loss of the held-out rows has turned.
+Classifiers are compared by their log-loss at the best temperature of each alpha, for otherwise
+alphas would be chosen that undo overconfidence.  The fit on all rows then starts from the networks
+of the path.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_convexnn.core.fit.path import mixture
+from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
+from sklearn_convexnn.core.problem.network import network_outputs
+from sklearn_convexnn.core.problem.solution import Start
+
+# Each alpha is this fraction of the one before.
+_STEP = 0.25
+# The path ends so many steps below alpha="scale".
+_STEPS_BELOW = 3
+# One of so many parts of the rows is held out, and no more rows than these.
+_PARTS, _MOST_HELD_OUT = 5, 5000
+# Below this number of rows nothing is held out.
+_FEWEST = 20
+# So many held-out rows are wanted, of at most so many parts; labels say less than targets.
+_WANTED, _MOST_FOLDS = 250, 3
+_WANTED_LABELS, _MOST_LABEL_FOLDS = 400, 5
+# Losses that differ by less than so many standard errors of their difference are equal.
+_CHANCE = 0.5
+# From so many times alpha="scale" on networks are small, and no one stops there.
+_CHEAP = 16.0
+# Below alpha="scale", where networks grow large, a step has to lower the loss by this fraction, or
+# by this fraction and so many standard errors.
+_WORTH, _LEAST_WORTH, _SURE = 0.05, 0.01, 2.0
+
+
+class Choice(NamedTuple):
+    """What the held-out rows said.
+
+    ``alphas`` (descending) and ``losses`` are those of the path, ``temperature`` is of
+    classification; ``networks`` are ``(coefs, intercepts)`` of the parts at the chosen alpha, and
+    ``width`` is where their solves left the kinks.
+    """
+
+    alpha: float
+    alphas: np.ndarray
+    losses: np.ndarray
+    temperature: float | None = None
+    networks: tuple = ()
+    width: float = 0.0
+
+    def start(self, problem):
+        """The mean of the networks as a Start on all rows, if there are any."""
+        networks = [problem.network(*layers) for layers in self.networks]
+        if not networks:
+            return None
+        return Start(mixture(networks) if len(networks) > 1 else networks[0], width=self.width)
+
+
+def given_alpha(alpha):
+    """The Choice of one who is told what to choose."""
+    return Choice(alpha, np.array([]), np.array([]), 1.0)
+
+
+def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
+    """The alpha of a path that predicts held-out rows well.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of all rows.
+    scale, alpha_max : float
+        Of all rows, in the units of the data: where the path is centred, and where it begins.
+    follow : callable
+        ``follow(problem, rng)`` begins a path for some of the rows, an object whose
+        ``advance(alpha)``, for descending alphas in the units of the data, gives ``coefs,
+        intercepts, width``.
+    rng : numpy Generator
+        Draws the rows that are held out.
+    report : callable, optional
+        Called with every alpha and its loss.
+
+    Returns
+    -------
+    Choice
+        ``scale`` where there are too few rows to hold any out.
+    """
+    data = problem.data
+    held_out = parts_to_hold_out(data.labels, len(data.Y), rng)
+    if not held_out or not 0 < scale < alpha_max:
+        return given_alpha(scale)
+    everything = np.arange(len(data.Y))
+    paths = [
+        follow(problem.part(np.setdiff1d(everything, rows, assume_unique=True)), child)
+        for rows, child in zip(held_out, rng.spawn(len(held_out)), strict=True)
+    ]
+    judge = _Judge(problem, held_out)
+    curve = _Curve(judge.weights)
+    for alpha in _grid(scale, alpha_max):
+        networks = [path.advance(alpha) for path in paths]
+        curve.add(alpha, networks, *judge(networks))
+        if report is not None:
+            report(alpha, curve.means[-1] * judge.unit)
+        if curve.turned(scale):
+            break
+    alpha, temperature = curve.chosen(scale)
+    # The smallest of the alphas that are not smaller: neurons are found on the way down.
+    networks = curve.networks[max(k for k, one in enumerate(curve.alphas) if one >= alpha)]
+    return Choice(
+        alpha,
+        np.array(curve.alphas),
+        np.array(curve.means) * judge.unit,
+        temperature,
+        tuple(layers[:2] for layers in networks),
+        max(layers[2] for layers in networks),
+    )
+
+
+def parts_to_hold_out(labels, n_rows, rng):
+    """Disjoint sets of rows (indices, ascending), each to be held out from all others.
+
+    Every class is spread evenly over the parts; rows of one with fewer rows than parts are never
+    held out.  An empty list where there are too few rows.
+    """
+    if n_rows < _FEWEST:
+        return []
+    n_parts = max(_PARTS, n_rows // _MOST_HELD_OUT)
+    order = rng.permutation(n_rows)
+    if labels is not None:
+        counts = np.bincount(labels)
+        order = order[counts[labels[order]] >= n_parts]
+        order = order[np.argsort(labels[order], kind="stable")]
+    wanted, most = (_WANTED, _MOST_FOLDS) if labels is None else (_WANTED_LABELS, _MOST_LABEL_FOLDS)
+    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, most))
+    parts = [np.sort(order[k::n_parts]) for k in range(n_folds)]
+    return [part for part in parts if len(part)]
+
+
+def _grid(scale, alpha_max):
+    """``alpha_max``, of the constant network, and powers of the step times ``scale`` below it."""
+    above = int(np.ceil(np.log(scale / alpha_max) / np.log(_STEP))) - 1
+    return [float(alpha_max), *(float(scale * _STEP**k) for k in range(-above, _STEPS_BELOW + 1))]
+
+
+class _Judge:
+    """The loss of every held-out row under the networks of the paths."""
+
+    def __init__(self, problem, held_out):
+        data = problem.data
+        self.parts = [data.take(rows) for rows in held_out]
+        self.Y = np.concatenate([part.Y for part in self.parts])
+        weights = np.concatenate([part.sample_weights for part in self.parts])
+        self.weights = weights / weights.sum()
+        self.classifies = data.labels is not None
+        spread = {} if problem.spread is None else {"spread": problem.spread}
+        self.loss = None if self.classifies else data.named_loss(**spread)
+        # Squares of losses in the units of the data may overflow.
+        self.unit = 1.0 if self.classifies else problem.objective_unit
+
+    def __call__(self, networks):
+        """Losses (n,) in multiples of ``unit``, and the temperature of classifiers."""
+        Z = np.concatenate(
+            [
+                network_outputs(part.X, coefs, intercepts).astype(np.float64)
+                for part, (coefs, intercepts, _) in zip(self.parts, networks, strict=True)
+            ]
+        )
+        if self.classifies:
+            temperature = fit_temperature(self.Y, Z, self.weights)
+            return tempered_losses(self.Y, Z, temperature), temperature
+        return self.loss.sizes(self.Y, self.loss.value(self.Y, Z)) / self.unit, None
+
+
+class _Curve:
+    """Held-out losses along the path, and what follows from them."""
+
+    def __init__(self, weights):
+        self.weights = weights
+        self.alphas, self.means, self.losses = [], [], []
+        self.networks, self.temperatures = [], []
+
+    def add(self, alpha, networks, losses, temperature):
+        self.alphas.append(alpha)
+        self.networks.append(networks)
+        self.losses.append(losses)
+        self.temperatures.append(temperature)
+        self.means.append(float(self.weights @ losses))
+
+    @property
+    def best(self):
+        return int(np.argmin(self.means))
+
+    def turned(self, scale):
+        """Is it clear that smaller alphas do not pay?"""
+        last, best = len(self.means) - 1, self.best
+        if self.alphas[last] >= _CHEAP * scale:
+            return False
+        if best < last:
+            rise, error = self._excess(last, best)
+            return last - best > 1 or rise > error
+        if self.alphas[last] > scale:
+            return False
+        before = int(np.argmin(self.means[:last]))
+        gain, error = self._excess(before, last)
+        least = _LEAST_WORTH * self.means[before]
+        return not (gain > _WORTH * self.means[before] or gain > max(_SURE * error, least))
+
+    def chosen(self, scale):
+        """The chosen alpha and its temperature.
+
+        Of the alphas that are as good as the best one but for half a standard error of the
+        difference, the nearest to ``scale``. The best one itself lies between its neighbours on
+        the grid where a parabola through the three has its least value.
+        """
+        best = self.best
+        near = min(
+            (k for k in range(len(self.means)) if self._as_good(k, best)),
+            key=lambda k: abs(np.log(self.alphas[k] / scale)),
+        )
+        logs = np.log(self.alphas)
+        log = self._lowest(logs) if near == best else logs[near]
+        if self.temperatures[best] is None:
+            return float(np.exp(log)), None
+        temperature = np.interp(-log, -logs, np.log(self.temperatures))
+        return float(np.exp(log)), float(np.exp(temperature))
+
+    def _as_good(self, k, best):
+        excess, error = self._excess(k, best)
+        return excess <= _CHANCE * error
+
+    def _lowest(self, logs):
+        """Where the parabola through the best alpha and its neighbours has its least value."""
+        k = self.best
+        if not 0 < k < len(logs) - 1:
+            return logs[k]
+        left, right = logs[k - 1] - logs[k], logs[k + 1] - logs[k]
+        rise = np.log(np.array(self.means)[[k - 1, k + 1]] / self.means[k])
+        bend = rise[1] * left - rise[0] * right
+        if bend == 0:  # as low everywhere
+            return logs[k]
+        lowest = 0.5 * (rise[1] * left**2 - rise[0] * right**2) / bend
+        return logs[k] + np.clip(lowest, 0.5 * right, 0.5 * left)
+
+    def _excess(self, k, other):
+        """By how much the loss of an alpha is above that of another, with its standard error."""
+        difference = self.losses[k] - self.losses[other]
+        return self.means[k] - self.means[other], self._standard_error(difference)
+
+    def _standard_error(self, values):
+        mean = self.weights @ values
+        return float(np.sqrt(self.weights**2 @ (values - mean) ** 2))

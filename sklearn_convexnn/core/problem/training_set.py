@@ -1,0 +1,111 @@
+"""Distinct weighted rows with their targets, in the units of the data.
+
+The objective (P) depends on the rows only as a weighted set.  :meth:`TrainingSet.of` therefore
+merges repeated rows and puts the rest in an order that depends on their values alone: a row with
+weight 2 and the same row given twice, in any order, become *the same arrays*, so that no rounding
+can send the (non-convex) local searches of the solver to different places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
+from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
+
+# Sparse rows become an array up to this size, or this multiple of their own: below it the products
+# of arrays are faster.
+_DENSE_BYTES = 1 << 20
+_DENSE_RATIO = 3
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a training problem is made of, before it has units.
+
+    ``sample_weights`` are the weights without those of classes, by which predictions are judged.
+    """
+
+    X: object
+    Y: np.ndarray
+    weights: np.ndarray
+    sample_weights: np.ndarray
+    loss: str
+    intercept: bool
+    options: dict = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, X, Y, weights, *, loss, intercept, options=None, sample_weights=None, memory=256 << 20
+    ):
+        """Merge and order rows.
+
+        Parameters
+        ----------
+        X : ndarray or CSR array of shape (n, d), float32 or float64
+        Y : ndarray of shape (n, C)
+            Real targets, or class indicators (one column for two classes).
+        weights : ndarray of shape (n,), non-negative, not all zero
+        loss : str
+            A name in :data:`sklearn_convexnn.core.problem.losses.LOSSES`.
+        intercept : bool
+        options : dict, optional
+            Of the loss.
+        sample_weights : ndarray of shape (n,), optional
+            Without those of classes, if these are among the ``weights``.
+        memory : int
+            Rows are merged and ordered if the copy of ``X`` that this takes fits in so many bytes.
+        """
+        weights = np.asarray(weights, dtype=np.float64)
+        if sample_weights is not None and sample_weights is not weights:
+            weights = np.column_stack([weights, sample_weights])
+        Y, trained = np.asarray(Y, dtype=np.float64), weights.T[0] if weights.ndim > 1 else weights
+        if np.any(trained == 0):
+            X, Y, weights = X[trained > 0], Y[trained > 0], weights[trained > 0]
+            if not len(weights):
+                raise ValueError(
+                    "No training row has a positive weight: leave out the rows of weight zero, and "
+                    "for cross-validation use folds that train on some of the others."
+                )
+        X = dense_if_small(X)
+        if stored_bytes(X) <= memory:
+            X, Y, weights = canonical_rows(X, Y, weights)
+        weights, judging = weights.T if weights.ndim > 1 else (weights, weights)
+        return cls(X, Y, weights, judging, loss, intercept, options or {})
+
+    def take(self, index):
+        """Some of the rows, in their order."""
+        return replace(
+            self,
+            X=self.X[index],
+            Y=self.Y[index],
+            weights=self.weights[index],
+            sample_weights=self.sample_weights[index],
+        )
+
+    def named_loss(self, **options):
+        """The loss in the units of the data."""
+        return get_loss(self.loss, self.Y.shape[1], **self.options, **options)
+
+    @property
+    def labels(self):
+        """The class of every row, (n,), or None for real targets."""
+        if LOSSES[self.loss].task != "classification":
+            return None
+        return self.Y[:, 0].astype(int) if self.Y.shape[1] == 1 else self.Y.argmax(axis=1)
+
+
+def dense_if_small(X):
+    """Sparse rows as an array where that is faster: if they are few, or hardly sparse."""
+    if not sparse.issparse(X):
+        return X
+    dense_bytes = X.shape[0] * X.shape[1] * X.dtype.itemsize
+    small = dense_bytes <= max(_DENSE_BYTES, _DENSE_RATIO * stored_bytes(X))
+    return X.toarray() if small else X
+
+
+def stored_bytes(X):
+    return X.data.nbytes + X.indices.nbytes if sparse.issparse(X) else X.nbytes
