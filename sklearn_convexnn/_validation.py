@@ -67,6 +67,7 @@ __all__ = [
     "check_grid",
     "check_labels",
     "check_patterns",
+    "check_relax",
     "check_weights",
     "class_weights",
     "encode_classes",
@@ -166,6 +167,14 @@ def _check_alphas(alphas):
     if alphas.ndim != 1 or not len(alphas) or np.any(alphas <= 0):
         raise ValueError("alphas must be positive numbers in one dimension, or how many to use.")
     return np.unique(alphas)[::-1]
+
+
+def check_relax(relax):
+    """Distinct numbers in (0, 1], descending, from one or several."""
+    values = np.unique(np.asarray(relax, dtype=np.float64))[::-1]
+    if np.ndim(relax) > 1 or not len(values) or not np.all((values > 0) & (values <= 1)):
+        raise ValueError(f"relax must be a number above 0 and up to 1, or several; got {relax!r}.")
+    return tuple(values.tolist())
 
 
 def check_grid(alphas, eps, alpha_max):

@@ -33,12 +33,17 @@ class NumpyEngine:
     """
 
     def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
-        self.X, self.Y, self.weights, self.block_bytes = X, Y, weights, block_bytes
+        self.stored, self.Y, self.weights, self.block_bytes = X, Y, weights, block_bytes
         self.sparse = sparse.issparse(X)
         self.n_rows, self.n_outputs = Y.shape
         # The dtype is that of the features as they are stored.
         self.n_features, self.dtype = (0, None) if X is None else (X.shape[1], X.dtype)
         self._casts = {}
+
+    @property
+    def X(self):
+        """The features as they are stored."""
+        return self.stored
 
     # Some BLAS kernels set the flag of invalid numbers where there are none (numpy issue 24067): by
     # what stands beside an array in memory, so that one run warns and the next does not.  Results
@@ -89,7 +94,7 @@ class NumpyEngine:
         return self._casts[dtype]
 
     def _features(self, block, dtype):
-        X = self.X
+        X = self.stored
         if not self.sparse:
             return X[block].astype(dtype, copy=False)
         first, last = X.indptr[block.start], X.indptr[block.stop]
@@ -102,22 +107,24 @@ class NumpyEngine:
 
     # ------------------------------------------------------------------ other rows
 
-    def _like(self, X, Y, weights):
-        return NumpyEngine(X, Y, weights, block_bytes=self.block_bytes)
-
     def take(self, index):
         """Some of the rows, with their weights as they are."""
-        return self._like(self.X[index], self.Y[index], self.weights[index])
+        return NumpyEngine(
+            self.X[index], self.Y[index], self.weights[index], block_bytes=self.block_bytes
+        )
 
     def first(self, count):
         """At most ``count`` rows, always the same ones."""
         return self.take(slice(0, count))
 
     def with_weights(self, weights):
-        return self._like(self.X, self.Y, weights)
+        return self._with(self.Y, weights)
 
     def with_targets(self, Y):
-        return self._like(self.X, Y, self.weights)
+        return self._with(Y, self.weights)
+
+    def _with(self, Y, weights):
+        return NumpyEngine(self.stored, Y, weights, block_bytes=self.block_bytes)
 
     # ------------------------------------------------------------------ to and from memory
 
@@ -135,11 +142,14 @@ class NumpyEngine:
     @cached_property
     def _statistics(self):
         return Statistics(
-            np.asarray(self.X.T @ self.weights, dtype=np.float64),
+            np.asarray(self._mean_row(), dtype=np.float64),
             float(np.abs(self.Y).max()),
             float(self.weights.min()),
             float(self.weights.max()),
         )
+
+    def _mean_row(self):
+        return self.stored.T @ self.weights
 
     def close(self):
         """Nothing is held but arrays."""
