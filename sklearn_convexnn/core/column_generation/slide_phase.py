@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation.descent import refit, slide
 from sklearn_convexnn.core.column_generation.program_phase import ProgramPhase
+from sklearn_convexnn.core.column_generation.refit import refit
+from sklearn_convexnn.core.column_generation.slide import slide
 from sklearn_convexnn.core.pricing.wall_crossing import last_digits
 from sklearn_convexnn.core.problem.solution import Start, Status
 
