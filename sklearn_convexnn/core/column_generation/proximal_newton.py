@@ -20,18 +20,20 @@ import numpy as np
 
 from sklearn_convexnn.core.column_generation.faces import finish_on_face
 
-# Iterations for one parabola, the optimality, relative to alpha, at which they end, and how many
-# pass between two looks at it.
-_MODEL_ITER, _MODEL_TOL = 200, 1e-2
+# Iterations for one parabola, the optimality at which they end, relative to alpha and to that of
+# the loss, and how many pass between two looks at it.
+_MODEL_ITER, _MODEL_TOL, _MODEL_SHARE = 200, 1e-2, 0.1
 _CHECKED = 5
-# The least decrease of a step, in parts of what its parabola promises; a parabola that was wrong
-# by more than the second is taken anew.
-_LEAST_DECREASE, _WRONG = 1e-4, 0.3
+# The least decrease of a step, in parts of what its parabola promises.  The parabola is taken anew
+# where the decrease was less than the second, or more than the third; than the last where
+# curvatures are only bounded, by about twice what they are.
+_LEAST_DECREASE, _FALSE, _STALE, _LOOSE = 1e-4, 0.7, 1.3, 3.0
 _HALVINGS = 20
 # Curvature that a weight has at least, in parts of what it would have on rows of mean curvature.
 _DAMPING = 1e-3
 # Squarings of a matrix for a bound of its eigenvalues: within a few percent.
 _SQUARINGS = 3
+_ROUNDING = 1e-4  # of these in single precision
 
 
 def proximal_newton(layer, C, b0, alpha, *, max_steps, tol):
@@ -50,36 +52,38 @@ def proximal_newton(layer, C, b0, alpha, *, max_steps, tol):
     # Neurons that are never active on these rows only cost.
     active = squares.reshape(len(C), -1).max(axis=1) > 0
     C = np.where(active[:, None], C, 0.0)
-    rounding = 16 * np.finfo(layer.rows.dtype).eps
+    rounding, exact = 16 * np.finfo(layer.rows.dtype).eps, layer.rows.loss.separable
     point, parabola = _Point.of(layer, C, b0, alpha), None
     for _ in range(max_steps):
-        if point.off(alpha) <= tol:
+        off = point.off(alpha)
+        if off <= tol:
             break
         if parabola is None:
             parabola = _Parabola(layer, point, squares)
-        aim = parabola.minimiser(point, alpha)
+        aim = parabola.minimiser(point, alpha, min(_MODEL_TOL, _MODEL_SHARE * off))
         promised = point.objective - parabola.value(point, *aim, alpha)
         if not promised > rounding * abs(point.value):
             break
-        trial, share = _lower(layer, point, aim, promised, alpha)
+        trial = _lower(layer, point, aim, promised, alpha)
         if trial is None:
             break
-        if abs((point.objective - trial.objective) - promised) > _WRONG * promised or share < 1.0:
+        decrease = point.objective - trial.objective
+        if not _FALSE * promised <= decrease <= (_STALE if exact else _LOOSE) * promised:
             parabola = None
         point = trial
     return point.C, point.b0, point.off(alpha)
 
 
 def _lower(layer, point, aim, promised, alpha):
-    """The first of the points on the way to ``aim``, halved, that is low enough, and its share."""
+    """The first of the points on the way to ``aim``, halved, that is low enough."""
     share = 1.0
     for _ in range(_HALVINGS):
         C, b0 = (old + share * (new - old) for old, new in zip(point[:2], aim, strict=True))
         trial = _Point.of(layer, C, b0, alpha)
         if trial.objective <= point.objective - _LEAST_DECREASE * share * promised:
-            return trial, share
+            return trial
         share *= 0.5
-    return None, share
+    return None
 
 
 class _Point(NamedTuple):
@@ -126,11 +130,12 @@ class _Parabola:
         diagonal = np.arange(edge.shape[1])
         gram[:, diagonal, diagonal] += _DAMPING * mean * squares
         norms = np.sqrt(gram[:, diagonal, diagonal].max(axis=0)).reshape(len(point.C), -1)
-        # One number per neuron, or its group would not remain one.
-        self.norms = np.maximum(norms.max(axis=1), np.finfo(float).tiny)
-        self.cells = norms.shape[1]
+        # One number per neuron, or its group would not remain one; some are never active.
+        norms = norms.max(axis=1)
+        self.norms = np.where(norms > 0, norms, 1.0)
+        self.cells = edge.shape[1] // len(norms)
         self.units = np.repeat(self.norms, self.cells)
-        self.gram = gram / self.units[:, None] / self.units
+        self.gram = (gram / self.units[:, None] / self.units).astype(layer.rows.dtype)
         self.smoothness = _bound_of_eigenvalues(self.gram)
 
     def _by_output(self, C):
@@ -150,13 +155,15 @@ class _Parabola:
             gradient = gradient - self.edge * (point.gradient_b0 / self.total)[:, None]
         return gradient / self.units
 
-    def minimiser(self, point, alpha):
+    def minimiser(self, point, alpha, tol):
         """Weights and intercept where the penalty and the parabola are least."""
-        start = self._by_output(point.C) * self.units
-        slope = self._reduced(point) - self._slopes(start)
-        x = self._accelerated(start, slope, alpha / self.norms)
+        start = (self._by_output(point.C) * self.units).astype(self.gram.dtype)
+        slope = self._reduced(point).astype(self.gram.dtype) - self._slopes(start)
+        penalties = (alpha / self.norms).astype(self.gram.dtype)
+        x = self._accelerated(start, slope, penalties, tol)
+        x, slope = x.astype(np.float64), slope.astype(np.float64)
         if point.C.shape[1] == 1:
-            x = finish_on_face(self.gram[0], -slope.T, x.T, alpha / self.norms).T
+            x = finish_on_face(self.gram[0].astype(np.float64), -slope.T, x.T, alpha / self.norms).T
         x = x / self.units
         b0 = point.b0
         if self.has_intercept:
@@ -165,10 +172,10 @@ class _Parabola:
             b0 = b0 - shift / self.total
         return x.T.reshape(point.C.shape), b0
 
-    def _accelerated(self, x, slope, penalties):
+    def _accelerated(self, x, slope, penalties, tol):
         """FISTA with restart for ``<slope, x> + 1/2 x^T M x`` with the penalties."""
         step = 1.0 / self.smoothness
-        thresholds, tol = step * penalties, _MODEL_TOL * step * penalties.min()
+        thresholds, tol = step * penalties, tol * step * penalties.min()
         slope, z, momentum = step * slope, x, 1.0
         for k in range(_MODEL_ITER):
             x_next = self._shrunk(z - slope - step * self._slopes(z), thresholds)
@@ -209,7 +216,8 @@ def _bound_of_eigenvalues(matrices):
     size = np.linalg.norm(matrices, axis=(1, 2)).max()
     if not size > 0:
         return np.finfo(float).tiny
-    powers = matrices / size
+    powers = (matrices / size).astype(np.float32)
     for _ in range(_SQUARINGS):
         powers = powers @ powers
-    return float(size * np.linalg.norm(powers, axis=(1, 2)).max() ** (0.5**_SQUARINGS))
+    largest = np.linalg.norm(powers, axis=(1, 2)).max()
+    return float(size * (1.0 + _ROUNDING) * largest ** (0.5**_SQUARINGS))
