@@ -13,6 +13,7 @@ from sklearn_convexnn.core.problem.constant import constant_state
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
+from sklearn_convexnn.core.problem.output_layer import OutputLayer
 from sklearn_convexnn.core.problem.rows import Rows
 from tests.architectures import ArrayAPIEngine, PartedEngine
 
@@ -63,9 +64,10 @@ def every_pass(rows):
     Q = rng.standard_normal((m, rows.n_outputs))
     state = rows.at(rows.outputs(U, C, b0))
     settled = state.shifted(state.best_shift())
-    R, features, support = settled.residual, rows.hidden(U), np.array([0, 2, 5])
+    R, support = settled.residual, np.array([0, 2, 5])
     constant = constant_state(rows)
     dual = settled.dual_point
+    layer, afresh = OutputLayer(rows, U, 1 << 20), OutputLayer(rows, U, 0)
     return {
         "outputs": rows.fetch(state.Z),
         "mean loss": state.mean_loss,
@@ -78,11 +80,13 @@ def every_pass(rows):
         "constant": constant.network.b0,
         "residual of the constant": rows.fetch(constant.residual),
         "mean target": rows.mean_target(),
-        "hidden": rows.fetch(features),
-        "fitted loss": rows.fitted_loss(features, C, b0),
-        "fitted slope": rows.fitted_gradients(features, C, b0)[0],
-        "fitted slope of b0": rows.fitted_gradients(features, C, b0)[1],
-        "fitted hessian": rows.fitted_hessian(features, support, C, b0),
+        "hidden": rows.fetch(layer.features),
+        "fitted mean squares": layer.mean_squares(),
+        "fitted loss": layer.loss(C, b0),
+        **named("fitted slope", layer.loss_and_gradients(C, b0)),
+        **named("fitted majorant", layer.majorant(C, b0)),
+        **named("majorant afresh", afresh.majorant(C, b0)),
+        "fitted hessian": layer.hessian(support, C, b0),
         **named("moments", rows.moments(U)),
         **named("curvature moments", rows.curvature_moments(U, state, 1e-3)),
         **named("loss", rows.loss_and_gradients(U, C, b0)),
