@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_convexnn._base import fit_method
 from sklearn_convexnn._two_layer import PATTERNS, SOLVERS, BaseTwoLayer
 from sklearn_convexnn._validation import Interval, StrOptions, check_patterns, one_blas_thread
+from sklearn_convexnn.core.fit.gated_alpha import choose_gated_alpha
 from sklearn_convexnn.core.fit.given_patterns import PatternSettings
 from sklearn_convexnn.core.programs.gated_layers import (
     gated_activations,
@@ -41,7 +42,7 @@ class BaseGatedReLU(BaseTwoLayer):
 
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
         "patterns": PATTERNS,
         "penalty": [StrOptions({"group", "nuclear"})],
         "solver": [SOLVERS],
@@ -111,6 +112,11 @@ class BaseGatedReLU(BaseTwoLayer):
             max_iter=self.max_iter,
         )
         return self._solve_program(data, progress, settings)
+
+    def _choice(self, problem, whole, follow, rng):
+        if self.alpha != "auto":
+            return super()._choice(problem, whole, follow, rng)
+        return choose_gated_alpha(whole, rng)
 
     # ------------------------------------------------------------------ the fitted network
 

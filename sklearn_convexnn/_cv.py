@@ -129,6 +129,10 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         Its rounds, as in :class:`ConvexReLURegressor`.
     alpha_max_ : float
         From here on the network of all rows is a constant.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
+        of their sum; zeros for a constant network. For inputs of one scale: see
+        :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -348,6 +352,10 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         Its rounds, as in :class:`ConvexReLUClassifier`.
     alpha_max_ : float
         From here on the network of all rows is a constant.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
+        of their sum; zeros for a constant network. For inputs of one scale: see
+        :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

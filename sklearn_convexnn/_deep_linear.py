@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
+from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import trait
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._validation import Interval, StrOptions
@@ -16,7 +17,7 @@ from sklearn_convexnn.core.deep.linear import make_deep_linear
 SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 
 
-class BaseDeepLinear(BaseNetwork):
+class BaseDeepLinear(InputImportances, BaseNetwork):
     """Parameters and fit of the deep linear estimators; a subclass says which loss."""
 
     _parameter_constraints = {
@@ -122,6 +123,9 @@ class BaseDeepLinear(BaseNetwork):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
         return np.asarray(self._validate_rows(X) @ self.effective_coef_) + self.intercepts_[-1]
 
+    def _input_sizes(self):
+        return np.linalg.norm(self.effective_coef_, axis=1)
+
 
 class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
     r"""Deep linear network for regression, solved in closed or convex form.
@@ -206,6 +210,9 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         Number of rounds, or of starting points of a non-convex problem.
     history_ : dict of ndarrays of shape (1,)
         "objective", "dual_gap" (relative) and "rank", at the end.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
+        network. For inputs of one scale: see :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -364,6 +371,9 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         Number of rounds, or of starting points of a non-convex problem.
     history_ : dict of ndarrays of shape (1,)
         "objective", "dual_gap" (relative) and "rank", at the end.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
+        network. For inputs of one scale: see :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

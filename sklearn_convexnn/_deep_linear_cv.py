@@ -110,6 +110,9 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
         Number of rounds of the last fit.
     history_ : dict of ndarrays of shape (1,)
         "objective", "dual_gap" (relative) and "rank" of the last fit.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
+        network. For inputs of one scale: see :ref:`importances`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

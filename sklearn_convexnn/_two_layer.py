@@ -8,9 +8,10 @@ from numbers import Integral, Real
 import numpy as np
 
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
+from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._validation import Interval, StrOptions, check_patterns, one_blas_thread
-from sklearn_convexnn.core.fit.cutting_plane import Descent, start_of_path
+from sklearn_convexnn.core.fit.cutting_plane import Descent, best_start, start_of_path
 from sklearn_convexnn.core.fit.given_patterns import (
     PROGRAM_TOL,
     START_TOL,
@@ -19,7 +20,7 @@ from sklearn_convexnn.core.fit.given_patterns import (
     start_from_patterns,
 )
 from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
-from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
+from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
 
@@ -34,7 +35,7 @@ PATTERNS = [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"}), "
 SOLVERS = StrOptions({"auto", "newton", "clarabel", "ecos", "scs"})
 
 
-class BaseTwoLayer(BaseNetwork):
+class BaseTwoLayer(InputImportances, BaseNetwork):
     """The problem, the attributes and the layers of a two-layer network."""
 
     _parameter_constraints = {
@@ -158,6 +159,9 @@ class BaseTwoLayer(BaseNetwork):
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
         return network_outputs(self._validate_rows(X), self.coefs_, self.intercepts_)
+
+    def _input_sizes(self):
+        return path_norms(self.coefs_)
 
     def hidden_activations(self, X):
         """Activations of the hidden neurons.
@@ -287,12 +291,13 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         light = goals | {"tol": max(self.tol, LEAST_FOLD_TOL), "gap_tol": None}
         descent = Descent(problem, rng, **goals)
         choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
-        start = self._warm_start(problem, targets) or self._start_from_patterns(
-            problem, choice.alpha
-        )
-        solution = descent.solve(
-            choice.alpha, start=start or choice.start(problem), progress=progress
-        )
+        starts = [
+            self._warm_start(problem, targets),
+            self._start_from_patterns(problem, choice.alpha),
+            choice.start(problem),
+        ]
+        start = best_start(problem, choice.alpha, starts)
+        solution = descent.solve(choice.alpha, start=start, progress=progress)
         attributes = self._attributes(
             problem, targets, solution, descent.alpha_max, choice.alpha
         ) | self._chosen(choice)

@@ -89,8 +89,8 @@ def golden_fits():
     }
     fits = {}
     for data, Model in models.items():
-        fits[f"{data}, default"] = Fit(Model(), data, "default")
-        without = Model(fit_intercept=False, random_state=1)
+        fits[f"{data}, default"] = Fit(Model("scale"), data, "default")
+        without = Model("scale", fit_intercept=False, random_state=1)
         fits[f"{data}, no intercept"] = Fit(without, data, "default")
     for data, alpha in {
         "friedman1": 0.02,
@@ -105,12 +105,16 @@ def golden_fits():
     closed = C(alpha=1e-3, gap_tol=5e-3, fit_intercept=False)
     fits["breast_cancer, small gap"] = Fit(closed, "breast_cancer", "gap 5e-3")
     fits["space, tiny gap"] = Fit(R(alpha=0.01, gap_tol=1e-5), "space", "gap 1e-5")
-    fits["friedman1, five neurons"] = Fit(R(max_neurons=5), "friedman1", "default")
+    fits["friedman1, five neurons"] = Fit(R("scale", max_neurons=5), "friedman1", "default")
+    fits["friedman1, auto"] = Fit(R(), "friedman1", "default")
+    fits["wine, auto"] = Fit(C(), "wine", "default")
     program = {"refinement": None}
     fits["space, all patterns"] = Fit(R(alpha=0.01, patterns="exact", **program), "space", "convex")
     sampled = C(alpha=5e-3, patterns=50, **program)
     fits["breast_cancer, patterns"] = Fit(sampled, "breast_cancer", "convex")
-    fits["friedman1, gated"] = Fit(cnn.GatedReLURegressor(patterns=100), "friedman1", "convex")
+    fits["friedman1, gated"] = Fit(
+        cnn.GatedReLURegressor("scale", patterns=100), "friedman1", "convex"
+    )
     gated = cnn.GatedReLUClassifier(patterns=50, alpha=1e-2)
     fits["iris, gated"] = Fit(gated, "iris", "convex")
     nuclear = cnn.GatedReLURegressor(patterns=20, alpha=0.1, penalty="nuclear")
@@ -121,10 +125,12 @@ def golden_fits():
         spline = cnn.SplineReLURegressor(n_layers=n_layers)
         fits[f"line, {n_layers} layers"] = Fit(spline, "line", "convex")
     fits["line_classes"] = Fit(cnn.SplineReLUClassifier(), "line_classes", "convex")
-    fits["friedman1, deep linear"] = Fit(cnn.DeepLinearRegressor(), "friedman1", "convex")
-    three = cnn.DeepLinearRegressor(n_layers=3)
+    fits["friedman1, deep linear"] = Fit(
+        cnn.DeepLinearRegressor(alpha="scale"), "friedman1", "convex"
+    )
+    three = cnn.DeepLinearRegressor(n_layers=3, alpha="scale")
     fits["two_outputs, deep linear"] = Fit(three, "two_outputs", "convex")
-    fits["iris, deep linear"] = Fit(cnn.DeepLinearClassifier(), "iris", "convex")
+    fits["iris, deep linear"] = Fit(cnn.DeepLinearClassifier(alpha="scale"), "iris", "convex")
     batch_norm = cnn.DeepReLUClassifier(batch_norm=True)
     fits["iris, batch norm"] = Fit(batch_norm, "iris", "convex")
     return fits

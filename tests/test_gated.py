@@ -166,7 +166,7 @@ def test_a_gate_at_a_value_of_the_data():
 def test_sampled_gates_do_not_depend_on_units_and_origin(case):
     """Each gate that is in use is open on some rows and closed on others, in any units."""
     X = case.X * [1e-3, 1.0, 1e3] + [0.0, 20.0, -300.0]
-    model = gated(case).fit(X, case.y)
+    model = gated(case, alpha="scale").fit(X, case.y)
     active = X @ model.gates_[:3] + model.gates_[3] > 0
     assert np.mean(active.any(axis=0) & ~active.all(axis=0)) > 0.8
 
@@ -188,8 +188,8 @@ def test_integer_weights_are_repetitions(case):
 def test_class_weight():
     case = make_case("binary")
     weights = np.where(case.y == "yes", 3.0, 1.0)
-    one = gated(case, class_weight={"yes": 3.0, "no": 1.0}).fit(case.X, case.y)
-    two = gated(case).fit(case.X, case.y, sample_weight=weights)
+    one = gated(case, alpha=0.02, class_weight={"yes": 3.0, "no": 1.0}).fit(case.X, case.y)
+    two = gated(case, alpha=0.02).fit(case.X, case.y, sample_weight=weights)
     np.testing.assert_allclose(one.predict_proba(case.X), two.predict_proba(case.X))
 
 

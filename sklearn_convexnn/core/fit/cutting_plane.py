@@ -148,6 +148,15 @@ class Descent:
         return *self.problem.layers(solution.network), solution.end.width
 
 
+def best_start(problem, alpha, starts):
+    """Of Starts in working units, or None for none, the one of the lowest objective."""
+    starts = [start for start in starts if start is not None]
+    if len(starts) < 2:
+        return starts[0] if starts else None
+    rows, alpha = problem.rows, alpha / problem.alpha_unit
+    return min(starts, key=lambda start: rows.evaluate(start.network).objective(alpha))
+
+
 def train(problem, alpha, *, rng, start=None, relax=1.0, progress=None, **goals):
     """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
 

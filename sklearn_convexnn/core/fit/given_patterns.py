@@ -133,6 +133,10 @@ class PatternProgram:
         factor = GATED_SCALE if self.settings.gated else 1.0
         return factor * scale_alpha(self.problem.rows, self.alpha_max) or self.problem.alpha_unit
 
+    def gated_groups(self):
+        """The maps of the gated program over the patterns."""
+        return _gated_groups(self.problem.rows, self.patterns)
+
     def solve(self, alpha):
         """The PatternSolution for ``alpha`` in the units of the data."""
         rows, alpha = self.problem.rows, alpha / self.problem.alpha_unit
@@ -352,12 +356,16 @@ def _alpha_max(rows, pricing):
 def _gated_alpha_max(rows, patterns, penalty):
     """The largest price of a gate, ``X^T D_j R``: a column of it, or its largest singular value."""
     R = constant_residual(rows)
-    groups = FreeGroups(rows.dense(), patterns.active)
+    groups = _gated_groups(rows, patterns)
     if penalty == "nuclear" and rows.n_outputs > 1:
         sizes = np.linalg.norm(gate_prices(groups, R), ord=2, axis=(1, 2))
     else:
         sizes = np.concatenate([groups.screen(u, 1.0)[0] for u in R.T])
     return _unless_noise(rows, R, float(sizes.max(initial=0.0)))
+
+
+def _gated_groups(rows, patterns):
+    return FreeGroups(rows.dense(), patterns.without_idle().active)
 
 
 def _unless_noise(rows, R, largest):

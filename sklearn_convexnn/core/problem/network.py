@@ -136,6 +136,21 @@ def hidden_activations(X, W, bias):
     return np.maximum(H, 0, out=H)
 
 
+def path_norms(coefs):
+    """``sum_j |u_jk| ||c_j||`` of every input k, (d,): what the penalty spends on its paths."""
+    first, last = coefs
+    return np.abs(first) @ np.linalg.norm(last, axis=1)
+
+
+def shares(sizes):
+    """Numbers of sum 1 in proportion to ``sizes``, or zeros."""
+    largest = sizes.max(initial=0.0)
+    if largest == 0.0:
+        return np.zeros_like(sizes)
+    sizes = sizes / largest  # their sum could overflow
+    return sizes / sizes.sum()
+
+
 def network_outputs(X, coefs, intercepts):
     """Outputs of the layers ``coefs, intercepts``, in blocks of rows of bounded memory."""
     n, m = X.shape[0], coefs[0].shape[1]

@@ -158,6 +158,29 @@ class DirectNormal:
             H -= t.T @ linalg.cho_solve(self.schur, t)
         return H
 
+    def inverse_blocks(self, E):
+        """The C x C diagonal blocks, (n, C, C), of ``N - N E (E^T N E)^+ E^T N``.
+
+        ``N`` is the inverse of ``I + F^T K F``; ``E`` (n, C, m) has columns that may be dependent.
+        """
+        n, C = self.root.shape
+        if self.woodbury:
+            wide = self.root.down(self.factor.push(np.eye(len(self.cholesky))))
+            half = linalg.solve_triangular(
+                self.cholesky, wide.reshape(n * C, -1).T, lower=True, check_finite=False
+            )
+            blocks = np.eye(C) - _row_blocks(half, C)
+        else:
+            half, _ = linalg.lapack.dtrtri(self.cholesky, lower=1)
+            blocks = _row_blocks(half, C)
+        lengths = np.linalg.norm(E, axis=(0, 1))
+        E = E[:, :, lengths > 0] / lengths[lengths > 0]
+        held = self._solve(E).reshape(n * C, -1)
+        values, vectors = np.linalg.eigh(E.reshape(n * C, -1).T @ held)
+        kept = values > _DEPENDENT * values.max(initial=0.0)
+        held = held @ (vectors[:, kept] / np.sqrt(values[kept]))
+        return blocks - _row_blocks(held.T, C)
+
 
 class IterativeNormal:
     """The same matrix for many rows, only multiplied with: conjugate gradients.
@@ -254,6 +277,12 @@ class IterativeNormal:
         x = centred(x) + B @ linalg.cho_solve(cholesky, values, check_finite=False)
         x, residual = self._conjugate(centred, right, x)
         return x, coordinates(residual)
+
+
+def _row_blocks(half, C):
+    """The C x C blocks on the diagonal of ``half^T half``, (n, C, C)."""
+    half = half.reshape(len(half), half.shape[1] // C, C)
+    return np.einsum("aic,aid->icd", half, half)
 
 
 def _cholesky(K, scale):

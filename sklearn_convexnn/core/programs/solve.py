@@ -63,10 +63,8 @@ def solve_outputs(rows, groups, alpha, *, tol, max_iter, solver):
             # Whatever the solver says of itself: the measured gap decides.
             return replace(solution, converged=solution.certificate.relative_gap <= tol)
 
-    if rows.n_outputs == 1 or not rows.loss.separable:
-        return solve(rows)
-    # Such a loss sees each output by itself: C small systems are faster than a large one.
-    return _together([solve(one) for one in _single_outputs(rows)])
+    solutions = [solve(part) for part in independent_outputs(rows)]
+    return solutions[0] if len(solutions) == 1 else _together(solutions)
 
 
 def _together(solutions):
@@ -94,9 +92,15 @@ def _together(solutions):
     )
 
 
-def _single_outputs(rows):
-    for c in range(rows.n_outputs):
-        yield rows.with_targets(rows.Y[:, [c]]).with_loss(rows.loss.of_output(c))
+def independent_outputs(rows):
+    """The rows with each of their outputs, or with all, where the loss makes them one program."""
+    if rows.n_outputs == 1 or not rows.loss.separable:
+        return [rows]
+    # Such a loss sees each output by itself: C small systems are faster than a large one.
+    return [
+        rows.with_targets(rows.Y[:, [c]]).with_loss(rows.loss.of_output(c))
+        for c in range(rows.n_outputs)
+    ]
 
 
 def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton"):
