@@ -25,7 +25,9 @@ def r2(estimator, X, y, sample_weight=None):
 
 def log_likelihood(estimator, X, y, sample_weight=None):
     """Mean log-probability of the labels, the negative log-loss: the default of classification."""
-    return likelihood_of_outputs(estimator._outputs(X), estimator.classes_, y, sample_weight)
+    temperature = getattr(estimator, "temperature_", 1.0)
+    Z, classes = estimator._outputs(X), estimator.classes_
+    return likelihood_of_outputs(Z, classes, y, sample_weight, temperature)
 
 
 def likelihood_of_outputs(Z, classes, y, sample_weight=None, temperature=1.0):
