@@ -6,6 +6,7 @@ from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
 from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
 from sklearn_convexnn._gated import GatedReLUClassifier, GatedReLURegressor
 from sklearn_convexnn._path import convexnn_path
+from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 
@@ -21,6 +22,7 @@ __all__ = [
     "DeepReLURegressor",
     "GatedReLUClassifier",
     "GatedReLURegressor",
+    "QuantileSteps",
     "SplineReLUClassifier",
     "SplineReLURegressor",
     "alpha_max",

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
+    _check_feature_names_in,
     _check_method_params,
     _check_sample_weight,
     check_array,
@@ -58,6 +59,7 @@ __all__ = [
     "Interval",
     "RoundKept",
     "StrOptions",
+    "_check_feature_names_in",
     "_check_method_params",
     "_fit_context",
     "_raise_for_params",

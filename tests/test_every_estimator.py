@@ -26,6 +26,7 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    QuantileSteps,
     SplineReLUClassifier,
     SplineReLURegressor,
 )
@@ -57,6 +58,7 @@ EVERY = [
     SplineReLUClassifier(alpha=1e-3, loss="hinge", **SPLINE),
     DeepReLURegressor(batch_norm=True),
     DeepReLUClassifier(batch_norm=True),
+    QuantileSteps(n_steps=4),
 ]
 OTHER_SETTINGS = [
     ConvexReLUClassifier(**NARROW),
@@ -173,7 +175,11 @@ for Estimator in (package.ConvexReLURegressor, package.ConvexReLUClassifier):
 def test_a_pickle_predicts_the_same(estimator):
     X = np.random.default_rng(0).standard_normal((20, 3))
     model = clone(estimator).fit(X, (X[:, 0] > 0).astype(int))
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    copy = pickle.loads(pickle.dumps(model))
+    assert hasattr(model, "predict") or hasattr(model, "transform")
+    for method in ("predict", "transform"):
+        if hasattr(model, method):
+            np.testing.assert_array_equal(getattr(copy, method)(X), getattr(model, method)(X))
 
 
 # ------------------------------------------------------------------------------------- closed forms

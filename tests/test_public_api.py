@@ -26,6 +26,7 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    QuantileSteps,
     SplineReLUClassifier,
     SplineReLURegressor,
 )
@@ -45,6 +46,7 @@ ESTIMATORS = [
     DeepReLUClassifier,
     SplineReLURegressor,
     SplineReLUClassifier,
+    QuantileSteps,
 ]
 ON_A_LINE = (SplineReLURegressor, SplineReLUClassifier)
 # Settings with which any rows can be fitted.
