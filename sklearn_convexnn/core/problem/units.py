@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
+from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import Rows
@@ -148,14 +149,10 @@ def make_problem(X, Y, weights, *, loss, intercept, options=None, memory=256 << 
         X, Y, weights = canonical_rows(X, Y, weights)
     weights = weights / weights.sum()
     units = get_loss(loss, Y.shape[1], **(options or {})).standardise(Y, weights, intercept)
-    rows = Rows.of(
-        X,
-        units.Y,
-        weights,
-        units.loss,
-        intercept=intercept,
-        scale=_row_scale(X, weights, intercept),
-    )
+    scale = _row_scale(X, weights, intercept)
+    if not sparse.issparse(X):
+        X = coded_if_cheaper(X)
+    rows = Rows.of(X, units.Y, weights, units.loss, intercept=intercept, scale=scale)
     return Problem(
         rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread
     )
