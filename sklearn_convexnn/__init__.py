@@ -9,6 +9,8 @@ from sklearn_convexnn._path import convexnn_path
 from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
+from sklearn_convexnn._steps_cv import StepsCV
+from sklearn_convexnn._tabular import tabular_pipeline
 
 __all__ = [
     "ConvexReLUClassifier",
@@ -25,8 +27,10 @@ __all__ = [
     "QuantileSteps",
     "SplineReLUClassifier",
     "SplineReLURegressor",
+    "StepsCV",
     "alpha_max",
     "convexnn_path",
+    "tabular_pipeline",
 ]
 
 __version__ = "0.1.0"

@@ -20,6 +20,7 @@ KERNELS = ["Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX"]
 MODULES = [
     "arrangement",
     "certificates",
+    "coded_rows",
     "deep_linear",
     "descent",
     "encodings",

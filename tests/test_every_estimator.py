@@ -29,6 +29,7 @@ from sklearn_convexnn import (
     QuantileSteps,
     SplineReLUClassifier,
     SplineReLURegressor,
+    StepsCV,
 )
 
 # ----------------------------------------------------------------------------------- the estimators
@@ -59,6 +60,8 @@ EVERY = [
     DeepReLURegressor(batch_norm=True),
     DeepReLUClassifier(batch_norm=True),
     QuantileSteps(n_steps=4),
+    StepsCV(ConvexReLURegressorCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
+    StepsCV(ConvexReLUClassifierCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
 ]
 OTHER_SETTINGS = [
     ConvexReLUClassifier(**NARROW),
@@ -100,7 +103,7 @@ def no_convergence_warning(monkeypatch, request):
     caught, warn = [], warnings.warn
     estimator = request.node.callspec.params["estimator"]
     # Folds of a handful of rows are not always solved in the rounds of a path.
-    folds = isinstance(estimator, (ConvexReLURegressorCV, ConvexReLUClassifierCV))
+    folds = isinstance(estimator, (ConvexReLURegressorCV, ConvexReLUClassifierCV, StepsCV))
 
     def spy(message, category=None, *args, **kwargs):
         if isinstance(category, type) and issubclass(category, ConvergenceWarning):

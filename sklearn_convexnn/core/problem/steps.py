@@ -42,9 +42,10 @@ def quantile_steps(x, weights, n_steps, weight):
     values, index = np.unique(x, return_inverse=True)
     if len(values) < 3 or weight == 0:
         return NO_STEPS
-    below = np.cumsum(np.bincount(index, weights=weights))
-    total = below[-1]
-    below = below[:-1] / total
+    # From here on a row of weight 2 and the same row twice are the same numbers, to the last bit.
+    mass = np.bincount(index, weights=weights)
+    mass /= mass.sum()
+    below = np.cumsum(mass)[:-1]
     levels = np.arange(1, n_steps + 1) / (n_steps + 1)
     last = len(below) - 1
     right = np.minimum(np.searchsorted(below, levels), last)
@@ -56,15 +57,15 @@ def quantile_steps(x, weights, n_steps, weight):
     thresholds = np.where((low <= middle) & (middle < high), middle, low)
     shares = 1.0 - below[chosen]
     spread = np.sqrt(len(chosen) * shares * (1.0 - shares))
-    return Steps(thresholds, shares, weight * _deviation(x, weights, total) / spread)
+    return Steps(thresholds, shares, weight * _deviation(values, mass) / spread)
 
 
-def _deviation(x, weights, total):
-    x = x.astype(np.float64)
-    size = np.abs(x).max()  # squares of extreme units would not be numbers
-    x = x / size
-    x = x - weights @ x / total
-    return size * np.sqrt(weights @ (x * x) / total)
+def _deviation(values, mass):
+    values = values.astype(np.float64)
+    size = np.abs(values).max()  # squares of extreme units would not be numbers
+    values = values / size
+    values = values - mass @ values
+    return size * np.sqrt(mass @ (values * values))
 
 
 def with_steps(X, steps):
