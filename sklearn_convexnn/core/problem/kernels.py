@@ -1,8 +1,8 @@
 """The passes over one block of rows.
 
 ``kernel(xp, block, ..) -> (sums, kept)``, see :mod:`sklearn_convexnn.core.problem.engines`.  A
-block has features of any array namespace ``xp``; CSR blocks come with NumPy.  What is written here
-is the array API standard, in place where the standard allows it.
+block has features of any array namespace ``xp``; CSR and coded blocks come with NumPy.  What is
+written here is the array API standard, in place where the standard allows it.
 
 ``W`` (d, m) and ``bias`` (m,), one number or None are the weights of all neurons, ``C`` (m *
 n_cells, C) their output weights, one row for each feature.  ``E`` are derivatives of the loss in
@@ -12,7 +12,6 @@ the outputs, ``T`` in the features or activations.
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 # Up to this length of a row the outer products of a block are formed together; for longer rows
 # gathering the few rows in the band of each column is cheaper.
@@ -179,7 +178,7 @@ def as_matrices(K, p):
 
 def _scaled(xp, inputs, intercept, scale):
     """Inputs with their constant, dense and scaled: before squaring, units may be extreme."""
-    X = inputs.toarray() if sparse.issparse(inputs) else inputs
+    X = inputs.toarray() if hasattr(inputs, "toarray") else inputs
     if intercept:
         X = xp.concat([X, xp.ones_like(X[:, :1])], axis=1)
     return cast(xp, X * scale, X.dtype)

@@ -139,8 +139,9 @@ class Rows:
 
     @property
     def X(self):
-        """Features in memory, as they are stored."""
-        return self.engine.collect().X
+        """Features in memory, dense or CSR."""
+        engine = self.engine.collect()
+        return engine.X.toarray() if engine.coded else engine.X
 
     @property
     def Y(self):

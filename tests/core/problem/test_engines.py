@@ -120,9 +120,9 @@ def test_every_pass_gives_the_same_numbers(make_engine, loss, n_outputs, interce
         np.testing.assert_allclose(found[name], value, rtol=rtol, atol=atol, err_msg=name)
 
 
-def objectives(make_engine, loss, n_outputs, **settings):
+def objectives(make_engine, arrays, loss, n_outputs, **settings):
     """Of a fit on the engine and of the same one in memory."""
-    arrays, found = data(loss, n_outputs, 3, n=60), []
+    found = []
     for make in (make_engine, NumpyEngine):
         rows = on(make, arrays, loss, n_outputs, True)
         pricing = SearchPricing(np.random.default_rng(0))
@@ -140,7 +140,9 @@ def test_a_round_of_a_fit_gives_the_same(make_engine, loss, n_outputs):
 
     One round: over several the slides, stopped on kinks, make 1e-6 of the last digit.
     """
-    one, other = objectives(make_engine, loss, n_outputs, max_iter=1)
+    one, other = objectives(
+        make_engine, data(loss, n_outputs, 3, n=60), loss, n_outputs, max_iter=1
+    )
     assert one == pytest.approx(other, rel=1e-8)
 
 
@@ -149,7 +151,7 @@ def test_a_round_of_a_fit_gives_the_same(make_engine, loss, n_outputs):
 def test_a_fit_to_the_last_digits_gives_the_same(make_engine, loss):
     """Its second phase takes the rows into memory."""
     settings = {"gap_tol": 1e-9, "crossing": True, "program": True}
-    one, other = objectives(make_engine, loss, 1, **settings)
+    one, other = objectives(make_engine, data(loss, 1, 3, n=60), loss, 1, **settings)
     assert one == pytest.approx(other, rel=1e-8)
 
 
