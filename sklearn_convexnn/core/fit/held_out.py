@@ -91,7 +91,7 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
         ``scale`` where there are too few rows to hold any out.
     """
     data = problem.data
-    held_out = parts_to_hold_out(data.labels, len(data.Y), rng)
+    held_out = parts_to_hold_out(data.strata, len(data.Y), rng)
     if not held_out or not 0 < scale < alpha_max:
         return given_alpha(scale)
     everything = np.arange(len(data.Y))
@@ -121,21 +121,21 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     )
 
 
-def parts_to_hold_out(labels, n_rows, rng):
+def parts_to_hold_out(strata, n_rows, rng):
     """Disjoint sets of rows (indices, ascending), each to be held out from all others.
 
-    Every class is spread evenly over the parts; rows of one with fewer rows than parts are never
-    held out.  An empty list where there are too few rows.
+    Every stratum, such as a class, is spread evenly over the parts; rows of one with fewer rows than parts are
+    never held out.  An empty list where there are too few rows.
     """
     if n_rows < _FEWEST:
         return []
     n_parts = max(_PARTS, n_rows // _MOST_HELD_OUT)
     order = rng.permutation(n_rows)
-    if labels is not None:
-        counts = np.bincount(labels)
-        order = order[counts[labels[order]] >= n_parts]
-        order = order[np.argsort(labels[order], kind="stable")]
-    wanted, most = (_WANTED, _MOST_FOLDS) if labels is None else (_WANTED_LABELS, _MOST_LABEL_FOLDS)
+    if strata is not None:
+        counts = np.bincount(strata)
+        order = order[counts[strata[order]] >= n_parts]
+        order = order[np.argsort(strata[order], kind="stable")]
+    wanted, most = (_WANTED, _MOST_FOLDS) if strata is None else (_WANTED_LABELS, _MOST_LABEL_FOLDS)
     n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, most))
     parts = [np.sort(order[k::n_parts]) for k in range(n_folds)]
     return [part for part in parts if len(part)]

@@ -97,6 +97,18 @@ class TrainingSet:
             return None
         return self.Y[:, 0].astype(int) if self.Y.shape[1] == 1 else self.Y.argmax(axis=1)
 
+    @property
+    def strata(self):
+        """Kinds of rows, (n,), all of which a part of the rows must have; None if there are none.
+
+        Classes, or for losses of positive targets which outputs have one.
+        """
+        if LOSSES[self.loss].task == "classification":
+            return self.labels
+        if not self.named_loss().positive_targets:
+            return None
+        return np.unique(self.Y > 0, axis=0, return_inverse=True)[1].ravel()
+
 
 def dense_if_small(X):
     """Sparse rows as an array where that is faster: if they are few, or hardly sparse."""

@@ -15,7 +15,7 @@ from sklearn_convexnn.core.problem.engines import coded
 from sklearn_convexnn.core.problem.engines.coded import CodedRows, coded_if_cheaper
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from tests.conftest import make_rows
-from tests.test_engines import each_loss, every_pass, objectives, on
+from tests.core.problem.test_engines import each_loss, every_pass, objectives, on
 
 
 @pytest.fixture
