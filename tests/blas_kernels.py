@@ -18,7 +18,9 @@ KERNELS = ["Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX"]
 
 # The modules that compute, and the documented examples: what is tested.
 MODULES = [
-    "core/column_generation/descent",
+    "core/column_generation/proximal_newton",
+    "core/column_generation/refit",
+    "core/column_generation/slide",
     "core/deep/concave_power",
     "core/deep/nuclear_norm",
     "core/deep/nuclear_norm_any_loss",
@@ -50,7 +52,9 @@ MODULES = [
 ]
 # Those of them that multiply or factor matrices large enough for two threads.
 THREADED = [
-    "core/column_generation/descent",
+    "core/column_generation/proximal_newton",
+    "core/column_generation/refit",
+    "core/column_generation/slide",
     "core/deep/nuclear_norm",
     "core/deep/schatten_norm",
     "core/deep/spectral_rows",

@@ -21,7 +21,7 @@ class Options:
     new_neurons: int = 40
     max_cosine: float = 0.98
     # Iterations of a slide, the relative decrease in one of them at which it ends, and iterations
-    # of a refit.
+    # of a refit; see there for what counts as one.
     slide_iter: int = 60
     slide_tol: float = 1e-12
     refit_iter: int = 400

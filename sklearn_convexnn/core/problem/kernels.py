@@ -47,6 +47,19 @@ def _pulled_back(xp, inputs, T, intercept):
     return (slopes, column_sums(xp, T)) if intercept else (slopes,)
 
 
+def _in_directions(xp, inputs, neurons, A, slope, E, C, intercept):
+    """Gradients in the directions as :func:`_pulled_back` has them; overwrites ``A``."""
+    if E.shape[1] > 1 or not neurons.acts_on_rows or sparse.issparse(inputs):
+        T = neurons.pull_back(xp, slope, E @ C.T)
+        return _pulled_back(xp, inputs, T, intercept)
+    # With one output ``c_j * sum_i slope_ij e_i x_i``: no array of the size of ``A`` but the slope.
+    if slope.dtype != A.dtype:
+        A[...] = slope
+        slope = A
+    slopes = C * (slope.T @ (inputs * E))
+    return (slopes, C[:, 0] * (slope.T @ E)[:, 0]) if intercept else (slopes,)
+
+
 # ----------------------------------------------------------------------------- networks on the rows
 
 
@@ -97,8 +110,7 @@ def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained,
     E = cast(xp, B.w[:, None] * E, A.dtype)
     db0 = column_sums(xp, E, xp.float64)
     dC = A.T @ E
-    T = neurons.pull_back(xp, slope, E @ C.T)
-    return (value, dC, db0, *_pulled_back(xp, inputs, T, intercept)), None
+    return (value, dC, db0, *_in_directions(xp, inputs, neurons, A, slope, E, C, intercept)), None
 
 
 def second_moments(xp, B, neurons, intercept, scale, T):
@@ -128,8 +140,7 @@ def prices_and_ascent(xp, B, neurons, intercept, W, bias, Q):
     A, slope = neurons.activate(xp, H, False)
     R = cast(xp, B.rowwise[0], A.dtype)
     values = A.T @ R
-    T = neurons.pull_back(xp, slope, R @ Q.T)
-    return (values, *_pulled_back(xp, inputs, T, intercept)), None
+    return (values, *_in_directions(xp, inputs, neurons, A, slope, R, Q, intercept)), None
 
 
 def smooth_ascent(xp, B, neurons, intercept, scale, width, band, W, bias, Q):

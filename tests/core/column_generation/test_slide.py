@@ -1,0 +1,88 @@
+"""Sliding a network goes downhill in everything it has."""
+
+import numpy as np
+import pytest
+
+from sklearn_convexnn.core.column_generation.slide import slide
+from sklearn_convexnn.core.problem.network import Network
+from tests.small_networks import (
+    ALPHA,
+    each_intercept,
+    each_loss,
+    make_network,
+    make_rows,
+    objective,
+)
+
+
+class Recorder:
+    """Rows that write down every evaluation of a slide."""
+
+    def __init__(self, rows):
+        self.rows, self.evaluations = rows, []
+
+    def __getattr__(self, name):
+        return getattr(self.rows, name)
+
+    def loss_and_gradients(self, U, C, b0, smoothing=None):
+        result = self.rows.loss_and_gradients(U, C, b0, smoothing)
+        decay = 0.5 * ALPHA * ((U**2).sum() + (C**2).sum())
+        self.evaluations.append((result[0] + decay, U.copy(), C.copy(), b0.copy()))
+        return result
+
+
+@each_intercept
+@each_loss
+def test_slide_lowers_the_objective(loss, n_outputs, intercept):
+    """Without smoothing it minimises (P) itself: the weight decay of balanced neurons."""
+    rows = make_rows(loss, n_outputs, intercept)
+    network = make_network(rows)
+    slid = slide(rows, network, ALPHA, max_iter=30)
+    assert objective(rows, slid) < 0.9 * objective(rows, network)
+    np.testing.assert_allclose(np.linalg.norm(slid.U, axis=1), 1)
+    if not intercept:
+        assert not slid.b0.any()
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-2, 0.3])
+@each_loss
+def test_slide_ends_at_the_lowest_point_it_saw(loss, n_outputs, width):
+    """It starts from the balanced network and the result has the lowest (smoothed) objective."""
+    recorder = Recorder(make_rows(loss, n_outputs, True))
+    network = make_network(recorder)
+    slid = slide(recorder, network, ALPHA, max_iter=20, width=width)
+    values = [value for value, *_ in recorder.evaluations]
+    start_U, start_C = network.balanced()
+    np.testing.assert_allclose(recorder.evaluations[0][1], start_U)
+    np.testing.assert_allclose(recorder.evaluations[0][2], start_C)
+    best = Network.from_factors(*recorder.evaluations[int(np.argmin(values))][1:])
+    assert min(values) < values[0]
+    for one, other in zip(vars(slid).values(), vars(best).values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_slide_with_a_small_width_is_close_to_the_objective():
+    """A narrow parabola changes the outputs by ``width / 4`` at most: (P) itself goes down."""
+    rows = make_rows("squared_error", 1, True)
+    network = make_network(rows)
+    slid = slide(rows, network, ALPHA, max_iter=30, width=1e-3)
+    assert objective(rows, slid) < 0.9 * objective(rows, network)
+
+
+@each_intercept
+def test_slide_of_a_constant_network(intercept):
+    """No neurons: the intercept is all there is to move."""
+    rows = make_rows("log_loss", 3, intercept)
+    slid = slide(rows, Network.constant(np.zeros(3), rows.n_columns), ALPHA, max_iter=50)
+    assert slid.n_neurons == 0
+    expected = rows.loss.constant(rows.Y, rows.weights) if intercept else np.zeros(3)
+    np.testing.assert_allclose(slid.b0 - slid.b0.mean(), expected, atol=1e-4)
+
+
+def test_slide_leaves_its_input_alone():
+    rows = make_rows("squared_error", 1, True)
+    network = make_network(rows)
+    before = [part.copy() for part in vars(network).values()]
+    slide(rows, network, ALPHA, max_iter=5)
+    for one, other in zip(vars(network).values(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
