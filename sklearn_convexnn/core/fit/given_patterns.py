@@ -13,7 +13,7 @@ from numbers import Integral
 
 import numpy as np
 
-from sklearn_convexnn.core.fit.cutting_plane import make_pricing
+from sklearn_convexnn.core.fit.cutting_plane import constant_start, make_pricing
 from sklearn_convexnn.core.patterns.enumeration import (
     count_bound,
     distinct,
@@ -23,7 +23,7 @@ from sklearn_convexnn.core.patterns.enumeration import (
 )
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.certificates import Certificate
-from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
+from sklearn_convexnn.core.problem.constant import constant_residual
 from sklearn_convexnn.core.problem.solution import Solution, Start, Status, end_of_history
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.gated_layers import active_gates, gated_neurons
@@ -128,7 +128,7 @@ def train_patterns(problem, alpha, settings, *, rng):
     if settings.gated:
         largest = _gated_alpha_max(rows, patterns, settings.penalty)
     else:
-        largest = _alpha_max(rows, pricing)
+        largest = constant_start(rows, pricing).prices.largest
     alpha = _working_alpha(problem, alpha, largest, settings.gated)
     if settings.gated:
         found = _solve_gated(rows, patterns, alpha, settings)
@@ -204,7 +204,9 @@ def start_from_patterns(problem, alpha, settings, *, rng):
     """A Start for the cutting plane: the solution of the program over given patterns."""
     rows = problem.rows
     patterns = choose_patterns(rows, settings, rng)
-    largest = _alpha_max(rows, make_pricing(rows, rng)) if alpha == "scale" else 0.0
+    largest = 0.0
+    if alpha == "scale":
+        largest = constant_start(rows, make_pricing(rows, rng)).prices.largest
     alpha = _working_alpha(problem, alpha, largest, gated=False)
     program = train_relu(rows, patterns, alpha, tol=START_TOL, solver=settings.solver)
     return Start(program.network.merged(), width=0.0)
@@ -313,11 +315,6 @@ def _check_dense(rows):
 # -------------------------------------------------------------------------------------- the alpha
 
 
-def _alpha_max(rows, pricing):
-    R = constant_residual(rows)
-    return _unless_noise(rows, R, pricing(rows, R, constant_network(rows), effort=1).largest)
-
-
 def _gated_alpha_max(rows, patterns, penalty):
     """The largest price of a gate, ``X^T D_j R``: a column of it, or its largest singular value."""
     R = constant_residual(rows)
@@ -326,11 +323,7 @@ def _gated_alpha_max(rows, patterns, penalty):
         sizes = np.linalg.norm(gate_prices(groups, R), ord=2, axis=(1, 2))
     else:
         sizes = np.concatenate([groups.screen(u, 1.0)[0] for u in R.T])
-    return _unless_noise(rows, R, float(sizes.max(initial=0.0)))
-
-
-def _unless_noise(rows, R, largest):
-    """Zero for a price that is zero up to rounding: nothing fits better than the constant."""
+    largest = float(sizes.max(initial=0.0))
     return largest if largest > rows.dual_point(R).noise() else 0.0
 
 
