@@ -75,6 +75,7 @@ class _BaseSplineReLU(BaseNetwork):
         return self._fit(X, y, sample_weight)
 
     def _check_parameters(self):
+        super()._check_parameters()
         if self.alpha == 0 and not trait(self, "quadratic"):
             raise ValueError(
                 "alpha=0 is interpolation, which needs loss='squared_error': use a small alpha."

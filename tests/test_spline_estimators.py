@@ -170,6 +170,14 @@ def test_a_free_line_needs_overlapping_classes():
     assert SplineReLUClassifier().fit(X, y).score(X, y) == 1
 
 
+@pytest.mark.parametrize("alpha", [np.inf, np.nan])
+@pytest.mark.parametrize("Estimator", [SplineReLURegressor, SplineReLUClassifier])
+def test_alpha_is_finite(Estimator, alpha):
+    X, y = np.arange(4.0)[:, None], [0, 1, 1, 0]
+    with pytest.raises(ValueError, match=r"alpha.* must be"):
+        Estimator(alpha=alpha).fit(X, y)
+
+
 def test_alpha_zero_is_for_the_squared_error():
     X, y = classes()
     with pytest.raises(ValueError, match="squared_error"):

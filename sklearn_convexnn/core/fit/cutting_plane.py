@@ -55,13 +55,14 @@ def fast_dtype(rows):
     return np.float32 if resolved and 1e-15 < rows.scale < 1e15 else np.float64
 
 
-def price_constant(rows, pricing):
-    """Prices at the constant network; the largest is alpha_max in working units."""
-    network, R = constant_network(rows), constant_residual(rows)
+def constant_start(rows, pricing):
+    """The constant network with its prices; the largest is alpha_max in working units."""
+    network = constant_network(rows)
+    R = constant_residual(rows, network)
     prices = pricing(rows, R, network, effort=1)
     if prices.largest <= rows.dual_point(R).noise():
         prices = prices._replace(norms=np.zeros_like(prices.norms))
-    return prices
+    return Start(network, prices)
 
 
 def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
@@ -100,9 +101,8 @@ def can_cross(rows, goal):
 def start_of_path(problem, rng):
     """The pricing of a path, its Start at the constant network, and alpha_max in data units."""
     pricing = make_pricing(problem.rows, rng)
-    prices = price_constant(problem.rows, pricing)
-    start = Start(constant_network(problem.rows), prices)
-    return pricing, start, prices.largest * problem.alpha_unit
+    start = constant_start(problem.rows, pricing)
+    return pricing, start, start.prices.largest * problem.alpha_unit
 
 
 class Descent:

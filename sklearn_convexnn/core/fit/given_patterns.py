@@ -13,7 +13,7 @@ from numbers import Integral
 
 import numpy as np
 
-from sklearn_convexnn.core.fit.cutting_plane import make_pricing
+from sklearn_convexnn.core.fit.cutting_plane import constant_start, make_pricing
 from sklearn_convexnn.core.patterns.enumeration import (
     count_bound,
     distinct,
@@ -23,7 +23,7 @@ from sklearn_convexnn.core.patterns.enumeration import (
 )
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.certificates import Certificate
-from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
+from sklearn_convexnn.core.problem.constant import constant_residual
 from sklearn_convexnn.core.problem.solution import Solution, Start, Status, end_of_history
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.gated_layers import active_gates, gated_neurons
@@ -123,7 +123,7 @@ class PatternProgram:
         if settings.gated:
             largest = _gated_alpha_max(rows, self.patterns, settings.penalty)
         else:
-            largest = _alpha_max(rows, self.pricing)
+            largest = constant_start(rows, self.pricing).prices.largest
         self.alpha_max = largest * problem.alpha_unit
 
     @property
@@ -348,11 +348,6 @@ def _check_dense(rows):
 # -------------------------------------------------------------------------------------- the alpha
 
 
-def _alpha_max(rows, pricing):
-    R = constant_residual(rows)
-    return _unless_noise(rows, R, pricing(rows, R, constant_network(rows), effort=1).largest)
-
-
 def _gated_alpha_max(rows, patterns, penalty):
     """The largest price of a gate, ``X^T D_j R``: a column of it, or its largest singular value."""
     R = constant_residual(rows)
@@ -361,16 +356,12 @@ def _gated_alpha_max(rows, patterns, penalty):
         sizes = np.linalg.norm(gate_prices(groups, R), ord=2, axis=(1, 2))
     else:
         sizes = np.concatenate([groups.screen(u, 1.0)[0] for u in R.T])
-    return _unless_noise(rows, R, float(sizes.max(initial=0.0)))
+    largest = float(sizes.max(initial=0.0))
+    return largest if largest > rows.dual_point(R).noise() else 0.0
 
 
 def _gated_groups(rows, patterns):
     return FreeGroups(rows.dense(), patterns.without_idle().active)
-
-
-def _unless_noise(rows, R, largest):
-    """Zero for a price that is zero up to rounding: nothing fits better than the constant."""
-    return largest if largest > rows.dual_point(R).noise() else 0.0
 
 
 # -------------------------------------------------------------------------------------- the result

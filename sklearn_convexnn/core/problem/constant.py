@@ -15,8 +15,12 @@ def constant_state(rows):
     return rows.evaluate(constant_network(rows))
 
 
-def constant_residual(rows):
-    """The dual variable (n, C) of the best constant: a loss with a kink chooses among several."""
+def constant_residual(rows, network=None):
+    """The dual variable (n, C) of the best constant: a loss with a kink chooses among several.
+
+    ``network`` is the :func:`constant_network`, where it is at hand.
+    """
     if rows.loss.smooth:
-        return constant_state(rows).residual
+        network = constant_network(rows) if network is None else network
+        return rows.evaluate(network).residual
     return rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.fit.cutting_plane import make_pricing, price_constant, train
+from sklearn_convexnn.core.fit.cutting_plane import constant_start, make_pricing, train
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.solution import Status
 from tests.certificates import assert_bounds, assert_optimal
@@ -152,5 +152,6 @@ def test_alpha_max_of_the_tables(X, Y, beta_max):
     """The largest price at the zero network is the tabulated beta_max (over n)."""
     n = len(X)
     problem = Known("", X, Y, np.full(n, 1 / n), "squared_error", False, 0.1).problem()
-    prices = price_constant(problem.rows, make_pricing(problem.rows, np.random.default_rng(0)))
+    pricing = make_pricing(problem.rows, np.random.default_rng(0))
+    prices = constant_start(problem.rows, pricing).prices
     np.testing.assert_allclose(prices.largest * problem.alpha_unit, beta_max / n, rtol=1e-6)

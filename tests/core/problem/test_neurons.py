@@ -11,7 +11,7 @@ import pytest
 from sklearn_convexnn.core.column_generation.loop import solve
 from sklearn_convexnn.core.column_generation.options import Options
 from sklearn_convexnn.core.column_generation.refit import refit
-from sklearn_convexnn.core.fit.cutting_plane import choose_options, make_pricing, price_constant
+from sklearn_convexnn.core.fit.cutting_plane import choose_options, constant_start, make_pricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.losses import get_loss
@@ -75,7 +75,7 @@ def test_trained_by_column_generation(pool, alpha, optimum):
 @pytest.mark.parametrize("pool, alpha_max", [(ALL, 0.164370140), (CELLS, 0.251032468)])
 def test_alpha_max(pool, alpha_max):
     rows = make_rows(pool)
-    prices = price_constant(rows, SearchPricing(np.random.default_rng(0)))
+    prices = constant_start(rows, SearchPricing(np.random.default_rng(0))).prices
     assert prices.largest == pytest.approx(alpha_max, rel=1e-6)
 
 
