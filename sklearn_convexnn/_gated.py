@@ -202,11 +202,11 @@ class GatedReLUClassifier(NetworkClassifier, BaseGatedReLU):
     alpha : float, "auto" or "scale", default="auto"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"auto"`` halves it from there on and
-        takes the value with the least log-loss, at its best temperature, of rows left out: every distinct row once, by a
-        formula of first order, as in ridge regression; beyond 4000 rows (times classes, from three
-        on) and for ``penalty="nuclear"`` held-out rows, drawn with ``random_state``. It is
-        ``"scale"`` for fewer than 10 rows and for the hinge loss. ``"scale"`` is ``0.2 * alpha_max_ / sqrt(n)`` for n
-        distinct rows.
+        takes the value with the least log-loss, at its best temperature, of rows left out: every
+        distinct row once, by a formula of first order, as in ridge regression; beyond 4000 rows
+        (times classes, from three on) and for ``penalty="nuclear"`` held-out rows, drawn with
+        ``random_state``. It is ``"scale"`` for fewer than 10 rows and for the hinge loss.
+        ``"scale"`` is ``0.2 * alpha_max_ / sqrt(n)`` for n distinct rows.
     loss : {"log_loss", "hinge"}, default="log_loss"
         The log-loss as in :class:`ConvexReLUClassifier`, or, for two classes and conic solvers,
         "hinge": ``max(0, 1 - z)`` for the second class and ``max(0, 1 + z)`` for the first, without
