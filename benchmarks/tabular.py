@@ -6,6 +6,9 @@
     python benchmarks/tabular.py --data FOLDER --baselines baselines.csv
     python benchmarks/tabular.py --alpha 0.01                 # 0.01 * alpha_max, for tuning
     python benchmarks/tabular.py --cv                         # the cross-validated estimators
+    python benchmarks/tabular.py --pipeline                   # tabular_pipeline
+    python benchmarks/tabular.py --rivals lightgbm,catboost,xgboost,realmlp      # extra "rivals"
+    python benchmarks/tabular.py --parameters '{"alpha": "scale"}'
 
 ``--data`` names a folder of .npz files with arrays X (n, d), y and task ("classification" or
 "regression"). Five shuffled folds (stratified for classification, seed 0), features standardised
@@ -39,6 +42,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
@@ -46,6 +50,7 @@ from sklearn.svm import SVC, SVR
 
 MLPS = ("mlp", "mlp_es")
 OTHERS = ("linear", "svm_rbf", "rf300", "hgb")
+EXTRA = ("lightgbm", "catboost", "xgboost", "realmlp")
 
 
 def scaled_target(regressor):
@@ -68,10 +73,34 @@ def make_rival(name, task):
     if name == "rf300":
         forest = RandomForestClassifier if classify else RandomForestRegressor
         return forest(300, random_state=0)
+    if name in EXTRA:
+        return make_extra(name, classify)
     if name == "hgb":
         boosting = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
         return boosting(random_state=0)
     raise ValueError(f"unknown rival {name!r}")
+
+
+def make_extra(name, classify):
+    """Rivals of the extra "rivals", with their defaults and one thread."""
+    kind = "Classifier" if classify else "Regressor"
+    if name == "lightgbm":
+        import lightgbm
+
+        return getattr(lightgbm, f"LGBM{kind}")(random_state=0, n_jobs=1, verbose=-1)
+    if name == "catboost":
+        import catboost
+
+        model = getattr(catboost, f"CatBoost{kind}")
+        return model(random_seed=0, thread_count=1, verbose=False, allow_writing_files=False)
+    if name == "xgboost":
+        import xgboost
+
+        return getattr(xgboost, f"XGB{kind}")(random_state=0, n_jobs=1)
+    import pytabkit
+
+    model = getattr(pytabkit, f"RealMLP_TD_S_{kind}")
+    return model(random_state=0, n_threads=1, device="cpu", verbosity=0)
 
 
 def make_ours(task, X, y, args):
@@ -79,6 +108,8 @@ def make_ours(task, X, y, args):
     from sklearn_convexnn import alpha_max
 
     classify = task == "classification"
+    if args.pipeline:
+        return sklearn_convexnn.tabular_pipeline("classifier" if classify else "regressor")
     name = f"ConvexReLU{'Classifier' if classify else 'Regressor'}{'CV' if args.cv else ''}"
     model = getattr(sklearn_convexnn, name)(random_state=0)
     model.set_params(**json.loads(args.parameters))
@@ -99,12 +130,16 @@ def fit_and_score(model, train, test):
         warnings.simplefilter("ignore")
         model.fit(*train)
     seconds = time.process_time() - start
-    return model.score(*test), seconds
+    loss = math.nan
+    if hasattr(model, "predict_proba"):
+        loss = log_loss(test[1], model.predict_proba(test[0]), labels=model.classes_)
+    return model.score(*test), loss, seconds
 
 
 def run_set(name, X, y, task, rivals, args):
     """One row: mean scores and CPU seconds per fold of every measured model."""
     scores = {m: [] for m in ("ours", *rivals)}
+    losses = {m: [] for m in ("ours", *rivals)}
     seconds = {m: [] for m in ("ours", *rivals)}
     neurons, gaps = [], []
     for fold, (train, test) in enumerate(folds(X, y, task)):
@@ -114,10 +149,11 @@ def run_set(name, X, y, task, rivals, args):
         A, B = (scaler.transform(X[train]), y[train]), (scaler.transform(X[test]), y[test])
         for m in scores:
             model = make_ours(task, *A, args) if m == "ours" else make_rival(m, task)
-            score, cpu = fit_and_score(model, A, B)
+            score, loss, cpu = fit_and_score(model, A, B)
             scores[m].append(float(score))
+            losses[m].append(float(loss))
             seconds[m].append(cpu)
-            if m == "ours":
+            if m == "ours" and not args.pipeline:
                 neurons.append(int(np.max(model.n_neurons_)))
                 gap = getattr(model, "dual_gap_", None)
                 gaps.append(math.nan if gap is None else float(np.max(gap)))
@@ -128,10 +164,11 @@ def run_set(name, X, y, task, rivals, args):
         "d": X.shape[1],
         "scores": {m: statistics.fmean(v) for m, v in scores.items()},
         "fold_scores": scores,
+        "log_loss": {m: statistics.fmean(v) for m, v in losses.items()},
         "cpu": {m: statistics.median(v) for m, v in seconds.items()},
         "fold_cpu": seconds,
-        "neurons": statistics.median(neurons),
-        "gap": max(gaps),
+        "neurons": statistics.median(neurons) if neurons else None,
+        "gap": max(gaps, default=None),
     }
 
 
@@ -160,7 +197,12 @@ def complete(row, baselines):
             scores[model], cpu[model] = score, seconds
     row |= {key: scores.get(key) for key in ("ours", *MLPS)}
     mlps = [scores[m] for m in MLPS if m in scores]
-    others = {m: scores[m] for m in OTHERS if m in scores}
+    others = {m: scores[m] for m in (*OTHERS, *EXTRA) if m in scores}
+    row["ours_loss"] = row["log_loss"]["ours"] if row["task"] == "classification" else None
+    losses = {m: v for m, v in row["log_loss"].items() if m != "ours" and not math.isnan(v)}
+    if losses:
+        name = min(losses, key=losses.get)
+        row["best_loss"] = f"{losses[name]:.4f} {name}"
     row["vs_mlp"] = outcome(scores["ours"], max(mlps, default=None))
     if others:
         name = max(others, key=others.get)
@@ -183,6 +225,8 @@ COLUMNS = [
     ("mlp", "mlp", ".4f"),
     ("mlp_es", "mlp_es", ".4f"),
     ("best_rival", "best other rival"),
+    ("ours_loss", "log-loss", ".4f"),
+    ("best_loss", "best rival's"),
     ("ours_cpu", "CPU s", ".2f"),
     ("mlp_cpu", "mlp CPU s", ".2f"),
     ("ratio", "CPU ratio", ".2f"),
@@ -201,10 +245,34 @@ def print_summary(rows):
                 f"Against {label}: {flags.count('win')} wins, {flags.count('tie')} ties, "
                 f"{flags.count('loss')} losses of {len(flags)}"
             )
+    losses = [row["ours_loss"] for row in rows if row.get("ours_loss")]
+    if losses:
+        mean = math.exp(statistics.fmean(map(math.log, losses)))
+        print(f"Log-loss of ours: geometric mean {mean:.4f} over {len(losses)} sets")
+    for task in ("regression", "classification"):
+        print_ranks(task, [row["scores"] for row in rows if row["task"] == task])
     ratios = [row["ratio"] for row in rows if row.get("ratio") and row["ratio"] > 0]
     if ratios:
         mean = math.exp(statistics.fmean(map(math.log, ratios)))
         print(f"CPU time, ours / mlp: geometric mean {mean:.2f}, largest {max(ratios):.2f}")
+
+
+def print_ranks(task, scores):
+    """Mean ranks by score of the models that were measured on every set, 1 for the best."""
+    models = [m for m in scores[0] if all(m in row for row in scores)] if scores else []
+    if len(models) < 3:
+        return
+    ranks = {
+        m: statistics.fmean(
+            1
+            + sum(row[o] > row[m] for o in models)
+            + 0.5 * (sum(row[o] == row[m] for o in models) - 1)
+            for row in scores
+        )
+        for m in models
+    }
+    line = ", ".join(f"{m} {ranks[m]:.2f}" for m in sorted(ranks, key=ranks.get))
+    print(f"Mean rank on {len(scores)} sets of {task}: {line}")
 
 
 def main():
@@ -220,6 +288,8 @@ def main():
         "--parameters", default="{}", help="our other parameters as JSON, e.g. '{\"tol\": 0.01}'"
     )
     parser.add_argument("--all-rivals", action="store_true", help="measure the other rivals, too")
+    parser.add_argument("--rivals", default="", help=f"comma-separated, of {', '.join(EXTRA)}")
+    parser.add_argument("--pipeline", action="store_true", help="measure tabular_pipeline as ours")
     parser.add_argument("--baselines", metavar="CSV", help="rivals' scores from a file")
     parser.add_argument("--skip-mlp", action="store_true", help="do not measure the MLPs")
     parser.add_argument("--json", metavar="OUT", help="also write the rows as JSON")
@@ -227,6 +297,7 @@ def main():
 
     baselines = read_baselines(args.baselines) if args.baselines else {}
     rivals = (() if args.skip_mlp else MLPS) + (OTHERS if args.all_rivals else ())
+    rivals += tuple(name for name in args.rivals.split(",") if name)
     names = args.sets.split(",") if args.sets else None
     C.print_header("Tabular sets, 5-fold cross-validation")
     C.warm_up()

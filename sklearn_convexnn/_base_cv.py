@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from sklearn_convexnn._base import Outcome, fit_method
-from sklearn_convexnn._cross_validation import DEFAULT_SCORES, Fold, follow_paths, scores_of
+from sklearn_convexnn._cross_validation import Effort, Fold, FoldPaths
+from sklearn_convexnn._cv_choice import (
+    coarse_grid,
+    end_of_coarse,
+    end_of_path,
+    neighbours,
+)
 from sklearn_convexnn._cv_options import CrossValidation
+from sklearn_convexnn._cv_scores import DEFAULT_SCORES, Judge
 from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._two_layer import LEAST_FOLD_TOL, BaseTwoLayer, CuttingPlane
-from sklearn_convexnn._validation import Interval, check_grid, one_blas_thread
-from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path, train
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    check_grid,
+    check_relax,
+    one_blas_thread,
+)
+from sklearn_convexnn.core.fit.cutting_plane import (
+    choose_options,
+    make_pricing,
+    start_of_path,
+    train,
+)
+from sklearn_convexnn.core.fit.mean import certified_mean
 from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.shared_rows import SharedRows
 from sklearn_convexnn.core.problem.solution import Start
 
 
@@ -28,7 +49,11 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         **BaseTwoLayer._parameter_constraints,
         **CuttingPlane._parameter_constraints,
         **CrossValidation._parameter_constraints,
+        "alphas": [StrOptions({"auto"}), *CrossValidation._parameter_constraints["alphas"]],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "relax": [Interval(Real, 0, 1, closed="right"), "array-like"],
+        "selection": [StrOptions({"scale", "best", "one_standard_error", "smallest"})],
+        "refit": ["boolean", StrOptions({"mean"})],
     }
 
     def __init__(
@@ -40,6 +65,8 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         scoring,
         selection,
         patience,
+        relax,
+        refit,
         loss,
         fit_intercept,
         refinement,
@@ -57,6 +84,8 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         self.scoring = scoring
         self.selection = selection
         self.patience = patience
+        self.relax = relax
+        self.refit = refit
         self.loss = loss
         self.fit_intercept = fit_intercept
         self.refinement = refinement
@@ -93,67 +122,162 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         """
         return self._fit_folds(X, y, sample_weight, params)
 
+    def _check_parameters(self):
+        super()._check_parameters()
+        if not self.refit:
+            raise ValueError("refit=False would leave no network: use True or 'mean'.")
+        if self.refit == "mean" and not (self.gap_tol is None and self.max_neurons is None):
+            raise ValueError(
+                "refit='mean' takes the networks of the folds as they are: gap_tol and max_neurons "
+                "are goals of a fit to all rows, refit=True."
+            )
+
     @one_blas_thread
     def _solve(self, data, progress, *, routed):
-        problem, targets = self._problem(data)
-        progress.objective = problem.objective
         rng = self._rng()
-        alpha_max = start_of_path(problem, rng)[2]
-        alphas = check_grid(self.alphas, self.eps, alpha_max)
         splits = self._splits(data, rng, routed.splitter.split)
+        shared = self._shared(data, splits)
+        problem, targets = self._part(data, shared, np.arange(len(data.y)))
+        progress.objective = problem.objective
+        alpha_max = start_of_path(problem, rng)[2]
+        scale = scale_alpha(problem.rows, alpha_max)
         folds = [
-            self._fold(data, train, test, routed.scorer.score, child)
+            self._fold(data, shared, train, self._held_out(data, test, routed.scorer.score), child)
             for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
         ]
-        paths = follow_paths(
+        options = self._options(problem.rows, tol=max(self.tol, LEAST_FOLD_TOL), gap_tol=None)
+        paths = FoldPaths(
             folds,
-            alphas,
-            options=choose_options(
-                problem.rows,
-                tol=max(self.tol, LEAST_FOLD_TOL),
-                gap_tol=None,
-                max_iter=self.max_iter,
-                max_neurons=self.max_neurons,
-            ),
-            scorer=self._scorer(),
-            patience=self.patience,
+            Effort(options, check_relax(self.relax), self._judge(data, shared, targets)),
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
-        scale = scale_alpha(problem.rows, alpha_max)
-        chosen, tried = self._choose(alphas, scores_of(paths), scale)
-        for name in ("n_neurons", "dual_gap"):
-            values = [[getattr(point, name) for point in points] for points in paths]
-            tried[f"{name}_path_"] = np.array(values).T
-        alpha = alphas[chosen]
-        solution, _ = train(
-            problem,
-            alpha,
-            rng=rng,
-            start=_start_from_folds(problem, [points[chosen] for points in paths]),
-            progress=progress,
-            tol=self.tol,
-            gap_tol=self.gap_tol,
-            max_iter=self.max_iter,
-            max_neurons=self.max_neurons,
-        )
-        attributes = self._attributes(problem, targets, solution, alpha_max, alpha)
+        self._follow(paths, alpha_max, scale)
+        alpha, k, tried = self._chosen(paths, scale)
+        if getattr(self, "calibrate", False):
+            tried["temperature_"] = paths.temperature(alpha, k)
+        relax = tried["relax_"]
+        networks = _networks_of_folds(problem, paths.points(alpha, k))
+        solution = self._final(problem, networks, alpha, relax, rng, progress)
+        attributes = self._attributes(problem, targets, solution, alpha_max, relax * alpha)
         return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 
     # ------------------------------------------------------------------ alphas, folds, scores
+
+    def _follow(self, paths, alpha_max, scale):
+        """Solve in all folds, for the given alphas or from coarse to fine."""
+        coarse = isinstance(self.alphas, str)
+        if not coarse:
+            grid = check_grid(self.alphas, self.eps, alpha_max)
+            paths.descend(grid, lambda scores: end_of_path(scores, self.patience))
+            return
+        grid = coarse_grid(alpha_max, scale)
+        stops = self.patience is not None
+        paths.descend(grid, lambda scores: end_of_coarse(scores, grid, scale) if stops else None)
+        alphas, chosen = paths.alphas, self._candidate(paths, scale)[0] // len(paths.effort.relax)
+        scores = paths.best_scores(alphas)
+        paths.fill_in(neighbours(alphas, scores, chosen, self.selection, scale))
+
+    def _candidate(self, paths, scale):
+        """The number of the chosen pair of alpha and relaxation, and the best mean score."""
+        alphas, relax = paths.alphas, np.array(paths.effort.relax)
+        scores = paths.scores(alphas).reshape(len(alphas) * len(relax), -1)
+        sizes = paths.table("n_neurons").reshape(len(scores), -1).mean(axis=1)
+        return self._choose(np.outer(alphas, relax).ravel(), scores, scale, sizes)
+
+    def _chosen(self, paths, scale):
+        """The chosen alpha, the number of its relaxation, and the attributes of the path."""
+        chosen, score = self._candidate(paths, scale)
+        alphas, relax = paths.alphas, paths.effort.relax
+        tables = {"score": paths.scores(alphas)}
+        tables |= {name: paths.table(name) for name in ("n_neurons", "dual_gap")}
+        tried = {
+            f"{name}_path_": values.swapaxes(0, 1) if np.ndim(self.relax) else values[:, 0]
+            for name, values in tables.items()
+        }
+        row, k = divmod(chosen, len(relax))
+        tried |= {"alphas_": alphas, "best_score_": score, "relax_": relax[k]}
+        return alphas[row], k, tried
+
+    def _options(self, rows, **goals):
+        return choose_options(rows, max_iter=self.max_iter, max_neurons=self.max_neurons, **goals)
+
+    def _judge(self, data, shared, targets):
+        if not getattr(self, "calibrate", False):
+            return Judge(self._scorer(data))
+        scorer = None if self.scoring is None else self._scorer(data)
+        return Judge(scorer, shared.of_row, data.sample_weights, targets.classes)
 
     @property
     def _default_score(self):
         return DEFAULT_SCORES[trait(self, "score")]
 
-    def _fold(self, data, train, test, score_params, rng):
-        problem, targets = self._problem(data.take(train))
+    def _shared(self, data, splits):
+        """The distinct rows, those that a fold holds out side by side."""
+        held_out_by = np.full(len(data.y), len(splits))
+        for k, (_, test) in reversed(list(enumerate(splits))):
+            held_out_by[test] = k
+        held_out_by[data.weights == 0] = -1
+        y = data.y
+        if is_classifier(self):
+            y = np.unique(y, return_inverse=True)[1]
+        return SharedRows.of(data.X, y, held_out_by)
+
+    def _part(self, data, shared, rows):
+        """The training problem of some rows, and its Targets."""
+        weights = shared.sums(rows, data.weights[rows])
+        index = np.flatnonzero(weights)
+        if not len(index):
+            raise ValueError(
+                "No training row has a positive weight: leave out the rows of weight zero, and "
+                "for cross-validation use folds that train on some of the others."
+            )
+        targets = self._encode_targets(data.y[shared.origin[index]], weights[index])
+        problem = shared.problem(
+            index,
+            targets.columns,
+            weights[index],
+            loss=self.loss,
+            intercept=self.fit_intercept,
+            options=loss_options(self),
+        )
+        return problem, targets
+
+    def _fold(self, data, shared, train, held_out, rng):
+        problem, targets = self._part(data, shared, train)
         estimator = self._single(
             loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self)
         )
         estimator.n_features_in_ = data.X.shape[1]
-        rows, y, params = self._held_out(data, test, score_params)
-        return Fold(problem, targets, estimator, rows, y, params, rng)
+        return Fold(problem, targets, estimator, held_out, rng)
+
+    def _final(self, problem, networks, alpha, relax, rng, progress):
+        """The network of all rows: their mean, or trained on all rows from there."""
+        if self.refit == "mean":
+            if not networks:
+                raise ValueError(
+                    "refit='mean' needs a fold whose training rows have all classes: choose other "
+                    "folds with cv, or refit=True."
+                )
+            return certified_mean(
+                problem.rows,
+                networks,
+                relax * alpha / problem.alpha_unit,
+                make_pricing(problem.rows, rng),
+                options=self._options(problem.rows, tol=self.tol, gap_tol=None),
+            )
+        return train(
+            problem,
+            alpha,
+            rng=rng,
+            start=Start(mixture(networks), width=0.0) if networks else None,
+            relax=relax,
+            progress=progress,
+            tol=self.tol,
+            gap_tol=self.gap_tol,
+            max_iter=self.max_iter,
+            max_neurons=self.max_neurons,
+        )[0]
 
     # ------------------------------------------------------------------ what was found
 
@@ -165,12 +289,11 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             )
 
 
-def _start_from_folds(problem, points):
-    """The mean of the networks of the folds, on all rows."""
+def _networks_of_folds(problem, points):
+    """Those that have all classes, in the units of all rows."""
     shape = (problem.rows.n_features, problem.rows.n_outputs)
-    networks = [
+    return [
         problem.network(point.coefs, point.intercepts)
         for point in points
-        if (point.coefs[0].shape[0], point.coefs[1].shape[1]) == shape  # all classes present
+        if (point.coefs[0].shape[0], point.coefs[1].shape[1]) == shape
     ]
-    return Start(mixture(networks), width=0.0) if networks else None

@@ -1,4 +1,4 @@
-"""Cross-validation of regularisation paths: the folds, the order of their solves, the choice.
+"""Cross-validation of regularisation paths: the folds and the order of their solves.
 
 Every fold follows its own path of descending alphas on its own training rows; nothing passes from
 one fold to another, for a neuron that was trained on rows which another fold holds out would leak
@@ -9,56 +9,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.metrics import r2_score
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_convexnn._losses import data_loss
+from sklearn_convexnn._cv_choice import best_alpha
+from sklearn_convexnn._cv_scores import HeldOut, Seen
 from sklearn_convexnn.core.fit.cutting_plane import start_of_path
 from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import Problem
-
-# What a class costs in log-likelihood that the training rows of a fold do not have.
-_LOG_PROBABILITY_OF_MISSING_CLASS = np.log(np.finfo(float).eps)
-
-
-# ---------------------------------------------------------------------- scores
-
-
-def r2(estimator, X, y, sample_weight=None):
-    """R2, averaged over outputs: the default of regression."""
-    return r2_score(y, estimator.predict(X), sample_weight=sample_weight)
-
-
-def log_likelihood(estimator, X, y, sample_weight=None):
-    """Mean log-probability of the labels, the negative log-loss: the default of classification."""
-    log_proba = estimator.predict_log_proba(X)
-    column = np.searchsorted(estimator.classes_, y)
-    column = np.minimum(column, len(estimator.classes_) - 1)
-    scores = log_proba[np.arange(len(y)), column].astype(np.float64)
-    scores[estimator.classes_[column] != y] = _LOG_PROBABILITY_OF_MISSING_CLASS
-    return np.average(scores, weights=sample_weight)
-
-
-def negative_loss(estimator, X, y, sample_weight=None):
-    """Minus the loss of training, averaged over rows and outputs: the default of other losses.
-
-    R2 would be decided by the very outliers, or the largest counts, that the loss was chosen for.
-    Outliers count as in relative gaps, or the folds that hold them would make all alphas equal.
-    """
-    Y = y.reshape(len(y), -1)
-    Z = estimator._outputs(X).astype(np.float64)
-    loss, Y = data_loss(estimator, Y.shape[1]), Y.astype(np.float64)
-    losses = loss.sizes(Y, loss.value(Y, Z))
-    return -np.average(losses, weights=sample_weight) / Y.shape[1]
-
-
-# By the name that a loss gives.
-DEFAULT_SCORES = {"r2": r2, "log_likelihood": log_likelihood, "negative_loss": negative_loss}
-
 
 # ---------------------------------------------------------------------- one fold
 
@@ -70,162 +33,209 @@ class Fold:
     problem: Problem
     targets: object  # of the training rows, with what the estimator remembers of them
     estimator: object  # becomes a fitted one with the network of each alpha
-    X: object
-    y: np.ndarray
-    score_params: dict
+    held_out: HeldOut
     rng: np.random.Generator
 
 
 @dataclass(frozen=True)
 class Point:
-    """One alpha in one fold."""
+    """One alpha in one fold, with or without relaxation."""
 
-    score: float
+    seen: Seen
     n_neurons: int
     dual_gap: float
     coefs: list
     intercepts: list
 
 
+class Effort(NamedTuple):
+    """What is done for every alpha in every fold."""
+
+    options: object  # of the solves
+    relax: tuple  # descending
+    judge: object
+
+
+class End(NamedTuple):
+    """Where a solve ended, for those that start there: each with the same random numbers."""
+
+    pricing: object
+    start: Start
+
+
 @dataclass
-class _Descent:
-    """How far the path of a fold has come."""
+class _Path:
+    """What a fold has solved, by alpha: a point for every relaxation."""
 
     fold: Fold
-    pricing: object = None
-    start: Start | None = None
-    points: list = field(default_factory=list)
+    points: dict = field(default_factory=dict)
+    ends: dict = field(default_factory=dict)
 
-    def go_on(self, point, pricing, start):
-        self.points.append(point)
-        self.pricing, self.start = pricing, start
+    def take(self, alpha, result):
+        self.points[alpha], self.ends[alpha] = result
+
+    def end_above(self, alpha):
+        """Of the next larger alpha that was solved; None if there is none."""
+        larger = [one for one in self.ends if one > alpha]
+        return self.ends[min(larger)] if larger else None
+
+    def forget(self, alphas):
+        for alpha in alphas:
+            self.points.pop(alpha, None)
+            self.ends.pop(alpha, None)
 
 
-def _advance(fold, pricing, start, alpha, last, options, scorer):
-    """Solve for the next alpha of a fold; returns its point, the pricing and the next start."""
-    if start is None:
-        pricing, start, _ = start_of_path(fold.problem, fold.rng)
+def _advance(fold, end, alpha, last, effort):
+    """Solve for the next alpha of a fold; returns its points and where the solve ended."""
+    if end is None:
+        end = End(*start_of_path(fold.problem, fold.rng)[:2])
+    # Those who start at the same end do not take random numbers from each other.
+    pricing = copy.deepcopy(end.pricing)
+    rows, working = fold.problem.rows, alpha / fold.problem.alpha_unit
     (solution,) = solve_path(
-        fold.problem.rows,
-        [alpha / fold.problem.alpha_unit],
-        pricing,
-        options=options,
-        start=start,
-        last=last,
+        rows, [working], pricing, options=effort.options, start=end.start, last=last
     )
-    if solution.status is Status.INTERRUPTED:
-        raise KeyboardInterrupt
+    points, network, goes_on = [], solution.network, End(pricing, solution.end)
+    for relax in effort.relax:
+        if relax < 1:
+            solution = relaxed(
+                rows,
+                network,
+                relax * working,
+                copy.deepcopy(pricing),
+                options=effort.options,
+                confirm=False,
+            )
+            network = solution.network
+        if solution.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        points.append(_point(fold, solution, effort.judge))
+    return points, goes_on
+
+
+def _point(fold, solution, judge):
     fitted = copy.copy(fold.estimator)
     fitted._store(fitted._attributes(fold.problem, fold.targets, solution, np.nan))
-    point = Point(
-        score=float(scorer(fitted, fold.X, fold.y, **fold.score_params)),
+    return Point(
+        seen=judge.look(fitted, fold.held_out),
         n_neurons=fitted.n_neurons_,
         dual_gap=fitted.dual_gap_,
         coefs=fitted.coefs_,
         intercepts=fitted.intercepts_,
     )
-    return point, pricing, solution.end
 
 
 # ---------------------------------------------------------------------- all folds
 
 
-def follow_paths(folds, alphas, *, options, scorer, patience, n_jobs, report):
-    """Descend in all folds until the score has turned or the alphas are used up.
+class FoldPaths:
+    """The paths of all folds.
 
     Which folds go on is decided in waves that keep all workers busy: of five folds on two workers
-    four advance at a time, those that are behind first.  What is returned does not depend on
+    four advance at a time, those that are behind first.  What comes of it does not depend on
     ``n_jobs``: points below the end of the path are thrown away.
 
-    ``report(alpha, scores)`` is called for every alpha of the path, in order.
-
-    Returns
-    -------
-    list of list of Point
-        For every fold as many points as the path has alphas.
+    Parameters
+    ----------
+    folds : list of Fold
+    effort : Effort
+    n_jobs : int or None
+    report : callable
+        ``report(alpha, scores)`` is called for every alpha of the paths, in the order in which they
+        are solved.
     """
-    n_jobs = min(effective_n_jobs(n_jobs), len(folds))
-    wave = n_jobs * (len(folds) // n_jobs)
-    descents, reported = [_Descent(fold) for fold in folds], 0
-    # One task at a time: a batch of them would leave the other workers without any.
-    with Parallel(n_jobs=n_jobs, batch_size=1, pre_dispatch="all") as parallel:
-        while True:
-            complete = min(len(descent.points) for descent in descents)
-            scores = scores_of([descent.points[:complete] for descent in descents])
-            end = end_of_path(scores, patience)
-            for k in range(reported, complete if end is None else end):
-                report(alphas[k], scores[k])
-            reported = complete
-            if end is not None or complete == len(alphas):
-                return [descent.points[:end] for descent in descents]
-            behind = sorted(descents, key=lambda descent: len(descent.points))  # stable
-            going = [one for one in behind[:wave] if len(one.points) < len(alphas)]
-            calls = []
-            for one in going:
-                k = len(one.points)
-                last = k == len(alphas) - 1
-                calls.append(
-                    delayed(_advance)(
-                        one.fold, one.pricing, one.start, alphas[k], last, options, scorer
-                    )
-                )
-            for one, result in zip(going, parallel(calls), strict=True):
-                one.go_on(*result)
 
+    def __init__(self, folds, effort, *, n_jobs, report):
+        self.paths = [_Path(fold) for fold in folds]
+        self.effort, self.report = effort, report
+        self.n_jobs = min(effective_n_jobs(n_jobs), len(folds))
+        self._judged = {}
 
-def scores_of(paths):
-    """Scores as an array (n_alphas, n_folds)."""
-    return np.array([[point.score for point in points] for points in paths]).T
+    def descend(self, alphas, end_of):
+        """Solve in all folds for descending alphas until they are used up or ``end_of(scores)``.
 
+        ``end_of`` says after how many of the alphas, with scores (n_alphas, n_folds), the path
+        ends, or None.
+        """
+        wave, reported = self.n_jobs * (len(self.paths) // self.n_jobs), 0
+        # One task at a time: a batch of them would leave the other workers without any.
+        with self._workers() as workers:
+            while True:
+                complete = min(len(path.points) for path in self.paths)
+                scores = self.best_scores(alphas[:complete])
+                end = end_of(scores)
+                for k in range(reported, complete if end is None else end):
+                    self.report(alphas[k], scores[k])
+                reported = complete
+                if end is not None or complete == len(alphas):
+                    break
+                behind = sorted(self.paths, key=lambda path: len(path.points))  # stable
+                going = [path for path in behind[:wave] if len(path.points) < len(alphas)]
+                self._solve(workers, [(path, len(path.points)) for path in going], alphas)
+        for path in self.paths:
+            path.forget(alphas[end:] if end is not None else [])
 
-# ---------------------------------------------------------------------- decisions
+    def fill_in(self, alphas):
+        """Solve for alphas between those of the path, each from the next larger one."""
+        if not len(alphas):
+            return
+        with self._workers() as workers:
+            calls = [(path, k) for path in self.paths for k in range(len(alphas))]
+            self._solve(workers, calls, alphas, last=len(alphas))
+        for alpha, scores in zip(alphas, self.best_scores(alphas), strict=True):
+            self.report(alpha, scores)
 
+    def _workers(self):
+        return Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch="all")
 
-def end_of_path(scores, patience):
-    """The number of alphas after which the path ends because its score has turned, or None.
+    def _solve(self, workers, calls, alphas, last=None):
+        last = len(alphas) - 1 if last is None else last
+        tasks = [
+            delayed(_advance)(
+                path.fold, path.end_above(alphas[k]), alphas[k], k == last, self.effort
+            )
+            for path, k in calls
+        ]
+        for (path, k), result in zip(calls, workers(tasks), strict=True):
+            path.take(alphas[k], result)
 
-    ``scores`` are (n_alphas, n_folds).  The score has turned when the last ``patience`` alphas are
-    all worse than the best one before them by more than its standard error over the folds.
-    """
-    if patience is None:
-        return None
-    for end in range(patience + 1, len(scores) + 1):
-        if not np.any(near_best(scores[:end])[end - patience :]):
-            return end
-    return None
+    # ------------------------------------------------------------------ what came of it
 
+    @property
+    def alphas(self):
+        """Descending."""
+        return np.array(sorted(self.paths[0].points, reverse=True))
 
-def near_best(scores):
-    """Which alphas have a mean score within one standard error of the best."""
-    best = best_alpha(scores)
-    return scores.mean(axis=1) >= scores[best].mean() - _standard_error(scores[best])
+    def points(self, alpha, k):
+        """Those of all folds for the relaxation number ``k``."""
+        return [path.points[alpha][k] for path in self.paths]
 
+    def scores(self, alphas):
+        """Scores as an array (n_alphas, n_relax, n_folds)."""
+        numbers = range(len(self.effort.relax))
+        return np.array([[self._judge(alpha, k)[0] for k in numbers] for alpha in alphas])
 
-def best_alpha(scores):
-    """The index of the best mean score; of equals the largest alpha."""
-    means = scores.mean(axis=1)
-    if np.isnan(means).all():
-        raise ValueError(
-            "Every cross-validated score is NaN: check `scoring`, and that each fold holds out "
-            "rows enough for it (two for R2)."
+    def best_scores(self, alphas):
+        """Those of the best relaxation of each alpha, (n_alphas, n_folds)."""
+        return np.array([one[best_alpha(one)] for one in self.scores(alphas)])
+
+    def temperature(self, alpha, k):
+        """Of the outputs on held-out rows."""
+        return self._judge(alpha, k)[1]
+
+    def table(self, name):
+        """An attribute of the points as an array (n_alphas, n_relax, n_folds)."""
+        numbers = range(len(self.effort.relax))
+        return np.array(
+            [
+                [[getattr(point, name) for point in self.points(alpha, k)] for k in numbers]
+                for alpha in self.alphas
+            ]
         )
-    return int(np.nanargmax(means))
 
-
-def choose_alpha(scores, alphas, selection, scale):
-    """The index of the chosen alpha.
-
-    ``"best"``: the best mean score.  ``"one_standard_error"``: the largest alpha within a standard
-    error of it.  ``"scale"``: of the same alphas the closest to ``scale``, in ratio.
-    """
-    if selection == "best":
-        return best_alpha(scores)
-    near = np.flatnonzero(near_best(scores))
-    if selection == "one_standard_error" or scale == 0:
-        return int(near[0])
-    return int(near[np.argmin(np.abs(np.log(alphas[near] / scale)))])
-
-
-def _standard_error(values):
-    """Of the mean over folds; zero for a single fold."""
-    return values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    def _judge(self, alpha, k):
+        if (alpha, k) not in self._judged:
+            held_out = [path.fold.held_out for path in self.paths]
+            seen = [point.seen for point in self.points(alpha, k)]
+            self._judged[alpha, k] = self.effort.judge.judge(held_out, seen)
+        return self._judged[alpha, k]

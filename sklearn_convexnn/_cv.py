@@ -27,11 +27,14 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
 
     Parameters
     ----------
-    alphas : int or array-like of shape (n_alphas,), default=20
-        How many values of alpha, equally spaced in their logarithm from ``alpha_max_`` down to
-        ``eps * alpha_max_``; or the values, which are sorted.
+    alphas : "auto", int or array-like of shape (n_alphas,), default="auto"
+        "auto": from coarse to fine, first ``alpha_max_`` and powers of four times
+        ``alpha="scale"``, then halves of that, until the score has turned; last, the neighbour of
+        the chosen one, by a factor of two, on the side on which it may be better. A number: so many
+        values, equally spaced in their logarithm from ``alpha_max_`` down to ``eps * alpha_max_``.
+        An array: the values, which are sorted.
     eps : float, default=1e-4
-        Smallest alpha over largest, where alphas are not given.
+        Smallest alpha over largest, where ``alphas`` is a number.
     cv : int, splitter, iterable of (train, test) or None, default=None
         The folds. None: five, of shuffled rows, drawn with ``random_state``. An int: so
         many of unshuffled rows, as everywhere in scikit-learn.
@@ -40,15 +43,26 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         other losses minus their mean on the held-out rows (R2 would be decided by the outliers, or
         by the largest counts): half the deviance for Poisson, and for Huber no row counts more than
         ``4 * (epsilon * scale_)**2``.
-    selection : {"scale", "best", "one_standard_error"}, default="scale"
-        "best": the alpha of the best mean score. The other two hold all alphas for equal whose mean
+    selection : {"scale", "best", "one_standard_error", "smallest"}, default="scale"
+        "best": the alpha of the best mean score. The others hold all alphas for equal whose mean
         score is within a standard error of it, taken over the folds. "scale" chooses the closest of
         them to ``alpha="scale"`` of :class:`ConvexReLURegressor`, "one_standard_error" the largest,
-        with the smallest network.
+        "smallest" the one with the fewest neurons in the mean of the folds.
     patience : int or None, default=2
         The descent ends when the score has turned: so many alphas in a row are worse than the best
-        one before them by more than its standard error over the folds. None: never, all alphas are
-        solved.
+        one before them by more than its standard error over the folds. With ``alphas="auto"`` two
+        in a row that are not better end it, or one that is clearly worse, and below
+        ``alpha="scale"`` also a step that promises less than a standard error. None: never, all
+        alphas are solved.
+    relax : float or array-like of shape (n_relax,), default=1.0
+        Numbers above 0 and up to 1. The neurons found at alpha slide and are refitted at ``relax *
+        alpha``, none added [2]_; of several numbers one is chosen with alpha, the larger of equals.
+        ``relax=(1, 1/4, 1/16, 1/64)`` with ``selection="smallest"`` keeps the score with a fraction
+        of the neurons.
+    refit : True or "mean", default=True
+        True: a fit to all rows, from the mean of the networks of the folds. "mean": that mean
+        itself, one network with the neurons of all folds, its objective and gap on all rows; it
+        costs no fit, and has several times the neurons.
     loss : {"squared_error", "huber", "poisson"}, default="squared_error"
         As in :class:`ConvexReLURegressor`.
     epsilon : float, default=1.35
@@ -78,18 +92,21 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     Attributes
     ----------
     alpha_ : float
-        The chosen alpha.
+        The weight decay of the network: ``relax_`` times the chosen one of ``alphas_``.
+    relax_ : float
+        The chosen one of ``relax``.
     alphas_ : ndarray of shape (n_alphas,)
         Descending, as far as the path went.
     score_path_ : ndarray of shape (n_alphas, n_folds)
-        Scores on the held-out rows.
+        Scores on the held-out rows. If ``relax`` is an array, this and the next two have shape
+        ``(n_relax, n_alphas, n_folds)``, ``relax`` descending.
     n_neurons_path_ : ndarray of shape (n_alphas, n_folds)
         Numbers of neurons.
     dual_gap_path_ : ndarray of shape (n_alphas, n_folds)
         Relative duality gaps of the folds, from a light search (unless ``certificate_`` is
         "exact"): the folds are solved as coarsely as the choice of alpha allows.
     best_score_ : float
-        Mean score at ``alpha_``.
+        The best mean score, which need not be that of ``alpha_``, see ``selection``.
     coefs_, intercepts_ : list of two ndarrays
         The network trained on all rows with ``alpha_``, as in :class:`ConvexReLURegressor`.
     n_neurons_, n_layers_, n_outputs_ : int
@@ -99,11 +116,13 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     scale_ : ndarray of shape (n_outputs_,)
         For the Huber loss only, as in :class:`ConvexReLURegressor`.
     objective_, dual_gap_, dual_gap_abs_ : float
-        Its objective and relative and absolute duality gap, as in :class:`ConvexReLURegressor`.
+        Its objective and relative and absolute duality gap at ``alpha_``, as in
+        :class:`ConvexReLURegressor`. The gap refers to networks of every width at that alpha: of a
+        relaxed network it says how much its few neurons leave to others.
     certificate_ : {"exact", "proven", "estimated"}
         What ``dual_gap_`` is worth: only the first two are bounds.
     status_ : str
-        Why its rounds ended: "progress", "gap", "max_iter" or "interrupted".
+        Why its rounds ended: "progress", "gap", "max_iter" or "interrupted"; or "mean".
     n_iter_ : int
         Its number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
@@ -132,10 +151,14 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     starts from the mean of the networks of all folds at ``alpha_``, whose objective is, by
     convexity, no larger than the mean of theirs.
 
+    The folds hold no copies of the rows: all of them, and the final fit, read one array of the
+    distinct rows.
+
     References
     ----------
     .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
        Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
+    .. [2] N. Meinshausen, "Relaxed Lasso", Computational Statistics & Data Analysis 52, 2007.
 
     Examples
     --------
@@ -144,7 +167,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from sklearn_convexnn import ConvexReLURegressorCV
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), ConvexReLURegressorCV(alphas=8, random_state=0))
+    >>> model = make_pipeline(StandardScaler(), ConvexReLURegressorCV(random_state=0))
     >>> model.fit(X, y).score(X, y) > 0.45
     True
     """
@@ -159,12 +182,14 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     def __init__(
         self,
         *,
-        alphas=20,
+        alphas="auto",
         eps=1e-4,
         cv=None,
         scoring=None,
         selection="scale",
         patience=2,
+        relax=1.0,
+        refit=True,
         loss="squared_error",
         epsilon=1.35,
         fit_intercept=True,
@@ -184,6 +209,8 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
             scoring=scoring,
             selection=selection,
             patience=patience,
+            relax=relax,
+            refit=refit,
             loss=loss,
             fit_intercept=fit_intercept,
             refinement=refinement,
@@ -217,25 +244,41 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
 
     Parameters
     ----------
-    alphas : int or array-like of shape (n_alphas,), default=20
-        How many values of alpha, equally spaced in their logarithm from ``alpha_max_`` down to
-        ``eps * alpha_max_``; or the values, which are sorted.
+    alphas : "auto", int or array-like of shape (n_alphas,), default="auto"
+        "auto": from coarse to fine, first ``alpha_max_`` and powers of four times
+        ``alpha="scale"``, then halves of that, until the score has turned; last, the neighbour of
+        the chosen one, by a factor of two, on the side on which it may be better. A number: so many
+        values, equally spaced in their logarithm from ``alpha_max_`` down to ``eps * alpha_max_``.
+        An array: the values, which are sorted.
     eps : float, default=1e-4
-        Smallest alpha over largest, where alphas are not given.
+        Smallest alpha over largest, where ``alphas`` is a number.
     cv : int, splitter, iterable of (train, test) or None, default=None
         The folds. None: five, stratified, of shuffled rows, drawn with ``random_state``. An int: so
         many of unshuffled rows, as everywhere in scikit-learn.
     scoring : str, callable or None, default=None
-        What is maximised. None: the negative log-loss, weighted by ``sample_weight``.
-    selection : {"scale", "best", "one_standard_error"}, default="scale"
-        "best": the alpha of the best mean score. The other two hold all alphas for equal whose mean
+        What is maximised. None: the negative log-loss at the temperature of each alpha (see
+        ``calibrate``), weighted by ``sample_weight``. Other scores of probabilities see those of
+        the folds without a temperature.
+    selection : {"scale", "best", "one_standard_error", "smallest"}, default="scale"
+        "best": the alpha of the best mean score. The others hold all alphas for equal whose mean
         score is within a standard error of it, taken over the folds. "scale" chooses the closest of
         them to ``alpha="scale"`` of :class:`ConvexReLUClassifier`, "one_standard_error" the
-        largest, with the smallest network.
+        largest, "smallest" the one with the fewest neurons in the mean of the folds.
     patience : int or None, default=2
         The descent ends when the score has turned: so many alphas in a row are worse than the best
-        one before them by more than its standard error over the folds. None: never, all alphas are
-        solved.
+        one before them by more than its standard error over the folds. With ``alphas="auto"`` two
+        in a row that are not better end it, or one that is clearly worse, and below
+        ``alpha="scale"`` also a step that promises less than a standard error. None: never, all
+        alphas are solved.
+    relax : float or array-like of shape (n_relax,), default=1.0
+        Numbers above 0 and up to 1. The neurons found at alpha slide and are refitted at ``relax *
+        alpha``, none added [2]_; of several numbers one is chosen with alpha, the larger of equals.
+        ``relax=(1, 1/4, 1/16, 1/64)`` with ``selection="smallest"`` keeps the score with a fraction
+        of the neurons.
+    refit : True or "mean", default=True
+        True: a fit to all rows, from the mean of the networks of the folds. "mean": that mean
+        itself, one network with the neurons of all folds, its objective and gap on all rows; it
+        costs no fit, and has several times the neurons.
     loss : {"log_loss"}, default="log_loss"
         Logistic loss for two classes, cross-entropy of the softmax for more.
     fit_intercept : bool, default=True
@@ -261,23 +304,32 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         Print a line for every alpha and for every round of the final fit.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in training, multiplied with ``sample_weight``; "balanced" counts
-        all rows. Scores do not use them.
+        all rows. Scores and the temperature do not use them.
+    calibrate : bool, default=True
+        Whether probabilities have a temperature ``T``, ``softmax(z / T)``: for every alpha that of
+        the least log-loss of the outputs on held-out rows. Labels, objective and gap do not depend
+        on it.
 
     Attributes
     ----------
     alpha_ : float
-        The chosen alpha.
+        The weight decay of the network: ``relax_`` times the chosen one of ``alphas_``.
+    relax_ : float
+        The chosen one of ``relax``.
     alphas_ : ndarray of shape (n_alphas,)
         Descending, as far as the path went.
     score_path_ : ndarray of shape (n_alphas, n_folds)
-        Scores on the held-out rows.
+        Scores on the held-out rows. If ``relax`` is an array, this and the next two have shape
+        ``(n_relax, n_alphas, n_folds)``, ``relax`` descending.
     n_neurons_path_ : ndarray of shape (n_alphas, n_folds)
         Numbers of neurons.
     dual_gap_path_ : ndarray of shape (n_alphas, n_folds)
         Relative duality gaps of the folds, from a light search (unless ``certificate_`` is
         "exact"): the folds are solved as coarsely as the choice of alpha allows.
     best_score_ : float
-        Mean score at ``alpha_``.
+        The best mean score, which need not be that of ``alpha_``, see ``selection``.
+    temperature_ : float
+        With ``calibrate``: what ``predict_proba`` divides outputs by, that of the chosen alpha.
     classes_ : ndarray of shape (n_classes,)
         Class labels with positive weight.
     coefs_, intercepts_ : list of two ndarrays
@@ -287,11 +339,13 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     out_activation_ : str
         "logistic" or "softmax".
     objective_, dual_gap_, dual_gap_abs_ : float
-        Its objective and relative and absolute duality gap, as in :class:`ConvexReLUClassifier`.
+        Its objective and relative and absolute duality gap at ``alpha_``, as in
+        :class:`ConvexReLUClassifier`. The gap refers to networks of every width at that alpha: of a
+        relaxed network it says how much its few neurons leave to others.
     certificate_ : {"exact", "proven", "estimated"}
         What ``dual_gap_`` is worth: only the first two are bounds.
     status_ : str
-        Why its rounds ended: "progress", "gap", "max_iter" or "interrupted".
+        Why its rounds ended: "progress", "gap", "max_iter" or "interrupted"; or "mean".
     n_iter_ : int
         Its number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
@@ -320,10 +374,14 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     starts from the mean of the networks of all folds at ``alpha_``, whose objective is, by
     convexity, no larger than the mean of theirs.
 
+    The folds hold no copies of the rows: all of them, and the final fit, read one array of the
+    distinct rows.
+
     References
     ----------
     .. [1] T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural
        Networks", JMLR 22(212), 2021. arXiv:2002.11219 (semi-infinite dual and strong duality).
+    .. [2] N. Meinshausen, "Relaxed Lasso", Computational Statistics & Data Analysis 52, 2007.
 
     Examples
     --------
@@ -332,7 +390,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from sklearn_convexnn import ConvexReLUClassifierCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), ConvexReLUClassifierCV(alphas=8, random_state=0))
+    >>> model = make_pipeline(StandardScaler(), ConvexReLUClassifierCV(random_state=0))
     >>> model.fit(X, y).score(X, y) > 0.95
     True
     """
@@ -342,17 +400,20 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         **BaseConvexReLUCV._parameter_constraints,
         "loss": [StrOptions({"log_loss"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "calibrate": ["boolean"],
     }
 
     def __init__(
         self,
         *,
-        alphas=20,
+        alphas="auto",
         eps=1e-4,
         cv=None,
         scoring=None,
         selection="scale",
         patience=2,
+        relax=1.0,
+        refit=True,
         loss="log_loss",
         fit_intercept=True,
         refinement="cutting_plane",
@@ -364,6 +425,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
         random_state=None,
         verbose=0,
         class_weight=None,
+        calibrate=True,
     ):
         super().__init__(
             alphas=alphas,
@@ -372,6 +434,8 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
             scoring=scoring,
             selection=selection,
             patience=patience,
+            relax=relax,
+            refit=refit,
             loss=loss,
             fit_intercept=fit_intercept,
             refinement=refinement,
@@ -384,3 +448,4 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
             verbose=verbose,
         )
         self.class_weight = class_weight
+        self.calibrate = calibrate

@@ -8,10 +8,12 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
-from sklearn.utils import Bunch, _safe_indexing
+from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
-from sklearn_convexnn._cross_validation import choose_alpha
+from sklearn_convexnn._cv_choice import best_alpha, choose_alpha
+from sklearn_convexnn._cv_oracle import check_score
+from sklearn_convexnn._cv_scores import HeldOut
 from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
@@ -48,21 +50,24 @@ class CrossValidation:
             kind = StratifiedKFold if is_classifier(self) else KFold
             cv = kind(5, shuffle=True, random_state=int(rng.integers(2**31)))
         cv = check_cv(cv, data.y, classifier=is_classifier(self))
-        return list(cv.split(data.X, data.y, **params))
+        rows = np.arange(len(data.y))
+        return [(rows[train], rows[test]) for train, test in cv.split(data.X, data.y, **params)]
 
     def _held_out(self, data, test, score_params):
-        """Rows and targets of the fold that is held out, and metadata of its scores."""
+        """The rows that a fold holds out, with metadata of their scores."""
         params = _check_method_params(data.X, score_params, indices=test)
         if params.get("sample_weight") is not None and not np.any(params["sample_weight"]):
             raise ValueError(
                 "A fold holds out rows whose sample_weight is all zero: leave these rows out, or "
                 "choose other folds with cv."
             )
-        return _safe_indexing(data.X, test), data.y[test], params
+        return HeldOut(data.X, data.y[test], test, params)
 
-    def _scorer(self):
+    def _scorer(self, data):
         if self.scoring is None:
             return self._default_score
+        if isinstance(self.scoring, str):
+            check_score(self.scoring, type(self).__name__, data.y, classify=is_classifier(self))
         return check_scoring(self, scoring=self.scoring)
 
     def _routed_params(self, sample_weight, params):
@@ -96,9 +101,7 @@ class CrossValidation:
             .add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
         )
 
-    def _choose(self, alphas, scores, scale):
-        """The index of the chosen alpha, and the attributes of the path."""
-        alphas = alphas[: len(scores)]
-        chosen = choose_alpha(scores, alphas, self.selection, scale)
-        best = float(scores[chosen].mean())
-        return chosen, {"alphas_": alphas, "score_path_": scores, "best_score_": best}
+    def _choose(self, alphas, scores, scale, sizes=None):
+        """The index of the chosen alpha, and the best mean score."""
+        chosen = choose_alpha(scores, alphas, self.selection, scale, sizes)
+        return chosen, float(scores[best_alpha(scores)].mean())

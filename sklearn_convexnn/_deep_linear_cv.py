@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_convexnn._base import fit_method
-from sklearn_convexnn._cross_validation import r2
 from sklearn_convexnn._cv_options import CrossValidation
+from sklearn_convexnn._cv_scores import r2
 from sklearn_convexnn._deep_linear import SCALE, BaseDeepLinear, DeepLinearRegressor
 from sklearn_convexnn._validation import check_grid
 from sklearn_convexnn.core.deep.linear_path import path
@@ -74,7 +74,7 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
     dual_gap_path_ : ndarray of shape (n_alphas, n_folds)
         Relative duality gaps of the folds.
     best_score_ : float
-        Mean score at ``alpha_``.
+        Best mean score of all alphas; that of ``alpha_`` with ``selection="best"``.
     coefs_ : list of n_layers ndarrays
         Weights of the layers, of shapes ``(n_features_in_, m)``, ``(m, m)``, ..., ``(m,
         n_outputs_)``.
@@ -208,17 +208,18 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
         problem, targets = self._problem(data)
         alpha_max = problem.alpha_max()
         alphas = check_grid(self.alphas, self.eps, alpha_max)
-        scorer = self._scorer()
+        scorer = self._scorer(data)
         goals = {"tol": max(self.tol, _LEAST_FOLD_TOL), "max_iter": self.max_iter}
         folds = [
-            (*self._fold(data, train), *self._held_out(data, test, routed.scorer.score))
+            (*self._fold(data, train), self._held_out(data, test, routed.scorer.score))
             for train, test in self._splits(data, self._rng(), routed.splitter.split)
         ]
         paths = Parallel(n_jobs=self.n_jobs)(
             delayed(_points)(*fold, alphas, scorer, goals) for fold in folds
         )
         scores, ranks, gaps = np.array(paths).transpose(2, 1, 0)
-        chosen, tried = self._choose(alphas, scores, SCALE * alpha_max)
+        chosen, best = self._choose(alphas, scores, SCALE * alpha_max)
+        tried = {"alphas_": alphas, "score_path_": scores, "best_score_": best}
         tried |= {"rank_path_": ranks.astype(int), "dual_gap_path_": gaps}
         outcome = self._solve_for(problem, targets, alphas[chosen], alpha_max, data.X.dtype)
         outcome.attributes.update(tried)
@@ -238,12 +239,12 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
         return estimator, *self._problem(data)
 
 
-def _points(estimator, problem, targets, X, y, score_params, alphas, scorer, goals):
+def _points(estimator, problem, targets, held_out, alphas, scorer, goals):
     """Score, rank and relative gap of one fold for every alpha."""
-    points = []
+    points, X = [], held_out.rows
     for solution in path(problem, alphas, **goals):
         network, fitted = solution.network, copy.copy(estimator)
         fitted._store(fitted._function(targets, network, X.dtype))
-        score = float(scorer(fitted, X, y, **score_params))
+        score = float(scorer(fitted, X, held_out.y, **held_out.score_params))
         points.append((score, len(network.sizes), solution.certificate.relative_gap))
     return points

@@ -8,10 +8,12 @@ import numpy as np
 
 from sklearn_convexnn._callbacks import Progress
 from sklearn_convexnn._relu import estimator_of_loss
-from sklearn_convexnn._validation import check_grid, one_blas_thread
+from sklearn_convexnn._validation import check_grid, check_relax, one_blas_thread
 from sklearn_convexnn._warnings import warn_user
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path
 from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.fit.relaxed import relaxed
+from sklearn_convexnn.core.problem.solution import Status
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,13 @@ class RegularizationPath:
     Attributes
     ----------
     alphas : ndarray of shape (n_alphas,)
-        Descending.
+        Descending: at which the neurons were found.
     coefs : list of n_alphas lists of two ndarrays
         Weights of the layers of every network, as ``coefs_`` of the estimators.
     intercepts : list of n_alphas lists of two ndarrays
         Biases of the layers of every network, as ``intercepts_`` of the estimators.
     objectives : ndarray of shape (n_alphas,)
-        Value of the objective at its own alpha.
+        Value of the objective at its own alpha, times ``relax``.
     dual_gaps : ndarray of shape (n_alphas,)
         Relative duality gaps.
     n_neurons : ndarray of shape (n_alphas,)
@@ -40,6 +42,8 @@ class RegularizationPath:
         From here on the network is a constant.
     classes : ndarray of shape (n_classes,) or None
         Class labels, of classification.
+    relax : float
+        Of the alphas, where the networks were refitted.
     """
 
     alphas: np.ndarray
@@ -52,6 +56,7 @@ class RegularizationPath:
     certificate: str
     alpha_max: float
     classes: np.ndarray | None = None
+    relax: float = 1.0
 
 
 @one_blas_thread
@@ -61,6 +66,7 @@ def convexnn_path(
     *,
     alphas=20,
     eps=1e-3,
+    relax=1.0,
     loss="squared_error",
     epsilon=1.35,
     fit_intercept=True,
@@ -95,6 +101,11 @@ def convexnn_path(
         ``eps * alpha_max``; or the values, which are sorted.
     eps : float, default=1e-3
         Smallest alpha over largest, where alphas are not given.
+    relax : float, default=1.0
+        Above 0 and up to 1. Below 1 the neurons found at each alpha slide and are refitted at
+        ``relax * alpha``, none added: networks of few neurons that are shrunk less. Objectives and
+        gaps are those at ``relax * alpha``, against networks of every width; ``gap_tol`` is a goal
+        of the search for the neurons only.
     loss : str, default="squared_error"
         A smooth loss of the estimators: "squared_error", "huber", "poisson", "log_loss" or
         "squared_hinge".
@@ -122,7 +133,7 @@ def convexnn_path(
     -------
     RegularizationPath
         With the attributes ``alphas``, ``coefs``, ``intercepts``, ``objectives``, ``dual_gaps``,
-        ``n_neurons``, ``n_iter``, ``certificate``, ``alpha_max`` and ``classes``.
+        ``n_neurons``, ``n_iter``, ``certificate``, ``alpha_max``, ``classes`` and ``relax``.
 
     See Also
     --------
@@ -143,21 +154,32 @@ def convexnn_path(
         loss=loss, fit_intercept=fit_intercept, random_state=random_state, verbose=verbose, **goals
     )
     estimator._validate_params()
+    (relax,) = check_relax([relax])
     problem, targets = estimator._problem(estimator._validated(X, y, sample_weight))
     pricing, start, alpha_max = start_of_path(problem, estimator._rng())
     grid = check_grid(alphas, eps, alpha_max)
     progress = Progress(estimator, X, y)
     progress.objective = problem.objective
-    solutions = list(
-        solve_path(
-            problem.rows,
-            grid / problem.alpha_unit,
-            pricing,
-            options=choose_options(problem.rows, **goals),
-            start=start,
-            progress=progress,
-        )
-    )
+    options = choose_options(problem.rows, **goals)
+    solutions = []
+    for solution in solve_path(
+        problem.rows,
+        grid / problem.alpha_unit,
+        pricing,
+        options=options,
+        start=start,
+        progress=progress,
+    ):
+        if relax < 1 and solution.status is not Status.INTERRUPTED:
+            solution = relaxed(
+                problem.rows,
+                solution.network,
+                relax * solution.alpha,
+                pricing,
+                options=options,
+                progress=progress,
+            )
+        solutions.append(solution)
     if solutions[-1].keyboard:
         raise KeyboardInterrupt
     _report(solutions, grid)
@@ -174,6 +196,7 @@ def convexnn_path(
         certificate=pricing.kind,
         alpha_max=float(alpha_max),
         classes=targets.classes,
+        relax=relax,
     )
 
 

@@ -37,11 +37,11 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     alpha : float, "auto" or "scale", default="auto"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
-        rows best: about a fifth of the distinct rows, of few rows up to three times so many, on a path
-        of alphas that descends by factors of 4 from the constant network and ends where their loss
-        has turned, see :ref:`alpha`. It costs one to three more fits and depends on
-        ``random_state``. ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which
-        is also used where there are fewer than 20.
+        rows best: a fifth of the distinct rows, of few rows up to three times so many, on a path of
+        alphas that descends by factors of 4 from the constant network and ends where their loss has
+        turned, see :ref:`alpha`. It costs one to three more fits and depends on ``random_state``.
+        ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which is also used where
+        there are fewer than 20.
     loss : {"squared_error", "huber", "poisson"}, default="squared_error"
         Summed over outputs. "squared_error": ``1/2 * (y - z)**2``. "huber": the same for residuals
         of size up to ``t = epsilon * scale_``, and ``t * |y - z| - t**2 / 2`` beyond, so that
@@ -256,11 +256,11 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     alpha : float, "auto" or "scale", default="auto"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
-        rows best: about a fifth of the distinct rows, of few rows up to all of them, on a path
-        of alphas that descends by factors of 4 from the constant network and ends where their loss
-        has turned, see :ref:`alpha`. It costs one to three more fits and depends on
-        ``random_state``. ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which
-        is also used where there are fewer than 20.
+        rows best: a fifth of the distinct rows, of few rows up to all of them, on a path of alphas
+        that descends by factors of 4 from the constant network and ends where their loss has
+        turned, see :ref:`alpha`. It costs one to three more fits and depends on ``random_state``.
+        ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which is also used where
+        there are fewer than 20.
     loss : {"log_loss", "squared_hinge", "hinge"}, default="log_loss"
         "log_loss": see above. "squared_hinge": ``max(0, 1 - z)**2`` for the second class and
         ``max(0, 1 + z)**2`` for the first; "hinge": the same without squares; both summed over

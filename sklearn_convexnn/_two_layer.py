@@ -11,7 +11,7 @@ from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._validation import Interval, StrOptions, check_patterns, one_blas_thread
-from sklearn_convexnn.core.fit.cutting_plane import Descent, start_of_path
+from sklearn_convexnn.core.fit.cutting_plane import Descent, best_start, start_of_path
 from sklearn_convexnn.core.fit.given_patterns import (
     PROGRAM_TOL,
     START_TOL,
@@ -292,12 +292,13 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         light = goals | {"tol": max(self.tol, LEAST_FOLD_TOL), "gap_tol": None}
         descent = Descent(problem, rng, **goals)
         choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
-        start = self._warm_start(problem, targets) or self._start_from_patterns(
-            problem, choice.alpha
-        )
-        solution = descent.solve(
-            choice.alpha, start=start or choice.start(problem), progress=progress
-        )
+        starts = [
+            self._warm_start(problem, targets),
+            self._start_from_patterns(problem, choice.alpha),
+            choice.start(problem),
+        ]
+        start = best_start(problem, choice.alpha, starts)
+        solution = descent.solve(choice.alpha, start=start, progress=progress)
         attributes = self._attributes(
             problem, targets, solution, descent.alpha_max, choice.alpha
         ) | self._chosen(choice)

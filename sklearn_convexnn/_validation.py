@@ -11,10 +11,11 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
+    _check_feature_names_in,
     _check_method_params,
     _check_sample_weight,
     check_array,
@@ -55,9 +56,11 @@ def all_or_nothing(fit):
 
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "RoundKept",
     "StrOptions",
+    "_check_feature_names_in",
     "_check_method_params",
     "_fit_context",
     "_raise_for_params",
@@ -67,6 +70,7 @@ __all__ = [
     "check_grid",
     "check_labels",
     "check_patterns",
+    "check_relax",
     "check_weights",
     "class_weights",
     "encode_classes",
@@ -166,6 +170,14 @@ def _check_alphas(alphas):
     if alphas.ndim != 1 or not len(alphas) or np.any(alphas <= 0):
         raise ValueError("alphas must be positive numbers in one dimension, or how many to use.")
     return np.unique(alphas)[::-1]
+
+
+def check_relax(relax):
+    """Distinct numbers in (0, 1], descending, from one or several."""
+    values = np.unique(np.asarray(relax, dtype=np.float64))[::-1]
+    if np.ndim(relax) > 1 or not len(values) or not np.all((values > 0) & (values <= 1)):
+        raise ValueError(f"relax must be a number above 0 and up to 1, or several; got {relax!r}.")
+    return tuple(values.tolist())
 
 
 def check_grid(alphas, eps, alpha_max):

@@ -89,8 +89,8 @@ def golden_fits():
     }
     fits = {}
     for data, Model in models.items():
-        fits[f"{data}, default"] = Fit(Model(), data, "default")
-        without = Model(fit_intercept=False, random_state=1)
+        fits[f"{data}, default"] = Fit(Model("scale"), data, "default")
+        without = Model("scale", fit_intercept=False, random_state=1)
         fits[f"{data}, no intercept"] = Fit(without, data, "default")
     for data, alpha in {
         "friedman1": 0.02,
@@ -105,7 +105,9 @@ def golden_fits():
     closed = C(alpha=1e-3, gap_tol=5e-3, fit_intercept=False)
     fits["breast_cancer, small gap"] = Fit(closed, "breast_cancer", "gap 5e-3")
     fits["space, tiny gap"] = Fit(R(alpha=0.01, gap_tol=1e-5), "space", "gap 1e-5")
-    fits["friedman1, five neurons"] = Fit(R(max_neurons=5), "friedman1", "default")
+    fits["friedman1, five neurons"] = Fit(R("scale", max_neurons=5), "friedman1", "default")
+    fits["friedman1, auto"] = Fit(R(), "friedman1", "default")
+    fits["wine, auto"] = Fit(C(), "wine", "default")
     program = {"refinement": None}
     fits["space, all patterns"] = Fit(R(alpha=0.01, patterns="exact", **program), "space", "convex")
     sampled = C(alpha=5e-3, patterns=50, **program)

@@ -20,7 +20,7 @@ def labelled(request):
 
 
 def test_probabilities(labelled):
-    model = ConvexReLUClassifier(random_state=0).fit(labelled.X, labelled.y)
+    model = ConvexReLUClassifier(random_state=0, calibrate=False).fit(labelled.X, labelled.y)
     X = make_rows(200, seed=1)
     proba, scores = model.predict_proba(X), model.decision_function(X)
     n_classes = len(model.classes_)
@@ -132,9 +132,9 @@ def test_class_weight_is_a_sample_weight(labelled):
         ({classes[0]: 2}, np.array([2.0] + [1.0] * (len(classes) - 1))),
         ("balanced", balanced),
     ]:
-        model = ConvexReLUClassifier(class_weight=class_weight, random_state=0)
+        model = ConvexReLUClassifier("scale", class_weight=class_weight, random_state=0)
         model.fit(X, y, sample_weight=given)
-        reference = ConvexReLUClassifier(random_state=0)
+        reference = ConvexReLUClassifier("scale", random_state=0)
         reference.fit(X, y, sample_weight=given * factors[index])
         assert model.alpha_ == pytest.approx(reference.alpha_, rel=1e-6)
         assert model.objective_ == pytest.approx(reference.objective_, rel=1e-2)

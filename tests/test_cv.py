@@ -7,7 +7,7 @@ import pytest
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
-from sklearn.metrics import get_scorer, make_scorer, r2_score
+from sklearn.metrics import get_scorer, log_loss, make_scorer, r2_score
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -39,8 +39,9 @@ def test_attributes(case):
     assert np.all(np.diff(model.alphas_) < 0)
     assert model.alphas_[0] == model.alpha_max_
     assert np.all(model.dual_gap_path_ >= 0)
-    chosen = int(np.flatnonzero(model.alphas_ == model.alpha_)[0])
-    assert model.best_score_ == model.score_path_[chosen].mean()
+    assert model.alpha_ in model.alphas_
+    assert model.relax_ == 1
+    assert model.best_score_ == model.score_path_.mean(axis=1).max()
 
 
 def test_alpha_is_one_of_the_given():
@@ -70,7 +71,8 @@ def test_final_fit_solves_the_problem_of_the_single_estimator(case):
 def test_scores_are_those_of_single_fits_on_the_folds(case):
     """Cold fits of the plain estimator, scored by scikit-learn: the same up to the tolerances."""
     splits = list(KFold(3, shuffle=True, random_state=0).split(case.X))
-    model = cv_estimator(case, cv=splits, patience=None).fit(case.X, case.y)
+    plain = {} if case.Estimator is ConvexReLURegressor else {"calibrate": False}
+    model = cv_estimator(case, cv=splits, patience=None, **plain).fit(case.X, case.y)
     scoring = "r2" if case.Estimator is ConvexReLURegressor else "neg_log_loss"
     for k in (1, 2):
         single = case.Estimator(alpha=model.alphas_[k], random_state=0)
@@ -131,7 +133,7 @@ def test_selection():
     }
     best, smaller, scale = models.values()
     means = best.score_path_.mean(axis=1)
-    assert best.best_score_ == means.max()
+    assert best.alpha_ == best.alphas_[means.argmax()]
     for other in (smaller, scale):
         np.testing.assert_array_equal(best.score_path_, other.score_path_)
     assert smaller.alpha_ > best.alpha_
@@ -140,7 +142,7 @@ def test_selection():
     distance = np.abs(np.log(best.alphas_ / target))
     assert np.abs(np.log(scale.alpha_ / target)) <= distance[means.argmax()]
     error = best.score_path_[means.argmax()].std(ddof=1) / np.sqrt(5)
-    assert scale.best_score_ >= means.max() - error
+    assert means[scale.alphas_ == scale.alpha_] >= means.max() - error
 
 
 @pytest.mark.parametrize(
@@ -182,6 +184,161 @@ def test_sparse_rows_and_float32(case):
         np.testing.assert_allclose(model.score_path_, dense.score_path_, atol=0.02, rtol=0.02)
     single = cv_estimator(case).fit(case.X.astype(np.float32), case.y)
     assert single.coefs_[0].dtype == np.float32
+
+
+def test_scores_that_do_not_fit_are_refused(regression):
+    with pytest.raises(ValueError, match="'accuracy' does not score a ConvexReLURegressorCV"):
+        cv_estimator(regression, scoring="accuracy").fit(regression.X, regression.y)
+
+
+# ------------------------------------------------------------------------------ from coarse to fine
+
+
+@pytest.fixture(scope="module")
+def smooth():
+    """A target that wants a small alpha: the path goes below alpha="scale"."""
+    X = np.random.default_rng(0).standard_normal((150, 2))
+    return X, np.sin(2 * X[:, 0]) + np.abs(X[:, 1])
+
+
+def test_path_from_coarse_to_fine(smooth):
+    X, y = smooth
+    model = ConvexReLURegressorCV(cv=3, random_state=0).fit(X, y)
+    scale = 0.1 * model.alpha_max_ / np.sqrt(150)
+    assert np.all(np.diff(model.alphas_) < 0)
+    steps = np.log2(model.alphas_[1:] / scale)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
+    assert steps.min() < 0
+    assert np.isin([0, 2, 4], np.round(steps)).all()
+    assert len(model.alphas_) == len(model.score_path_) == len(model.n_neurons_path_)
+    whole = clone(model).set_params(patience=None).fit(X, y)
+    n = len(model.alphas_)
+    assert len(whole.alphas_) > n
+    np.testing.assert_array_equal(model.score_path_, whole.score_path_[:n])
+
+
+def test_neighbours_start_from_larger_alphas_and_do_not_depend_on_n_jobs():
+    """A peak above alpha="scale": one alpha is filled in."""
+    X, y = load_diabetes(return_X_y=True)
+    X = StandardScaler().fit_transform(X)[:200]
+    settings = {"selection": "best", "cv": 3, "random_state": 0}
+    models = [ConvexReLURegressorCV(**settings, n_jobs=n_jobs).fit(X, y[:200]) for n_jobs in (1, 2)]
+    first, second = models
+    np.testing.assert_array_equal(first.alphas_, second.alphas_)
+    np.testing.assert_array_equal(first.score_path_, second.score_path_)
+    np.testing.assert_array_equal(first.coefs_[0], second.coefs_[0])
+
+
+def test_constant_targets_have_a_grid_of_one():
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    model = ConvexReLURegressorCV(cv=3, random_state=0).fit(X, np.full(30, 3.7))
+    assert model.n_neurons_ == 0
+    assert len(model.alphas_) == 1
+
+
+# -------------------------------------------------------------------------------------- temperature
+
+
+def test_temperature_is_that_of_the_held_out_rows(binary):
+    splits = list(KFold(3, shuffle=True, random_state=0).split(binary.X))
+    model = cv_estimator(binary, alphas=[0.02], cv=splits).fit(binary.X, binary.y)
+    losses = {}
+    for temperature in (model.temperature_, 0.5 * model.temperature_, 2.0 * model.temperature_):
+        rows = []
+        for train, test in splits:
+            single = ConvexReLUClassifier(alpha=0.02, random_state=0, calibrate=False)
+            single.fit(binary.X[train], binary.y[train])
+            single.temperature_ = temperature
+            rows.append(log_loss(binary.y[test], single.predict_proba(binary.X[test])))
+        losses[temperature] = np.mean(rows)
+    assert min(losses, key=losses.get) == model.temperature_
+    np.testing.assert_allclose(-model.best_score_, losses[model.temperature_], atol=0.03)
+
+
+def test_temperature_changes_probabilities_alone(binary):
+    calibrated = cv_estimator(binary, alphas=[0.02]).fit(binary.X, binary.y)
+    plain = cv_estimator(binary, alphas=[0.02], calibrate=False).fit(binary.X, binary.y)
+    assert not hasattr(plain, "temperature_")
+    assert calibrated.objective_ == plain.objective_
+    np.testing.assert_array_equal(
+        calibrated.decision_function(binary.X), plain.decision_function(binary.X)
+    )
+    odds = np.log(
+        calibrated.predict_proba(binary.X)[:, 1] / calibrated.predict_proba(binary.X)[:, 0]
+    )
+    np.testing.assert_allclose(
+        odds, plain.decision_function(binary.X) / calibrated.temperature_, rtol=1e-6
+    )
+
+
+def test_a_given_score_chooses_and_a_temperature_is_kept(multiclass):
+    model = cv_estimator(multiclass, scoring="accuracy").fit(multiclass.X, multiclass.y)
+    assert np.all((model.score_path_ >= 0) & (model.score_path_ <= 1))
+    assert model.temperature_ > 0
+
+
+# ---------------------------------------------------------------------------- the mean of the folds
+
+
+def test_mean_of_the_folds(case):
+    """Its outputs are the mean of those of the folds, and its gap is one of all rows."""
+    splits = list(KFold(3, shuffle=True, random_state=0).split(case.X))
+    settings = {"alphas": [0.05], "cv": splits, "random_state": 0}
+    model = CV[case.Estimator](**settings, refit="mean").fit(case.X, case.y)
+    assert model.status_ == "mean"
+    assert model.n_neurons_ <= model.n_neurons_path_.sum()
+    best = case.Estimator(alpha=0.05, gap_tol=1e-3, random_state=0).fit(case.X, case.y)
+    assert model.objective_ > best.objective_ - best.dual_gap_abs_
+    bound = model.objective_ - model.dual_gap_abs_
+    assert bound <= best.objective_ * (1 + 1e-6)
+    again = CV[case.Estimator](**settings).fit(case.X, case.y)
+    np.testing.assert_array_equal(model.score_path_, again.score_path_)
+    assert again.objective_ < model.objective_
+
+
+def test_mean_refuses_goals_of_a_fit(regression):
+    for goal in ({"gap_tol": 0.1}, {"max_neurons": 3}):
+        with pytest.raises(ValueError, match="as they are"):
+            cv_estimator(regression, refit="mean", **goal).fit(regression.X, regression.y)
+    with pytest.raises(ValueError, match="no network"):
+        cv_estimator(regression, refit=False).fit(regression.X, regression.y)
+
+
+def test_mean_needs_a_fold_with_all_classes(multiclass):
+    y = np.where(np.arange(40) == 0, 9, np.where(np.arange(40) == 39, 10, multiclass.y))
+    with pytest.raises(ValueError, match="all classes"):
+        cv_estimator(multiclass, cv=KFold(2), refit="mean").fit(multiclass.X, y)
+
+
+# -------------------------------------------------------------------------------------- relaxation
+
+
+def test_relaxed_networks_have_no_more_neurons(case):
+    settings = {"alphas": [0.2, 0.05], "relax": (0.25, 1.0), "selection": "smallest"}
+    model = cv_estimator(case, **settings).fit(case.X, case.y)
+    assert model.score_path_.shape == model.n_neurons_path_.shape == (2, 2, 3)
+    plain, relaxed = model.n_neurons_path_
+    assert np.all(relaxed <= plain)
+    assert model.relax_ in (1.0, 0.25)
+    alone = cv_estimator(case, alphas=[0.2, 0.05]).fit(case.X, case.y)
+    np.testing.assert_array_equal(model.score_path_[0], alone.score_path_)
+
+
+def test_objective_of_a_relaxed_network_is_that_of_its_smaller_alpha(case):
+    model = cv_estimator(case, alphas=[0.2], relax=0.25).fit(case.X, case.y)
+    assert model.relax_ == 0.25
+    assert model.alpha_ == 0.05
+    assert model.score_path_.shape == (1, 3)
+    whole = case.Estimator(alpha=0.05, gap_tol=1e-3, random_state=0).fit(case.X, case.y)
+    assert model.n_neurons_ <= whole.n_neurons_
+    assert model.objective_ >= whole.objective_ * (1 - 1e-3)
+    assert model.objective_ - model.dual_gap_abs_ <= whole.objective_ * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("relax", [0.0, 1.5, [0.5, 2.0], [], [[0.5]]])
+def test_relax_is_between_zero_and_one(regression, relax):
+    with pytest.raises(ValueError, match="relax"):
+        cv_estimator(regression, relax=relax).fit(regression.X, regression.y)
 
 
 # ----------------------------------------------------------------------------------- sample weights

@@ -83,8 +83,8 @@ def test_constant_target(value, fit_intercept):
 
 @pytest.mark.parametrize("scale", [1e-140, 1e-6, 1e6, 1e140])
 def test_targets_of_any_size(regression, scale):
-    model = ConvexReLURegressor(random_state=0).fit(regression.X, scale * regression.y)
-    reference = ConvexReLURegressor(random_state=0).fit(regression.X, regression.y)
+    model = ConvexReLURegressor("scale", random_state=0).fit(regression.X, scale * regression.y)
+    reference = ConvexReLURegressor("scale", random_state=0).fit(regression.X, regression.y)
     difference = model.predict(regression.X) / scale - reference.predict(regression.X)
     assert np.sqrt(np.mean(difference**2)) < 0.1 * regression.y.std()
     assert model.objective_ / scale / scale == pytest.approx(reference.objective_, rel=2e-2)
@@ -172,7 +172,7 @@ def test_alpha_scale_is_the_documented_fraction(regression):
         assert fraction in " ".join(Estimator.__doc__.split())
     repeated = np.vstack([regression.X, regression.X]), np.concatenate([regression.y] * 2)
     for X, y in [(regression.X, regression.y), repeated]:
-        model = ConvexReLURegressor(random_state=0).fit(X, y)
+        model = ConvexReLURegressor("scale", random_state=0).fit(X, y)
         expected = SCALE_FRACTION * model.alpha_max_ / np.sqrt(40)
         assert model.alpha_ == pytest.approx(expected, rel=1e-9)
 

@@ -30,6 +30,8 @@ class PathDisplay:
         What the gaps are worth; named in the label of their panel.
     alpha : float, default=None
         The chosen alpha, marked in all panels.
+    reason : str, default=None
+        Why it was chosen; in the title. The line need not be at the maximum of the scores.
 
     Attributes
     ----------
@@ -56,7 +58,16 @@ class PathDisplay:
     """
 
     def __init__(
-        self, *, alphas, curves, curve_name, n_neurons, dual_gaps, certificate, alpha=None
+        self,
+        *,
+        alphas,
+        curves,
+        curve_name,
+        n_neurons,
+        dual_gaps,
+        certificate,
+        alpha=None,
+        reason=None,
     ):
         self.alphas = alphas
         self.curves = curves
@@ -65,6 +76,7 @@ class PathDisplay:
         self.dual_gaps = dual_gaps
         self.certificate = certificate
         self.alpha = alpha
+        self.reason = reason
 
     @classmethod
     def from_estimator(cls, estimator, *, axes=None):
@@ -90,14 +102,19 @@ class PathDisplay:
                 "ConvexReLURegressorCV, ConvexReLUClassifierCV, or convexnn_path with "
                 "PathDisplay.from_path."
             )
+        scores, n_neurons, gaps = (
+            _of_relaxation(estimator, getattr(estimator, f"{name}_path_"))
+            for name in ("score", "n_neurons", "dual_gap")
+        )
         display = cls(
             alphas=estimator.alphas_,
-            curves=estimator.score_path_,
+            curves=scores,
             curve_name=_score_name(estimator),
-            n_neurons=estimator.n_neurons_path_,
-            dual_gaps=estimator.dual_gap_path_,
+            n_neurons=n_neurons,
+            dual_gaps=gaps,
             certificate=estimator.certificate_,
-            alpha=estimator.alpha_,
+            alpha=_nearest(estimator.alphas_, estimator.alpha_ / estimator.relax_),
+            reason=_reason(estimator),
         )
         return display.plot(axes=axes)
 
@@ -163,7 +180,8 @@ class PathDisplay:
             if self.alpha is not None:
                 ax.axvline(self.alpha, color="0.3", linestyle="--", linewidth=1)
         if self.alpha is not None:
-            top.set_title(f"chosen alpha {self.alpha:.3g}", fontsize="medium")
+            why = "" if self.reason is None else f": {self.reason}"
+            top.set_title(f"chosen alpha {self.alpha:.3g}{why}", fontsize="medium")
         return self
 
     def _draw(self, ax, values, color):
@@ -178,10 +196,47 @@ class PathDisplay:
             )
 
 
+# By loss, what is maximised with ``scoring=None``.
+_DEFAULT_NAMES = {
+    "squared_error": "R2",
+    "huber": "minus the loss",
+    "poisson": "minus the loss",
+    "log_loss": "log-likelihood",
+}
+# What a choice among the alphas within one standard error of the best score went by.
+_RULES = {
+    "scale": 'nearest to alpha="scale"',
+    "one_standard_error": "largest",
+    "smallest": "fewest neurons",
+}
+
+
+def _reason(estimator):
+    """Why this alpha, in words: the line is not where the curve is highest."""
+    relaxed = "" if estimator.relax_ == 1 else f"refitted at {estimator.alpha_:.3g}, "
+    if estimator.selection == "best":
+        return f"{relaxed}best mean score"
+    return f"{relaxed}{_RULES[estimator.selection]}\nwithin one standard error of the best score"
+
+
+def _of_relaxation(estimator, path):
+    """The table (n_alphas, n_folds) of the chosen relaxation."""
+    if path.ndim == 2:
+        return path
+    relax = np.unique(estimator.relax)[::-1]
+    return path[int(np.argmin(np.abs(relax - estimator.relax_)))]
+
+
+def _nearest(alphas, alpha):
+    return alphas[np.argmin(np.abs(alphas - alpha))]
+
+
 def _score_name(estimator):
     scoring = estimator.scoring
     if scoring is None:
-        return "log-likelihood" if hasattr(estimator, "classes_") else "R2"
+        return (
+            "log-likelihood" if hasattr(estimator, "classes_") else _DEFAULT_NAMES[estimator.loss]
+        )
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from sklearn_convexnn.core.column_generation.options import LIGHT, Options
 from sklearn_convexnn.core.fit.path import solve_path
+from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.search import SearchPricing
@@ -15,7 +16,7 @@ from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.metric import Metric
-from sklearn_convexnn.core.problem.solution import Start
+from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 
 # Rows up to which climbs across the walls of activation patterns confirm a gap and, for one output,
@@ -147,10 +148,20 @@ class Descent:
         return *self.problem.layers(solution.network), solution.end.width
 
 
-def train(problem, alpha, *, rng, start=None, progress=None, **goals):
+def best_start(problem, alpha, starts):
+    """Of Starts in working units, or None for none, the one of the lowest objective."""
+    starts = [start for start in starts if start is not None]
+    if len(starts) < 2:
+        return starts[0] if starts else None
+    rows, alpha = problem.rows, alpha / problem.alpha_unit
+    return min(starts, key=lambda start: rows.evaluate(start.network).objective(alpha))
+
+
+def train(problem, alpha, *, rng, start=None, relax=1.0, progress=None, **goals):
     """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
 
-    ``start`` is a Start in working units; the constant network otherwise.
+    ``start`` is a Start in working units; the constant network otherwise.  With ``relax`` below one
+    the neurons are then refitted at so many times alpha, and that is what the Solution is about.
 
     Returns
     -------
@@ -161,4 +172,14 @@ def train(problem, alpha, *, rng, start=None, progress=None, **goals):
     """
     descent = Descent(problem, rng, **goals)
     alpha = descent.scale if alpha == "scale" else alpha
-    return descent.solve(alpha, start=start, progress=progress), descent.alpha_max
+    solution = descent.solve(alpha, start=start, progress=progress)
+    if relax < 1 and solution.status is not Status.INTERRUPTED:
+        solution = relaxed(
+            problem.rows,
+            solution.network,
+            relax * solution.alpha,
+            descent.pricing,
+            options=descent.options,
+            progress=progress,
+        )
+    return solution, descent.alpha_max

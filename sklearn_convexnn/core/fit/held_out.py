@@ -224,10 +224,10 @@ class _Curve:
         )
         logs = np.log(self.alphas)
         log = self._lowest(logs) if near == best else logs[near]
+        alpha = self.alphas[near] * float(np.exp(log - logs[near]))
         if self.temperatures[best] is None:
-            return float(np.exp(log)), None
-        temperature = np.interp(-log, -logs, np.log(self.temperatures))
-        return float(np.exp(log)), float(np.exp(temperature))
+            return alpha, None
+        return alpha, float(np.exp(np.interp(-log, -logs, np.log(self.temperatures))))
 
     def _as_good(self, k, best):
         excess, error = self._excess(k, best)

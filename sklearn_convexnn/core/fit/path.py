@@ -7,16 +7,14 @@ fit is a path of one alpha.
 
 from __future__ import annotations
 
-import numpy as np
-
 from sklearn_convexnn.core.column_generation.loop import solve
+from sklearn_convexnn.core.fit.mean import mean_network
 from sklearn_convexnn.core.problem.constant import constant_network
-from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.solution import Start, Status
 
 # Joining the neurons of five networks at this angle (radians) left as many as one of them has, and
 # a lower objective after the next round than any of them, on eight data sets.
-_MIXTURE_ANGLE = 0.6
+_MIXTURE_ANGLE = 1.0
 
 
 def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progress=None):
@@ -54,13 +52,7 @@ def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progres
 def mixture(networks, angle=_MIXTURE_ANGLE):
     """The mean of networks as the start of a solve on the rows of all of them.
 
-    (P) is convex in the measure of neurons: the objective of the network whose outputs are the mean
-    of theirs is, on any rows, at most the mean of their objectives.  Neurons within ``angle`` of
-    each other then become one: each of the networks has its own picture of a neuron.
+    Neurons within ``angle`` of each other become one: each of the networks has its own picture of a
+    neuron.
     """
-    share = 1.0 / len(networks)
-    return Network(
-        np.concatenate([network.U for network in networks]),
-        share * np.concatenate([network.C for network in networks]),
-        share * np.sum([network.b0 for network in networks], axis=0),
-    ).condensed(angle)
+    return mean_network(networks).condensed(angle)

@@ -11,15 +11,28 @@ def canonical_rows(X, Y, weights):
 
     ``weights`` are (n,), or (n, k) for several kinds of them.
     """
+    origin, of_row = distinct_rows(X, Y)
+    return X[origin], Y[origin], _sums(of_row, weights)
+
+
+def distinct_rows(X, Y):
+    """Rows that differ in ``X`` or ``Y``, sorted by a hash of their values.
+
+    Returns
+    -------
+    origin : ndarray of shape (m,)
+        Where in the data each of them is, the first if it is repeated.
+    of_row : ndarray of shape (n,)
+        Which of them a row of the data is.
+    """
     keys = row_hashes(X) + row_hashes(Y, salt=1)
     order = np.argsort(keys, kind="stable")
-    X, Y, weights, keys = X[order], Y[order], weights[order], keys[order]
+    keys = keys[order]
     first = np.concatenate([[True], keys[1:] != keys[:-1]])
-    first |= ~_same_as_previous(X, Y, ~first)
-    if first.all():
-        return X, Y, weights
-    group = np.cumsum(first) - 1
-    return X[first], Y[first], _sums(group, weights)
+    first |= ~_same_as_previous(X, Y, order, ~first)
+    of_row = np.empty(len(order), dtype=np.int64)
+    of_row[order] = np.cumsum(first) - 1
+    return order[first], of_row
 
 
 def _sums(group, weights):
@@ -29,15 +42,16 @@ def _sums(group, weights):
     return np.column_stack([np.bincount(group, weights=column) for column in weights.T])
 
 
-def _same_as_previous(X, Y, suspects):
+def _same_as_previous(X, Y, order, suspects):
     """For rows marked in ``suspects``: are they equal to the row above?  (Hashes may collide.)"""
     same = np.zeros(len(Y), dtype=bool)
     index = np.flatnonzero(suspects)
-    equal = np.all(Y[index] == Y[index - 1], axis=1)
+    rows, above = order[index], order[index - 1]
+    equal = np.all(Y[rows] == Y[above], axis=1)
     if sparse.issparse(X):
-        equal &= np.asarray(abs(X[index] - X[index - 1]).sum(axis=1)).ravel() == 0
+        equal &= np.asarray(abs(X[rows] - X[above]).sum(axis=1)).ravel() == 0
     else:
-        equal &= np.all(X[index] == X[index - 1], axis=1)
+        equal &= np.all(X[rows] == X[above], axis=1)
     same[index] = equal
     return same
 

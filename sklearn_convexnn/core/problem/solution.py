@@ -17,6 +17,7 @@ class Status(Enum):
     GAP = "The relative duality gap is below the tolerance."
     STATIONARY = "No better stationary point was found; the gap bounds what there may be."
     CLOSED_FORM = "The network follows from a formula."
+    MEAN = "The network is the mean of others, each trained on a part of the rows."
     MAX_ITER = "The iterations were used up. Increase max_iter, or alpha, or the tolerances."
     WORK = (
         "The work of the programs over patterns was used up: the data may be in awkward units. "
@@ -34,7 +35,7 @@ class Status(Enum):
         return self in _AS_ASKED
 
 
-_AS_ASKED = {Status.PROGRESS, Status.GAP, Status.STATIONARY, Status.CLOSED_FORM}
+_AS_ASKED = {Status.PROGRESS, Status.GAP, Status.STATIONARY, Status.CLOSED_FORM, Status.MEAN}
 
 
 @dataclass(frozen=True)

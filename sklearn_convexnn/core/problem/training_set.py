@@ -71,7 +71,7 @@ class TrainingSet:
                     "for cross-validation use folds that train on some of the others."
                 )
         X = dense_if_small(X)
-        if _stored_bytes(X) <= memory:
+        if stored_bytes(X) <= memory:
             X, Y, weights = canonical_rows(X, Y, weights)
         weights, judging = weights.T if weights.ndim > 1 else (weights, weights)
         return cls(X, Y, weights, judging, loss, intercept, options or {})
@@ -103,9 +103,9 @@ def dense_if_small(X):
     if not sparse.issparse(X):
         return X
     dense_bytes = X.shape[0] * X.shape[1] * X.dtype.itemsize
-    small = dense_bytes <= max(_DENSE_BYTES, _DENSE_RATIO * _stored_bytes(X))
+    small = dense_bytes <= max(_DENSE_BYTES, _DENSE_RATIO * stored_bytes(X))
     return X.toarray() if small else X
 
 
-def _stored_bytes(X):
+def stored_bytes(X):
     return X.data.nbytes + X.indices.nbytes if sparse.issparse(X) else X.nbytes

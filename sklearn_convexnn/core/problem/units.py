@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet
@@ -117,32 +118,39 @@ def problem_of(data):
     weights = data.weights / data.weights.sum()
     units = data.named_loss().standardise(data.Y, weights, data.intercept)
     rows = Rows.of(
-        data.X,
+        coded_if_cheaper(data.X),
         units.Y,
         weights,
         units.loss,
         intercept=data.intercept,
-        scale=_row_scale(data.X, weights, data.intercept),
+        scale=row_scale(row_lengths(data.X), weights, data.intercept),
     )
     return Problem(
         rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread, data
     )
 
 
-def _row_scale(X, weights, intercept):
-    """One over the root mean square norm of the rows (with their constant)."""
+def row_lengths(X):
+    """Euclidean norms of the rows, (n,), without overflow of their squares."""
     values = X.data if sparse.issparse(X) else X
     largest = float(max(abs(values.max(initial=0)), abs(values.min(initial=0))))
-    largest = max(largest, float(intercept))
+    squares = np.zeros(X.shape[0])
     if largest == 0.0:
-        return 1.0
-    total = 0.0
+        return squares
     step = max(1, (1 << 20) // max(1, X.shape[1]))
     for start in range(0, X.shape[0], step):
         block = X[start : start + step].astype(np.float64) / largest
         if sparse.issparse(block):
-            squares = np.asarray(block.multiply(block).sum(axis=1)).ravel()
+            squares[start : start + step] = np.asarray(block.multiply(block).sum(axis=1)).ravel()
         else:
-            squares = np.einsum("ij,ij->i", block, block)
-        total += weights[start : start + step] @ squares
-    return float(1.0 / (largest * np.sqrt(total + (intercept / largest) ** 2)))
+            squares[start : start + step] = np.einsum("ij,ij->i", block, block)
+    return largest * np.sqrt(squares)
+
+
+def row_scale(lengths, weights, intercept):
+    """One over the root mean square norm of rows of these lengths (with their constant)."""
+    largest = max(float(lengths.max()), float(intercept))
+    if largest == 0.0:
+        return 1.0
+    mean_square = weights @ (lengths / largest) ** 2 + (intercept / largest) ** 2
+    return float(1.0 / (largest * np.sqrt(mean_square)))

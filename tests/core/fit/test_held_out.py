@@ -1,0 +1,135 @@
+"""The choice of alpha by held-out rows, with paths whose losses are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sklearn_convexnn.core.fit.held_out import choose_alpha, parts_to_hold_out
+from sklearn_convexnn.core.problem.units import make_problem
+
+SCALE, LARGEST = 1.0, 100.0
+
+
+def regression_problem(n=1000, **settings):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 1))
+    return make_problem(X, y, np.ones(n), loss="squared_error", intercept=True, **settings)
+
+
+class ConstantPath:
+    """Constant networks that are off by ``error(alpha)``."""
+
+    def __init__(self, problem, error):
+        self.shape = problem.rows.n_features, problem.rows.n_outputs
+        self.error, self.visited = error, []
+
+    def advance(self, alpha):
+        self.visited.append(alpha)
+        d, n_outputs = self.shape
+        layers = [np.zeros((d, 0)), np.zeros((0, n_outputs))]
+        return layers, [np.zeros(0), np.full(n_outputs, self.error(alpha))], 0.0
+
+
+def choose(problem, error, scale=SCALE, alpha_max=LARGEST, seed=0):
+    """The Choice, and the paths that it followed."""
+    paths = []
+
+    def follow(part, rng):
+        paths.append(ConstantPath(part, error))
+        return paths[-1]
+
+    rng = np.random.default_rng(seed)
+    return choose_alpha(problem, scale, alpha_max, follow, rng), paths
+
+
+# ---------------------------------------------------------------------- what is held out
+
+
+@pytest.mark.parametrize("n", [20, 100, 1000, 40_000])
+def test_parts_are_disjoint_and_no_larger_than_needed(n):
+    parts = parts_to_hold_out(None, n, np.random.default_rng(0))
+    together = np.concatenate(parts)
+    assert len(np.unique(together)) == len(together) <= 0.6 * n
+    assert all(len(part) <= 5100 for part in parts)
+    assert len(together) >= min(0.59 * n, 200)
+
+
+def test_classes_are_spread_evenly_and_small_ones_stay_in_training():
+    labels = np.repeat([0, 1, 2], [4, 100, 500])
+    parts = parts_to_hold_out(labels, len(labels), np.random.default_rng(0))
+    for part in parts:
+        assert np.bincount(labels[part], minlength=3).tolist() == [0, 20, 100]
+
+
+def test_too_few_rows_hold_out_none():
+    assert parts_to_hold_out(None, 19, np.random.default_rng(0)) == []
+    labels = np.arange(40) // 4
+    assert parts_to_hold_out(labels, 40, np.random.default_rng(0)) == []
+    choice, paths = choose(regression_problem(19), lambda alpha: 0.0)
+    assert choice.alpha == SCALE
+    assert not len(choice.alphas)
+    assert not paths
+
+
+# ---------------------------------------------------------------------- what is chosen
+
+
+@pytest.mark.parametrize("lowest", [0.3, 1.7, 6.0, 30.0])
+def test_the_lowest_loss_is_found_between_the_alphas_of_the_path(lowest):
+    choice, _ = choose(regression_problem(), lambda alpha: 2 * np.log(alpha / lowest))
+    assert abs(np.log(choice.alpha / lowest)) < 0.25  # steps are log(4) = 1.39
+    assert np.all(np.diff(choice.alphas) < 0)
+    assert choice.alphas[0] == LARGEST
+    assert len(choice.losses) == len(choice.alphas)
+
+
+def test_losses_are_those_of_held_out_rows_in_the_units_of_the_data():
+    problem = regression_problem()
+    choice, _ = choose(problem, lambda alpha: 1.0 + alpha)
+    (held_out,) = parts_to_hold_out(None, 1000, np.random.default_rng(0))
+    y = problem.data.Y[held_out]
+    expected = [0.5 * np.mean((y - 1.0 - alpha) ** 2) for alpha in choice.alphas]
+    np.testing.assert_allclose(choice.losses, expected, rtol=1e-12)
+
+
+def test_the_path_ends_where_the_loss_has_turned():
+    choice, (path,) = choose(regression_problem(), lambda alpha: 3 * np.log(alpha / 4))
+    assert path.visited == choice.alphas.tolist()
+    assert choice.alphas[-1] == 1.0  # one step beyond the best
+
+
+def test_below_scale_a_step_has_to_pay():
+    choice, _ = choose(regression_problem(), lambda alpha: 1.0 + 0.001 * np.log(alpha))
+    assert choice.alphas[-1] == SCALE
+    choice, _ = choose(regression_problem(), lambda alpha: 3.0 + np.log(alpha))
+    assert choice.alphas[-1] < 0.1 * SCALE
+
+
+@pytest.mark.parametrize("unit", [1e-140, 1e140])
+def test_targets_of_any_size(unit):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(1000, 2)), unit * rng.normal(size=(1000, 1))
+    problem = make_problem(X, y, np.ones(1000), loss="squared_error", intercept=True)
+    choice, _ = choose(problem, lambda alpha: 2 * unit * np.log(alpha / 6))
+    assert 4 < choice.alpha < 9
+    assert np.all(np.isfinite(choice.losses))
+
+
+def test_class_weights_do_not_judge():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2000, 2)), (rng.random((2000, 1)) < 0.3).astype(float)
+    sample_weights = rng.uniform(0.5, 2.0, 2000)
+    weights = np.where(y[:, 0] == 1, 5.0, 1.0) * sample_weights
+    problem = make_problem(
+        X, y, weights, loss="log_loss", intercept=True, sample_weights=sample_weights
+    )
+    choice, _ = choose(problem, lambda alpha: np.log(alpha / 30))
+    labels = problem.data.labels
+    (held_out,) = parts_to_hold_out(labels, len(labels), np.random.default_rng(0))
+    share = np.average(problem.data.Y[held_out, 0], weights=problem.data.sample_weights[held_out])
+    # No constant has a lower log-loss than the share of the class; the best temperature gets there.
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    below = choice.alphas < 30  # the side of the more frequent class
+    assert np.all(choice.losses >= entropy - 1e-9)
+    np.testing.assert_allclose(choice.losses[below], entropy, atol=2e-3)
