@@ -19,6 +19,7 @@ from sklearn_convexnn._validation import (
     check_X,
 )
 from sklearn_convexnn._warnings import warn_user
+from sklearn_convexnn.core.problem.column_scales import unequal_columns
 from sklearn_convexnn.core.problem.solution import Solution
 
 _DTYPES = [np.float64, np.float32]
@@ -98,8 +99,9 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     targets become columns and what the output activation is called.
     """
 
-    # Whether sparse rows are taken.
+    # Whether sparse rows are taken, and whether the penalty acts in the units of the columns.
     _takes_sparse = False
+    _compares_columns = False
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -116,7 +118,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         progress.close(outcome.solution)
         if outcome.solution.keyboard:
             raise RoundKept
-        self._report(outcome)
+        columns = unequal_columns(data.X, data.weights) if self._compares_columns else None
+        self._report(outcome, columns)
         return self
 
     # ------------------------------------------------------------------ before the solve
@@ -168,8 +171,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
                 delattr(self, name)
         vars(self).update(attributes)
 
-    def _report(self, outcome):
-        """The one place that warns about the way a fit ended."""
+    def _report(self, outcome, columns):
+        """The one place that warns of the way a fit ended, once; ``columns`` are unequal ones."""
         solution, remedy = outcome.solution, outcome.remedy
         reached = solution.reached
         at = f"a relative duality gap of {reached.relative_gap:.2e} ({reached.kind})"
@@ -177,12 +180,29 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         if not solution.status.as_asked:
             warn_user(
                 f"{name} stopped after {solution.n_iter} rounds at {at}; the goal was "
-                f"{self._goal()}. {solution.status.value}"
+                f"{self._goal()}. {solution.status.value}{self._on_columns(columns)}"
             )
+        elif columns is not None:
+            warn_user(f"{name} ended at {at}, in the given units.{self._on_columns(columns)}")
         elif remedy is not None:
             warn_user(
                 f"{name} made little progress at {at}: the descent is badly conditioned. {remedy}"
             )
+
+    def _on_columns(self, columns):
+        """What to say of unequal columns, if there are any."""
+        if columns is None:
+            return ""
+        names = getattr(self, "feature_names_in_", None)
+        large, small = (
+            f"column {k}" if names is None else repr(str(names[k])) for k in columns[:2]
+        )
+        return (
+            f" The columns of X are very unequal: {large} is {columns.ratio:.2g} times as large as "
+            f"{small}. The penalty is in their units, so that small columns hardly count, and a "
+            "small gap is no sign of a good network: put sklearn.preprocessing.StandardScaler in "
+            "front of the estimator."
+        )
 
     def _goal(self):
         return f"tol={self.tol:g}"

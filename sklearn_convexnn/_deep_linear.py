@@ -34,6 +34,7 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
         "verbose": ["verbose"],
     }
     _takes_sparse = True
+    _compares_columns = True
 
     @fit_method
     def fit(self, X, y, sample_weight=None):
@@ -181,8 +182,8 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         Number of weight matrices, at least 2.
     alpha : float, "auto" or "scale", default="auto"
         Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"auto"``
-        halves it from ``alpha_max_`` on, refines, and takes the value with the least loss of
-        held-out rows, a fifth of the distinct rows or, of few, up to three times a fifth; below 20
+        halves it from ``alpha_max_`` on and refines; it takes the value with the least loss of
+        held-out rows, a fifth of the distinct rows or, of few, up to three times a fifth. Below 20
         rows it is ``"scale"``, which is ``0.01 * alpha_max_``.
     penalty : {"weight_decay", "layer_norm"}, default="weight_decay"
         ``"layer_norm"`` is :math:`\tfrac{\alpha}{L} \sum_l \|W_l\|_F^L`, summed over parallel
@@ -341,8 +342,8 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         Number of weight matrices, at least 2.
     alpha : float, "auto" or "scale", default="auto"
         Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"auto"``
-        halves it from ``alpha_max_`` on, refines, and takes the value with the least loss of
-        held-out rows, a fifth of the distinct rows or, of few, up to three times a fifth; below 20
+        halves it from ``alpha_max_`` on and refines; it takes the value with the least loss of
+        held-out rows, a fifth of the distinct rows or, of few, up to three times a fifth. Below 20
         rows it is ``"scale"``, which is ``0.01 * alpha_max_``.
     loss : {"squared_error", "log_loss"}, default="squared_error"
         The loss, see above.

@@ -44,6 +44,7 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
         "verbose": ["verbose"],
     }
     _takes_sparse = True
+    _compares_columns = True
 
     # ------------------------------------------------------------------ before the solve
 

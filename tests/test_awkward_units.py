@@ -22,6 +22,11 @@ from sklearn_convexnn.core.problem.rows import Rows
 HARD = [18, 53, 93, 121, 165, 235, 345, 642, 967]
 SECONDS = 30
 
+# Units are what these tests are about.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*very unequal:sklearn.exceptions.ConvergenceWarning"
+)
+
 
 def awkward(seed):
     """Few rows with one of eight defects; keyword arguments of the estimator and of fit."""

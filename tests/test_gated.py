@@ -163,6 +163,7 @@ def test_a_gate_at_a_value_of_the_data():
         np.testing.assert_allclose(model.predict(X), best, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:.*very unequal:sklearn.exceptions.ConvergenceWarning")
 def test_sampled_gates_do_not_depend_on_units_and_origin(case):
     """Each gate that is in use is open on some rows and closed on others, in any units."""
     X = case.X * [1e-3, 1.0, 1e3] + [0.0, 20.0, -300.0]
@@ -232,6 +233,7 @@ def test_names_of_features(case):
     assert relu.predict(frame).shape == case.y.shape
 
 
+@pytest.mark.filterwarnings("ignore:.*very unequal:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", ROWS)
 def test_unusual_rows(simple_case, name):
     X = ROWS[name](simple_case.X)

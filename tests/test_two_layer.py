@@ -377,6 +377,7 @@ ROWS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*very unequal:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*badly conditioned:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", ROWS)
 def test_unusual_rows(simple_case, name):

@@ -124,8 +124,8 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
 def parts_to_hold_out(strata, n_rows, rng):
     """Disjoint sets of rows (indices, ascending), each to be held out from all others.
 
-    Every stratum, such as a class, is spread evenly over the parts; rows of one with fewer rows than parts are
-    never held out.  An empty list where there are too few rows.
+    Every stratum, such as a class, is spread evenly over the parts; rows of one with fewer rows
+    than parts are never held out.  An empty list where there are too few rows.
     """
     if n_rows < _FEWEST:
         return []

@@ -60,12 +60,12 @@ class _Fold:
 
     def __init__(self, data, held_out, settings):
         kept = np.setdiff1d(np.arange(len(data.Y)), held_out, assume_unique=True)
-        part, self.seen = data.take(kept), data.take(held_out)
+        others, self.seen = data.take(kept), data.take(held_out)
         self.loss = get_loss(settings["loss"], data.Y.shape[1])
         self.width = settings["width"]
         if not self.loss.quadratic:  # too narrow a network is refused, not trained
             settings = settings | {"width": None}
-        self.problem = make_deep_linear(part.X, part.Y, part.weights, **settings)
+        self.problem = make_deep_linear(others.X, others.Y, others.weights, **settings)
         self.end = None
 
     def losses(self, alpha):

@@ -38,9 +38,14 @@ def _products(xp, B, neurons, W, bias):
     return inputs, H
 
 
+def _only_products(xp, inputs):
+    """Whether these are rows, sparse or coded, that only multiply."""
+    return xp is np and not isinstance(inputs, np.ndarray)
+
+
 def _pulled_back(xp, inputs, T, intercept):
     """``T^T [inputs, 1]`` as a list of its two parts, without the scale."""
-    if xp is np and not isinstance(inputs, np.ndarray):
+    if _only_products(xp, inputs):
         slopes = (inputs.T @ T).T
     else:
         slopes = T.T @ inputs
@@ -49,7 +54,7 @@ def _pulled_back(xp, inputs, T, intercept):
 
 def _in_directions(xp, inputs, neurons, A, slope, E, C, intercept):
     """Gradients in the directions as :func:`_pulled_back` has them; overwrites ``A``."""
-    if E.shape[1] > 1 or not neurons.acts_on_rows or sparse.issparse(inputs):
+    if E.shape[1] > 1 or not neurons.acts_on_rows or _only_products(xp, inputs):
         T = neurons.pull_back(xp, slope, E @ C.T)
         return _pulled_back(xp, inputs, T, intercept)
     # With one output ``c_j * sum_i slope_ij e_i x_i``: no array of the size of ``A`` but the slope.
