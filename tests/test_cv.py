@@ -197,8 +197,8 @@ def test_scores_that_do_not_fit_are_refused(regression):
 @pytest.fixture(scope="module")
 def smooth():
     """A target that wants a small alpha: the path goes below alpha="scale"."""
-    X = np.random.default_rng(0).standard_normal((150, 2))
-    return X, np.sin(2 * X[:, 0]) + np.abs(X[:, 1])
+    X = np.random.default_rng(0).uniform(-1, 1, (150, 2))
+    return X, np.sin(4 * X[:, 0]) + np.abs(X[:, 1])
 
 
 def test_path_from_coarse_to_fine(smooth):
@@ -239,17 +239,20 @@ def test_constant_targets_have_a_grid_of_one():
 # -------------------------------------------------------------------------------------- temperature
 
 
-def test_temperature_is_that_of_the_held_out_rows(binary):
-    splits = list(KFold(3, shuffle=True, random_state=0).split(binary.X))
-    model = cv_estimator(binary, alphas=[0.02], cv=splits).fit(binary.X, binary.y)
+def test_temperature_is_that_of_the_held_out_rows():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = (X[:, 0] + rng.standard_normal(200) > 0).astype(int)
+    splits = list(KFold(3, shuffle=True, random_state=0).split(X))
+    model = ConvexReLUClassifierCV(alphas=[0.02], cv=splits, random_state=0).fit(X, y)
     losses = {}
     for temperature in (model.temperature_, 0.5 * model.temperature_, 2.0 * model.temperature_):
         rows = []
         for train, test in splits:
             single = ConvexReLUClassifier(alpha=0.02, random_state=0, calibrate=False)
-            single.fit(binary.X[train], binary.y[train])
+            single.fit(X[train], y[train])
             single.temperature_ = temperature
-            rows.append(log_loss(binary.y[test], single.predict_proba(binary.X[test])))
+            rows.append(log_loss(y[test], single.predict_proba(X[test])))
         losses[temperature] = np.mean(rows)
     assert min(losses, key=losses.get) == model.temperature_
     np.testing.assert_allclose(-model.best_score_, losses[model.temperature_], atol=0.03)
