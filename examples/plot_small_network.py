@@ -9,7 +9,8 @@ error of the best score the one with the fewest neurons is taken.
 """
 
 # %%
-# Five features decide, five are noise; the fifth acts along a line, the third along a parabola.
+# Five features decide, five are noise; x3 and x4 act along lines, x2 along a parabola, x0 and x1
+# together.
 
 import matplotlib.pyplot as plt
 import numpy as np
