@@ -1,6 +1,7 @@
 """The cross-validated estimators."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_selection():
         np.testing.assert_array_equal(best.score_path_, other.score_path_)
     assert smaller.alpha_ > best.alpha_
     assert smaller.n_neurons_ <= best.n_neurons_
-    target = ConvexReLURegressor(random_state=0).fit(X, y).alpha_
+    target = ConvexReLURegressor(alpha="scale", random_state=0).fit(X, y).alpha_
     distance = np.abs(np.log(best.alphas_ / target))
     assert np.abs(np.log(scale.alpha_ / target)) <= distance[means.argmax()]
     error = best.score_path_[means.argmax()].std(ddof=1) / np.sqrt(5)
@@ -463,3 +464,26 @@ def test_interruption_is_not_swallowed(regression, monkeypatch):
     )
     with pytest.raises(KeyboardInterrupt):
         cv_estimator(regression).fit(regression.X, regression.y)
+
+
+# ------------------------------------------------------------------------------------------- memory
+
+
+def test_folds_hold_no_copies_of_the_rows(monkeypatch):
+    """From the rows to the first step of a descent: one copy, that of all distinct rows."""
+    from sklearn_convexnn.core.column_generation import slide_phase
+
+    X = np.random.default_rng(0).standard_normal((40_000, 30))
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slide_phase, "slide", stop)
+    tracemalloc.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ConvexReLURegressorCV(random_state=0).fit(X, np.abs(X[:, 0]))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * X.nbytes
