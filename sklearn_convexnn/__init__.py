@@ -6,8 +6,11 @@ from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
 from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
 from sklearn_convexnn._gated import GatedReLUClassifier, GatedReLURegressor
 from sklearn_convexnn._path import convexnn_path
+from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
+from sklearn_convexnn._steps_cv import StepsCV
+from sklearn_convexnn._tabular import tabular_pipeline
 
 __all__ = [
     "ConvexReLUClassifier",
@@ -21,10 +24,13 @@ __all__ = [
     "DeepReLURegressor",
     "GatedReLUClassifier",
     "GatedReLURegressor",
+    "QuantileSteps",
     "SplineReLUClassifier",
     "SplineReLURegressor",
+    "StepsCV",
     "alpha_max",
     "convexnn_path",
+    "tabular_pipeline",
 ]
 
 __version__ = "0.1.0"

@@ -13,8 +13,11 @@ from sklearn_convexnn._losses import trait
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.deep.linear import make_deep_linear
+from sklearn_convexnn.core.fit.held_out import given_alpha
+from sklearn_convexnn.core.fit.linear_alpha import choose_linear_alpha
+from sklearn_convexnn.core.problem.training_set import TrainingSet
 
-SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
+SCALE = 0.01  # alpha="auto", as a fraction of alpha_max_
 
 
 class BaseDeepLinear(InputImportances, BaseNetwork):
@@ -22,7 +25,7 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
 
     _parameter_constraints = {
         "n_layers": [Interval(Integral, 2, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
         "penalty": [StrOptions({"weight_decay", "layer_norm"})],
         "hidden_width": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
@@ -57,8 +60,35 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
     def _solve(self, data, progress):
         problem, targets = self._problem(data)
         alpha_max = problem.alpha_max()
-        alpha = SCALE * alpha_max if self.alpha == "scale" else float(self.alpha)
-        return self._solve_for(problem, targets, alpha, alpha_max, data.X.dtype)
+        choice = self._choice(data, targets, alpha_max)
+        outcome = self._solve_for(problem, targets, choice.alpha, alpha_max, data.X.dtype)
+        if len(choice.alphas):
+            outcome.attributes["alphas_"] = choice.alphas
+            outcome.attributes["validation_losses_"] = choice.losses
+        return outcome
+
+    def _choice(self, data, targets, alpha_max):
+        """The Choice that the parameter ``alpha`` asks for."""
+        scale = SCALE * alpha_max
+        if self.alpha != "auto":
+            return given_alpha(scale if self.alpha == "scale" else float(self.alpha))
+        rows = TrainingSet.of(
+            data.X,
+            targets.columns,
+            data.weights,
+            loss=self._loss(),
+            intercept=self.fit_intercept,
+            sample_weights=data.sample_weights,
+        )
+        return choose_linear_alpha(
+            rows,
+            alpha_max,
+            scale,
+            classify=targets.classes is not None,
+            # Distinct rows come in an order of their own: the folds need no seed to be one's own.
+            rng=np.random.default_rng(0),
+            settings=self._network_settings(),
+        )
 
     def _check_parameters(self):
         if getattr(self, "alpha", "scale") == 0:
@@ -149,9 +179,11 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
     ----------
     n_layers : int, default=2
         Number of weight matrices, at least 2.
-    alpha : float or "scale", default="scale"
-        Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"scale"`` is
-        ``0.01 * alpha_max_``.
+    alpha : float, "auto" or "scale", default="auto"
+        Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"auto"``
+        halves it from ``alpha_max_`` on, refines, and takes the value with the least loss of held-out rows,
+        a fifth of the distinct rows or, of few, up to three times a fifth; below 20 rows it is
+        ``"scale"``, which is ``0.01 * alpha_max_``.
     penalty : {"weight_decay", "layer_norm"}, default="weight_decay"
         ``"layer_norm"`` is :math:`\tfrac{\alpha}{L} \sum_l \|W_l\|_F^L`, summed over parallel
         branches of width one, which are the hidden neurons: then the least penalty is
@@ -189,6 +221,10 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         "identity".
     alpha_ : float
         The ``alpha`` that was used.
+    alphas_ : ndarray of shape (n_alphas,)
+        For ``alpha="auto"`` the values that were tried, in decreasing order.
+    validation_losses_ : ndarray of shape (n_alphas,)
+        Their mean loss of held-out rows.
     alpha_max_ : float
         From this ``alpha`` on the constant network is proven optimal. The least one where the
         penalty is the nuclear norm.
@@ -253,7 +289,7 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
     def __init__(
         self,
         n_layers=2,
-        alpha="scale",
+        alpha="auto",
         *,
         penalty="weight_decay",
         hidden_width=None,
@@ -303,9 +339,11 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
     ----------
     n_layers : int, default=2
         Number of weight matrices, at least 2.
-    alpha : float or "scale", default="scale"
-        Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"scale"`` is
-        ``0.01 * alpha_max_``.
+    alpha : float, "auto" or "scale", default="auto"
+        Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"auto"``
+        halves it from ``alpha_max_`` on, refines, and takes the value with the least loss of held-out rows,
+        a fifth of the distinct rows or, of few, up to three times a fifth; below 20 rows it is
+        ``"scale"``, which is ``0.01 * alpha_max_``.
     loss : {"squared_error", "log_loss"}, default="squared_error"
         The loss, see above.
     penalty : {"weight_decay", "layer_norm"}, default="weight_decay"
@@ -350,6 +388,10 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         "identity" for the squared error, else "logistic" or "softmax".
     alpha_ : float
         The ``alpha`` that was used.
+    alphas_ : ndarray of shape (n_alphas,)
+        For ``alpha="auto"`` the values that were tried, in decreasing order.
+    validation_losses_ : ndarray of shape (n_alphas,)
+        Their mean loss of held-out rows.
     alpha_max_ : float
         From this ``alpha`` on the constant network is proven optimal. The least one where the
         penalty is the nuclear norm.
@@ -409,7 +451,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
     def __init__(
         self,
         n_layers=2,
-        alpha="scale",
+        alpha="auto",
         *,
         loss="squared_error",
         penalty="weight_decay",

@@ -11,10 +11,11 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
+    _check_feature_names_in,
     _check_method_params,
     _check_sample_weight,
     check_array,
@@ -55,9 +56,11 @@ def all_or_nothing(fit):
 
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "RoundKept",
     "StrOptions",
+    "_check_feature_names_in",
     "_check_method_params",
     "_fit_context",
     "_raise_for_params",

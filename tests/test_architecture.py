@@ -33,6 +33,7 @@ READERS = {
         {"collect", "fetch"},
         "the program of the neurons' patterns",
     ),
+    "core/pricing/all_patterns.py": ({"dense", "fetch"}, "the exact price of a few rows"),
     "core/pricing/plane.py": (
         {"dense", "fetch"},
         "the exact price sorts the kinks of all rows in a plane",

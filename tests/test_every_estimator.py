@@ -26,8 +26,10 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    QuantileSteps,
     SplineReLUClassifier,
     SplineReLURegressor,
+    StepsCV,
 )
 
 # ----------------------------------------------------------------------------------- the estimators
@@ -57,6 +59,9 @@ EVERY = [
     SplineReLUClassifier(alpha=1e-3, loss="hinge", **SPLINE),
     DeepReLURegressor(batch_norm=True),
     DeepReLUClassifier(batch_norm=True),
+    QuantileSteps(n_steps=4),
+    StepsCV(ConvexReLURegressorCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
+    StepsCV(ConvexReLUClassifierCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
 ]
 OTHER_SETTINGS = [
     ConvexReLUClassifier(**NARROW),
@@ -98,7 +103,7 @@ def no_convergence_warning(monkeypatch, request):
     caught, warn = [], warnings.warn
     estimator = request.node.callspec.params["estimator"]
     # Folds of a handful of rows are not always solved in the rounds of a path.
-    folds = isinstance(estimator, (ConvexReLURegressorCV, ConvexReLUClassifierCV))
+    folds = isinstance(estimator, (ConvexReLURegressorCV, ConvexReLUClassifierCV, StepsCV))
 
     def spy(message, category=None, *args, **kwargs):
         if isinstance(category, type) and issubclass(category, ConvergenceWarning):
@@ -173,7 +178,11 @@ for Estimator in (package.ConvexReLURegressor, package.ConvexReLUClassifier):
 def test_a_pickle_predicts_the_same(estimator):
     X = np.random.default_rng(0).standard_normal((20, 3))
     model = clone(estimator).fit(X, (X[:, 0] > 0).astype(int))
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    copy = pickle.loads(pickle.dumps(model))
+    assert hasattr(model, "predict") or hasattr(model, "transform")
+    for method in ("predict", "transform"):
+        if hasattr(model, method):
+            np.testing.assert_array_equal(getattr(copy, method)(X), getattr(model, method)(X))
 
 
 # ------------------------------------------------------------------------------------- closed forms

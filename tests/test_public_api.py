@@ -26,8 +26,10 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    QuantileSteps,
     SplineReLUClassifier,
     SplineReLURegressor,
+    StepsCV,
 )
 from tests.conftest import make_rows
 
@@ -45,10 +47,13 @@ ESTIMATORS = [
     DeepReLUClassifier,
     SplineReLURegressor,
     SplineReLUClassifier,
+    QuantileSteps,
+    StepsCV,
 ]
 ON_A_LINE = (SplineReLURegressor, SplineReLUClassifier)
 # Settings with which any rows can be fitted.
 SETTINGS = {E: {"batch_norm": True} for E in (DeepReLURegressor, DeepReLUClassifier)}
+SETTINGS[StepsCV] = {"estimator": ConvexReLUClassifierCV(alphas=3, cv=2)}
 # Settings whose fits have attributes of their own.
 VARIANTS = {E: [{"refinement": None}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
 VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
@@ -58,6 +63,10 @@ MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(sklearn_convexnn.__path__, sklearn_convexnn.__name__ + ".")
 )
+
+
+def made(Estimator):
+    return Estimator(**SETTINGS.get(Estimator, {}))
 
 
 def sections(docstring):
@@ -131,8 +140,8 @@ def test_documented_defaults_are_the_defaults(name):
 def test_fitted_attributes_are_the_documented_ones(Estimator):
     X = make_rows(20, 2)
     frame = pytest.importorskip("pandas").DataFrame({"a": X[:, 0], "b": X[:, 1]})
-    y = X[:, 0] > 0 if is_classifier(Estimator()) else X[:, 0]
-    model = Estimator(**SETTINGS.get(Estimator, {}))
+    y = X[:, 0] > 0 if is_classifier(made(Estimator)) else X[:, 0]
+    model = made(Estimator)
     if "random_state" in model.get_params():
         model.set_params(random_state=0)
     fitted = set()
@@ -161,11 +170,13 @@ def test_public_methods_are_documented(Estimator):
 
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_constraints_cover_the_parameters(Estimator):
-    assert set(Estimator._parameter_constraints) == set(Estimator().get_params())
+    assert set(Estimator._parameter_constraints) == set(made(Estimator).get_params(deep=False))
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_examples_run(name):
+    if name == "tabular_pipeline":
+        pytest.importorskip("skrub")
     finder = doctest.DocTestFinder(recurse=False)
     tests = finder.find(PUBLIC[name], name, globs={})
     runner = doctest.DocTestRunner(verbose=False)
@@ -193,7 +204,7 @@ def test_importing_is_light():
     python(
         "import sys, sklearn_convexnn\n"
         f"for name in {MODULES}: __import__(name)\n"
-        "heavy = {'cvxpy', 'matplotlib', 'ecos', 'clarabel', 'torch'} & set(sys.modules)\n"
+        "heavy = {'cvxpy', 'matplotlib', 'ecos', 'clarabel', 'torch', 'skrub'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
 
@@ -203,10 +214,11 @@ def test_works_without_optional_packages_and_callbacks():
         "import sys\n"
         "class Absent:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in ('cvxpy', 'matplotlib', 'pandas', 'polars'):\n"
+        "        if name in ('cvxpy', 'matplotlib', 'pandas', 'polars', 'skrub'):\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Absent())\n"
-        "import sklearn.callback, sklearn.model_selection  # scikit-learn's own use of it\n"
+        "import sklearn.callback, sklearn.linear_model, sklearn.model_selection  # own uses of it\n"
+        "import sklearn.pipeline, sklearn.preprocessing\n"
         "del sklearn.callback.CallbackSupportMixin  # experimental: it may go\n"
         f"for name in {MODULES}: __import__(name)\n"
         "from sklearn_convexnn import ConvexReLURegressor\n"

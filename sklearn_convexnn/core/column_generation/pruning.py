@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation.descent import refit, slide
+from sklearn_convexnn.core.column_generation.refit import refit
+from sklearn_convexnn.core.column_generation.slide import slide
 from sklearn_convexnn.core.programs.minimal import (
     RANK_TOL,
     minimal_network,

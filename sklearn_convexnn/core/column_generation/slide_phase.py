@@ -7,10 +7,14 @@ to a few digits; the last ones are the business of :mod:`.program_phase`.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
-from sklearn_convexnn.core.column_generation.descent import refit, slide
 from sklearn_convexnn.core.column_generation.program_phase import ProgramPhase
+from sklearn_convexnn.core.column_generation.refit import refit
+from sklearn_convexnn.core.column_generation.slide import slide
+from sklearn_convexnn.core.pricing.all_patterns import PatternPricing
 from sklearn_convexnn.core.pricing.wall_crossing import last_digits
 from sklearn_convexnn.core.problem.solution import Start, Status
 
@@ -41,7 +45,6 @@ class SlidePhase:
 
     def __init__(self, run, pricing, start):
         self.run, self.pricing, self.options = run, pricing, run.options
-        self.thorough = last_digits(pricing) if self.options.crossing else pricing
         self.effort = self.options.round_effort
         # On a path: from the network of a larger alpha.
         self.tracking = start.width is not None
@@ -88,7 +91,9 @@ class SlidePhase:
         """Tight refit and thorough pricing before a stop: the status if that bears it out."""
         run, options = self.run, self.options
         gap_before, before = run.certificate.relative_gap, run.state
-        run.accept(self._refitted(run.rows, run.state.network, effort=4))
+        # A light fit does not close its gap to where single precision would show.
+        rows = run.rows if options.newton else run.fast
+        run.accept(self._refitted(rows, run.state.network, effort=4))
         run.price(self.thorough, effort=options.confirm_effort)
         gap = run.certificate.relative_gap
         if gap <= options.gap_goal:  # no caution: this search was thorough
@@ -111,6 +116,14 @@ class SlidePhase:
             self.effort = effort
             run.caution = 10.0 if gap > 10.0 * gap_before else max(1.0, gap / gap_before)
         return status
+
+    @cached_property
+    def thorough(self):
+        """What prices before a stop, and in the rounds of the programs."""
+        if self.pricing.kind == "exact":
+            return self.pricing
+        exact = PatternPricing.of(self.run.rows, self.run.metric, self.options.pattern_work)
+        return exact or (last_digits(self.pricing) if self.options.crossing else self.pricing)
 
     # ------------------------------------------------------------------ decisions
 

@@ -143,6 +143,8 @@ def distinct_lines(X, tolerance=_PARALLEL):
     rows = normalise(rows / largest[:, None])
     n = len(rows)
     pairs = cKDTree(np.concatenate([rows, -rows])).query_pairs(tolerance, output_type="ndarray") % n
+    if not len(pairs):
+        return rows
     links = sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     _, group = connected_components(links, directed=False)
     return rows[np.sort(np.unique(group, return_index=True)[1])]
@@ -163,10 +165,10 @@ def reduce_rank(rows, tolerance=_RANK):
 def _cell_directions(A):
     """A direction inside every cell of rows (n, r) of full rank, none parallel; with repeats."""
     n, rank = A.shape
-    if rank == 0:
-        return np.zeros((1, 0))
-    if rank == 1:
-        return np.array([[1.0], [-1.0]])
+    if n == rank:
+        # Independent rows have all patterns: A u = s for all signs s.
+        signs = 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+        return normalise(np.linalg.solve(A, signs.T).T)
     if rank == 2:
         return _arc_middles(A)
     directions = np.concatenate([halves_of_cells(A[:k], A[k]) for k in range(n)])

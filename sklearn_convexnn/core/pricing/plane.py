@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_convexnn.core.pricing.exact import ExactPricing
 from sklearn_convexnn.core.pricing.search import MAX_CURVATURE_COLUMNS
 from sklearn_convexnn.core.problem.directions import Prices, joined, select_diverse
 from sklearn_convexnn.core.problem.metric import ISOTROPIC
@@ -43,15 +44,13 @@ def _span(X):
     return np.linalg.qr(scale[:, None] * Vt[:rank].T)[0]
 
 
-class PlanePricing:
+class PlanePricing(ExactPricing):
     """Every activation pattern of rows of rank 1 or 2: the exact largest price.
 
     In the plane the lines ``x_i^T u = 0`` cut the circle of directions into at most 2n arcs; on an
     arc the activations are linear, ``R^T (X u)_+ = G u`` with ``G = R^T D X``, and the largest
     ``||G u||`` is at the top right singular vector of ``G`` if it lies on the arc, else at an end.
     """
-
-    kind = "exact"
 
     def __init__(self, basis=None, n_kept=1000, metric=ISOTROPIC):
         self.basis, self.n_kept, self.metric = basis, n_kept, metric
@@ -66,12 +65,6 @@ class PlanePricing:
         U = U @ basis.T
         V = rows.prices(U, R)
         return joined(Prices(U, V, np.linalg.norm(V, axis=1)))
-
-    def prove(self, rows, R, goal):
-        """Nothing is left to be proven."""
-
-    def widen(self):
-        """Nothing is overlooked."""
 
     def seeds(self, rows, R, count):
         """The best directions: there are few to choose from."""

@@ -1,8 +1,8 @@
 """The passes over one block of rows.
 
 ``kernel(xp, block, ..) -> (sums, kept)``, see :mod:`sklearn_convexnn.core.problem.engines`.  A
-block has features of any array namespace ``xp``; CSR blocks come with NumPy.  What is written here
-is the array API standard, in place where the standard allows it.
+block has features of any array namespace ``xp``; CSR and coded blocks come with NumPy.  What is
+written here is the array API standard, in place where the standard allows it.
 
 ``W`` (d, m) and ``bias`` (m,), one number or None are the weights of all neurons, ``C`` (m *
 n_cells, C) their output weights, one row for each feature.  ``E`` are derivatives of the loss in
@@ -12,7 +12,6 @@ the outputs, ``T`` in the features or activations.
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 # Up to this length of a row the outer products of a block are formed together; for longer rows
 # gathering the few rows in the band of each column is cheaper.
@@ -179,7 +178,7 @@ def as_matrices(K, p):
 
 def _scaled(xp, inputs, intercept, scale):
     """Inputs with their constant, dense and scaled: before squaring, units may be extreme."""
-    X = inputs.toarray() if sparse.issparse(inputs) else inputs
+    X = inputs.toarray() if hasattr(inputs, "toarray") else inputs
     if intercept:
         X = xp.concat([X, xp.ones_like(X[:, :1])], axis=1)
     return cast(xp, X * scale, X.dtype)
@@ -241,7 +240,19 @@ def mean_target(xp, B):
     return (B.w @ B.Y,), None
 
 
-# ------------------------------------------------------------------------ weights of kept features
+# ------------------------------------------------------------------ output weights over features
+
+
+def on_features(xp, B, kernel, neurons, W, bias, *small):
+    """A kernel over kept features, on features that are computed again."""
+    _, H = _products(xp, B, neurons, W, bias)
+    A = neurons.activate(xp, H, False)[0]
+    return kernel(xp, B._replace(rowwise=(A, *B.rowwise)), *small)
+
+
+def mean_squares(xp, B):
+    (A,) = B.rowwise
+    return (cast(xp, B.w, A.dtype) @ (A * A),), None
 
 
 def fitted_loss(xp, B, loss, C, b0):
@@ -250,9 +261,37 @@ def fitted_loss(xp, B, loss, C, b0):
 
 
 def fitted_gradients(xp, B, loss, C, b0):
+    """The loss and its gradients in ``C`` and ``b0``."""
     (A,) = B.rowwise
-    E = B.w[:, None] * loss.value_and_gradient(B.Y, A @ C + b0)[1]
-    return (A.T @ cast(xp, E, A.dtype), column_sums(xp, E)), None
+    losses, E = loss.value_and_gradient(B.Y, A @ C + b0)
+    E = B.w[:, None] * E
+    return (B.w @ losses, A.T @ cast(xp, E, A.dtype), column_sums(xp, E)), None
+
+
+def fitted_bends(xp, B, loss, least, C, b0):
+    """Keeps ``w_i h_i`` for every output, ``h`` the loss's :meth:`majorant` plus ``least``."""
+    (A,) = B.rowwise
+    bends = B.w[:, None] * (loss.majorant(B.Y, A @ C + b0) + least)
+    return (column_sums(xp, bends),), bends
+
+
+def fitted_majorant(xp, B, negligible):
+    """For every output the moments of ``[A, 1]`` with the weights that :func:`fitted_bends` keeps.
+
+    Rows with weights up to ``negligible`` (C,) are left out.
+    """
+    A, bends = B.rowwise
+    totals, edges, grams = [], [], []
+    for c in range(bends.shape[1]):
+        some, weights = A, bends[:, c]
+        (chosen,) = xp.nonzero(weights > negligible[c])
+        if chosen.shape[0] < A.shape[0]:
+            some, weights = xp.take(A, chosen, axis=0), xp.take(weights, chosen)
+        weighted = some * cast(xp, weights, A.dtype)[:, None]
+        totals.append(xp.sum(weights))
+        edges.append(column_sums(xp, weighted, xp.float64))
+        grams.append(weighted.T @ some)
+    return (xp.stack(totals), xp.stack(edges), xp.stack(grams)), None
 
 
 def fitted_hessian(xp, B, loss, intercept, support, least, C, b0):

@@ -33,7 +33,7 @@ ROUND = 500.0
 # Below this fraction of the largest a size is rounding: nothing is to be seen along its axis.
 _RANK = 1e-13
 # Columns up to which the coordinates are looked for.
-_MOST_COLUMNS = 200
+MOST_COLUMNS = 200
 # Eigenvalues of moments below this fraction of the largest are rounding.
 _LOST = 1e-15
 
@@ -53,7 +53,7 @@ class Metric:
     def of(cls, rows):
         """The metric of the rows of a problem."""
         p = rows.n_columns
-        if not 1 < p <= _MOST_COLUMNS or not rows.neurons.acts_on_rows:
+        if not 1 < p <= MOST_COLUMNS or not rows.neurons.acts_on_rows:
             return cls()
         # Moments square the condition.  In the coordinates that the first ones give the rows are
         # orthonormal but for the directions that are lost to rounding; the second ones see those.

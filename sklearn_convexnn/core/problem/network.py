@@ -129,6 +129,8 @@ class Network:
 _PREDICT_BYTES = 64 << 20
 
 
+# For the flag of invalid numbers see NumpyEngine: those of finite rows that overflow still warn.
+@np.errstate(invalid="ignore")
 def hidden_activations(X, W, bias):
     """``(X W + bias)_+`` for rows ``X`` dense or sparse."""
     H = X @ W
@@ -151,6 +153,7 @@ def shares(sizes):
     return sizes / sizes.sum()
 
 
+@np.errstate(invalid="ignore")
 def network_outputs(X, coefs, intercepts):
     """Outputs of the layers ``coefs, intercepts``, in blocks of rows of bounded memory."""
     n, m = X.shape[0], coefs[0].shape[1]

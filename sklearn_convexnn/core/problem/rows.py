@@ -139,8 +139,9 @@ class Rows:
 
     @property
     def X(self):
-        """Features in memory, as they are stored."""
-        return self.engine.collect().X
+        """Features in memory, dense or CSR."""
+        engine = self.engine.collect()
+        return engine.X.toarray() if engine.coded else engine.X
 
     @property
     def Y(self):
@@ -246,6 +247,15 @@ class Rows:
         W, bias = self._directions(U)
         return self._map(kernels.features, self.neurons, W, bias, width=len(U), keep=True)[1]
 
+    def on_features(self, kernel, U, features, *small, width, rowwise=(), keep=False):
+        """A pass over the features of directions ``U``: kept ones, or with None computed again."""
+        if features is not None:
+            rowwise = features, *rowwise
+            return self.engine.map_reduce(kernel, *small, width=width, rowwise=rowwise, keep=keep)
+        W, bias = self._directions(U)
+        arguments = kernels.on_features, kernel, self.neurons, W, bias, *small
+        return self._map(*arguments, width=len(U), rowwise=rowwise, keep=keep)
+
     def outputs(self, U, C, b0):
         """Handle of the outputs of a network, (n, C) in float64."""
         if not len(U):
@@ -327,40 +337,6 @@ class Rows:
             width=len(U),
         )
         return float(value), self._joined(parts), gain * dC.reshape(C.shape), db0
-
-    # ------------------------------------------------------------------ weights of kept features
-
-    def fitted_loss(self, features, C, b0):
-        """``F`` of the outputs that ``features``, a handle of :meth:`hidden`, have."""
-        return float(self._fitted(kernels.fitted_loss, features, C, b0)[0])
-
-    def fitted_gradients(self, features, C, b0):
-        """The gradients of :meth:`fitted_loss` in ``C`` and ``b0``."""
-        dC, db0 = self._fitted(kernels.fitted_gradients, features, C, b0)
-        return dC.reshape(C.shape), db0
-
-    def fitted_hessian(self, features, support, C, b0, least=0.0):
-        """Second derivatives in the weights of the neurons ``support``, then in the intercept.
-
-        ``least`` is added to the curvature of every output of every row.
-        """
-        cells, n_outputs = self.neurons.n_cells, self.n_outputs
-        columns = (support[:, None] * cells + np.arange(cells)).ravel()
-        parts = self._fitted(
-            kernels.fitted_hessian, features, C, b0, self.intercept, columns, float(least)
-        )
-        k = len(columns) + self.intercept
-        H = np.empty((k, n_outputs, k, n_outputs))
-        for c in range(n_outputs):
-            for d in range(n_outputs):
-                H[:, c, :, d] = parts[c * n_outputs + d]
-        return H.reshape(k * n_outputs, k * n_outputs)
-
-    def _fitted(self, kernel, features, C, b0, *small):
-        C = self._by_feature(C).astype(self.dtype, copy=False)
-        return self.engine.map_reduce(
-            kernel, self.loss, *small, C, b0, width=len(C), rowwise=(features,)
-        )[0]
 
     # ------------------------------------------------------------------ prices
 

@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from sklearn_convexnn.core.problem.canonical_rows import distinct_rows
+from sklearn_convexnn.core.problem.engines.coded import CodedRows, coded_if_cheaper
+from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
@@ -72,6 +74,10 @@ class SharedRows:
         """Of the rows, (m,)."""
         return row_lengths(self.X)
 
+    @cached_property
+    def _stored(self):
+        return coded_if_cheaper(self.X)
+
     def sums(self, rows, weights):
         """Weights of some rows of the data, added up for the distinct ones, (m,)."""
         m = len(self.origin)
@@ -81,7 +87,10 @@ class SharedRows:
         """The training problem of the distinct rows ``index``, ascending, in units of its own."""
         weights = weights / weights.sum()
         units = get_loss(loss, Y.shape[1], **options).standardise(Y, weights, intercept)
-        engine = PartEngine(self.X, units.Y, weights, index)
+        if isinstance(self._stored, CodedRows):  # parts of them are small
+            engine = NumpyEngine(self._stored[index], units.Y, weights)
+        else:
+            engine = PartEngine(self._stored, units.Y, weights, index)
         scale = row_scale(self.lengths[index], weights, intercept)
         rows = Rows(engine, ReLU(), units.loss, intercept=intercept, scale=scale)
         return Problem(

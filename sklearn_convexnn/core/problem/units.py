@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet
@@ -117,7 +118,7 @@ def problem_of(data):
     weights = data.weights / data.weights.sum()
     units = data.named_loss().standardise(data.Y, weights, data.intercept)
     rows = Rows.of(
-        data.X,
+        coded_if_cheaper(data.X),
         units.Y,
         weights,
         units.loss,

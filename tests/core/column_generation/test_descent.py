@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_convexnn.core.column_generation.descent import _finish_on_face, refit, slide
+from sklearn_convexnn.core.column_generation.faces import finish_on_face
+from sklearn_convexnn.core.column_generation.refit import refit
+from sklearn_convexnn.core.column_generation.slide import slide
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import Rows
@@ -267,7 +269,7 @@ def test_finish_on_face_goes_down_and_is_stationary_there(seed, repeated):
         A[:, 3:] = A[:, :3]
     gram, cross = A.T @ A / 30, A.T @ rng.standard_normal((30, 1)) / 30
     C = rng.standard_normal((6, 1)) * (rng.random((6, 1)) < 0.8)
-    found = _finish_on_face(gram, cross, C, ALPHA)
+    found = finish_on_face(gram, cross, C, ALPHA)
     assert np.all((np.sign(found) == np.sign(C)) | (found == 0))
     before, after = (_lasso_value(gram, cross, part, ALPHA) for part in (C, found))
     assert after <= before + 1e-12

@@ -112,7 +112,8 @@ def test_gap_bounds_the_distance_to_the_optimum(problem: Known):
         tol = 5e-7  # the search is accurate to about a tenth of the gap that was asked for
     primal, dual = units(certificate.primal), units(certificate.dual)
     assert_bounds(primal, dual, problem.optimum(), tol=tol)
-    if certificate.kind == "exact":
+    if problem.A.shape[1] <= 2:  # rows in a plane have exact prices in every round
+        assert certificate.kind == "exact"
         for primal, gap in zip(
             solution.history["objective"], solution.history["dual_gap"], strict=True
         ):

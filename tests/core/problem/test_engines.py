@@ -14,6 +14,7 @@ from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
+from sklearn_convexnn.core.problem.output_layer import OutputLayer
 from sklearn_convexnn.core.problem.rows import Rows
 from tests.architectures import ArrayAPIEngine, PartedEngine
 
@@ -74,9 +75,10 @@ def every_pass(rows):
     Q = rng.standard_normal((m, rows.n_outputs))
     state = rows.at(rows.outputs(U, C, b0))
     settled = state.shifted(state.best_shift())
-    R, features, support = settled.residual, rows.hidden(U), np.array([0, 2, 5])
+    R, support = settled.residual, np.array([0, 2, 5])
     constant = constant_state(rows)
     dual = settled.dual_point
+    layer, afresh = OutputLayer(rows, U, 1 << 20), OutputLayer(rows, U, 0)
     return {
         "outputs": rows.fetch(state.Z),
         "mean loss": state.mean_loss,
@@ -89,11 +91,13 @@ def every_pass(rows):
         "constant": constant.network.b0,
         "residual of the constant": rows.fetch(constant.residual),
         "mean target": rows.mean_target(),
-        "hidden": rows.fetch(features),
-        "fitted loss": rows.fitted_loss(features, C, b0),
-        "fitted slope": rows.fitted_gradients(features, C, b0)[0],
-        "fitted slope of b0": rows.fitted_gradients(features, C, b0)[1],
-        "fitted hessian": rows.fitted_hessian(features, support, C, b0),
+        "hidden": rows.fetch(layer.features),
+        "fitted mean squares": layer.mean_squares(),
+        "fitted loss": layer.loss(C, b0),
+        **named("fitted slope", layer.loss_and_gradients(C, b0)),
+        **named("fitted majorant", layer.majorant(C, b0)),
+        **named("majorant afresh", afresh.majorant(C, b0)),
+        "fitted hessian": layer.hessian(support, C, b0),
         **named("moments", rows.moments(U)),
         **named("curvature moments", rows.curvature_moments(U, state, 1e-3)),
         **named("loss", rows.loss_and_gradients(U, C, b0)),
@@ -127,9 +131,9 @@ def test_every_pass_gives_the_same_numbers(make_engine, loss, n_outputs, interce
         np.testing.assert_allclose(found[name], value, rtol=rtol, atol=atol, err_msg=name)
 
 
-def objectives(make_engine, loss, n_outputs, **settings):
+def objectives(make_engine, arrays, loss, n_outputs, **settings):
     """Of a fit on the engine and of the same one in memory."""
-    arrays, found = data(loss, n_outputs, 3, n=60), []
+    found = []
     for make in (make_engine, NumpyEngine):
         rows = on(make, arrays, loss, n_outputs, True)
         pricing = SearchPricing(np.random.default_rng(0))
@@ -147,7 +151,9 @@ def test_a_round_of_a_fit_gives_the_same(make_engine, loss, n_outputs):
 
     One round: over several the slides, stopped on kinks, make 1e-6 of the last digit.
     """
-    one, other = objectives(make_engine, loss, n_outputs, max_iter=1)
+    one, other = objectives(
+        make_engine, data(loss, n_outputs, 3, n=60), loss, n_outputs, max_iter=1
+    )
     assert one == pytest.approx(other, rel=1e-8)
 
 
@@ -156,7 +162,7 @@ def test_a_round_of_a_fit_gives_the_same(make_engine, loss, n_outputs):
 def test_a_fit_to_the_last_digits_gives_the_same(make_engine, loss):
     """Its second phase takes the rows into memory."""
     settings = {"gap_tol": 1e-9, "crossing": True, "program": True}
-    one, other = objectives(make_engine, loss, 1, **settings)
+    one, other = objectives(make_engine, data(loss, 1, 3, n=60), loss, 1, **settings)
     assert one == pytest.approx(other, rel=1e-8)
 
 

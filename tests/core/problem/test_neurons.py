@@ -8,9 +8,9 @@ CVXPY; descent in the weights of a network of that architecture ends at the same
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.column_generation.descent import refit
 from sklearn_convexnn.core.column_generation.loop import solve
 from sklearn_convexnn.core.column_generation.options import Options
+from sklearn_convexnn.core.column_generation.refit import refit
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, make_pricing, price_constant
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.problem.constant import constant_network

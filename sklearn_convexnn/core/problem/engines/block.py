@@ -10,7 +10,7 @@ import numpy as np
 class Block(NamedTuple):
     """Some consecutive rows: features, targets, weights and what earlier passes have kept."""
 
-    X: object  # (rows, d) in the dtype of the pass, dense or CSR; None if it reads no features
+    X: object  # (rows, d) in the dtype of the pass, dense, coded or CSR; None if unread
     Y: object  # (rows, C), float64
     w: object  # (rows,), float64
     rowwise: tuple = ()

@@ -1,4 +1,4 @@
-"""Rows in NumPy arrays or a CSR array, read in blocks that fit into the cache.
+"""Rows in NumPy arrays, coded columns or a CSR array, read in blocks that fit into the cache.
 
 The rows are cut into blocks so small that the hidden activations of a block stay in cache, which is
 faster than one large product and keeps the memory beyond ``X`` bounded whatever n is.
@@ -12,10 +12,13 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.block import Block, Statistics
+from sklearn_convexnn.core.problem.engines.coded import CodedRows
 
 # One block of hidden activations; about half of a core's second-level cache.
 BLOCK_BYTES = 1 << 19
 _LEAST_ROWS = 64
+# Sizes of blocks in BLOCK_BYTES, where a block has a cost of its own beside that of its rows.
+_SPARSE_BLOCKS, _CODED_BLOCKS = 16, 4
 
 
 class NumpyEngine:
@@ -23,7 +26,7 @@ class NumpyEngine:
 
     Parameters
     ----------
-    X : ndarray or CSR matrix/array of shape (n, d), float32 or float64
+    X : ndarray, CodedRows or CSR matrix/array of shape (n, d), float32 or float64
         It is not copied, but for the blocks whose dtype is another.  None where no pass reads
         features.
     Y : ndarray of shape (n, C), float64
@@ -34,7 +37,7 @@ class NumpyEngine:
 
     def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
         self.stored, self.Y, self.weights, self.block_bytes = X, Y, weights, block_bytes
-        self.sparse = sparse.issparse(X)
+        self.sparse, self.coded = sparse.issparse(X), isinstance(X, CodedRows)
         self.n_rows, self.n_outputs = Y.shape
         # The dtype is that of the features as they are stored.
         self.n_features, self.dtype = (0, None) if X is None else (X.shape[1], X.dtype)
@@ -59,7 +62,7 @@ class NumpyEngine:
         totals, handle = [], None
         for start in range(0, n, step):
             block = slice(start, min(start + step, n))
-            sums, kept = kernel(np, self._block(block, dtype, rowwise), *small)
+            sums, kept = kernel(np, self._block(block, step, dtype, rowwise), *small)
             if not start:
                 totals = [np.asarray(part, dtype=np.float64) for part in sums]
                 handle = np.empty((n, *kept.shape[1:]), kept.dtype) if keep else None
@@ -73,28 +76,36 @@ class NumpyEngine:
     def rows_per_block(self, width, dtype):
         """Rows whose (rows x width) block has about ``block_bytes``."""
         itemsize = 8 if dtype is None else dtype.itemsize
-        if dtype is not None and self.sparse:
-            # Each block costs a pass over all columns of the gradient: few long blocks.
-            rows = 16 * self.block_bytes // (itemsize * max(width, 1))
-        else:
-            features = 1 if dtype is None else self.n_features
-            rows = self.block_bytes // (itemsize * max(width, features, 1))
-        return max(rows, _LEAST_ROWS)
+        size, features = self.block_bytes, 1
+        if dtype is not None:
+            # Each block of sparse rows costs a pass over all columns of the gradient, of coded ones
+            # the product of the tables: few long blocks.
+            if self.sparse:
+                size *= _SPARSE_BLOCKS
+            elif self.coded:
+                size *= _CODED_BLOCKS
+            else:
+                features = self.n_features
+        rows = max(size // (itemsize * max(width, features, 1)), _LEAST_ROWS)
+        # Blocks of coded rows are kept for the next pass, whose width is similar.
+        return 1 << (rows.bit_length() - 1) if self.coded else rows
 
-    def _block(self, block, dtype, rowwise):
-        X = None if dtype is None else self._features(block, dtype)
+    def _block(self, block, step, dtype, rowwise):
+        X = None if dtype is None else self._features(block, step, dtype)
         return Block(X, self.Y[block], self.weights[block], tuple(part[block] for part in rowwise))
 
     def _all_features(self, dtype):
-        """Rows that are one block: what it costs to keep them in another dtype is a block."""
+        """Rows that are one block, or coded: little to keep in another dtype as well."""
         if dtype == self.dtype:
             return self.X
         if dtype not in self._casts:
             self._casts[dtype] = self.X.astype(dtype)
         return self._casts[dtype]
 
-    def _features(self, block, dtype):
+    def _features(self, block, step, dtype):
         X = self.stored
+        if self.coded:
+            return self._all_features(dtype).blocks(step)[block.start // step]
         if not self.sparse:
             return X[block].astype(dtype, copy=False)
         first, last = X.indptr[block.start], X.indptr[block.stop]

@@ -39,11 +39,11 @@ class PartEngine(NumpyEngine):
             self._casts[dtype] = self.X.astype(dtype, copy=False)
         return self._casts[dtype]
 
-    def _features(self, block, dtype):
+    def _features(self, block, step, dtype):
         rows = self.index[block]
         first, last = int(rows[0]), int(rows[-1])
         if last - first == len(rows) - 1:
-            return super()._features(slice(first, last + 1), dtype)
+            return super()._features(slice(first, last + 1), step, dtype)
         return self.stored[rows].astype(dtype, copy=False)
 
     def first(self, count):

@@ -47,7 +47,10 @@ class BinaryLogLoss(Loss):
         return value[:, 0], gradient
 
     def hessian(self, Y, Z):
-        return (_logistic(Z) * _logistic(-Z))[:, :, None]
+        return self.majorant(Y, Z)[:, :, None]
+
+    def majorant(self, Y, Z):
+        return _logistic(Z) * _logistic(-Z)
 
     def smoothness(self):
         return 0.25
@@ -89,6 +92,7 @@ class MultinomialLogLoss(Loss):
         return self.value_and_gradient(Y, Z)[1]
 
     def value_and_gradient(self, Y, Z):
+        Y = Y.astype(Z.dtype, copy=False)
         # One row per class: NumPy reduces along the long axis several times faster.
         P = np.array(Z.T, order="C")
         largest = P.max(axis=0)
@@ -108,6 +112,13 @@ class MultinomialLogLoss(Loss):
         P = np.maximum(self.gradient(Y, Z) + Y, _LEAST_PROBABILITY)
         P /= P.sum(axis=1, keepdims=True)
         return P, P
+
+    def majorant(self, Y, Z):
+        # diag(p) - p p^T is at most diag(p), and by Gershgorin's theorem at most diag(2 p (1 - p)),
+        # which is next to nothing where the class is beyond doubt.
+        P = self.gradient(Y, Z) + Y
+        sure = P.max(axis=1, keepdims=True) > 0.5
+        return P * np.where(sure, 2.0 - 2.0 * P, 1.0)
 
     def mean_hessian(self, Y, Z, weights):
         # Without the (n, C, C) array: this one is called for all rows.

@@ -96,6 +96,10 @@ class Loss:
         """
         return np.einsum("icc->ic", self.hessian(Y, Z)), None
 
+    def majorant(self, Y, Z):
+        """Numbers (n, C) whose diagonal matrix is at least the second derivative of every row."""
+        return namespace(Z).sum(namespace(Z).abs(self.hessian(Y, Z)), axis=2)
+
     def mean_hessian(self, Y, Z, weights):
         """Weighted sum over rows of the second derivatives, shape (C, C)."""
         hessian = self.hessian(Y, Z)
@@ -184,6 +188,9 @@ class SeparableLoss(Loss):
 
     def curvature(self, Y, Z):
         return self.second_derivative(Y, Z), None
+
+    def majorant(self, Y, Z):
+        return self.second_derivative(Y, Z)
 
     def mean_hessian(self, Y, Z, weights):
         return np.diag(weights @ self.second_derivative(Y, Z))

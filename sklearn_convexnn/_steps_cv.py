@@ -1,0 +1,295 @@
+"""How much a jump costs, chosen by the cross-validation that an estimator does anyway."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from sklearn_convexnn._quantile_steps import QuantileSteps
+from sklearn_convexnn._validation import (
+    HasMethods,
+    Interval,
+    _fit_context,
+    all_or_nothing,
+    check_weights,
+)
+
+_DTYPES = [np.float64, np.float32]
+
+
+class _Fitted(NamedTuple):
+    """Steps of one weight, the estimator behind them and its score."""
+
+    steps: QuantileSteps
+    estimator: object
+    score: float
+
+
+def _has(name):
+    """Whether the estimator, fitted or to be fitted, has a method of this name."""
+
+    def check(self):
+        getattr(getattr(self, "estimator_", self.estimator), name)
+        return True
+
+    return check
+
+
+class StepsCV(MetaEstimatorMixin, BaseEstimator):
+    """Steps beside the columns, their weight chosen by the cross-validation of an estimator.
+
+    For each weight of :class:`QuantileSteps`, from the smallest, the estimator is fitted on the
+    encoded rows and chooses its own parameters by cross-validation; the weight with the best
+    ``best_score_`` is taken, with what was fitted there. The search ends where that score falls.
+    It costs as many fits of the estimator as weights are tried, and no folds around them.
+    Thresholds are those of all training rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``best_score_`` after ``fit``: :class:`ConvexReLURegressorCV`,
+        :class:`ConvexReLUClassifierCV`, or a search of scikit-learn such as ``GridSearchCV``. If
+        its ``random_state`` is no number, one is drawn for all weights, which therefore see the
+        same folds.
+    weights : array-like of shape (n_weights,), default=(0, 0.25, 0.5)
+        Candidates for the ``weight`` of :class:`QuantileSteps`; 0 is without steps.
+    n_steps : int, default=15
+        Of :class:`QuantileSteps`.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        The folds, instead of those of the estimator (None).
+
+    Attributes
+    ----------
+    weight_ : float
+        The chosen weight.
+    weights_ : ndarray of shape (n_tried,)
+        Weights that were tried, ascending.
+    scores_ : ndarray of shape (n_tried,)
+        Their ``best_score_``.
+    best_score_ : float
+        The largest of them.
+    steps_ : QuantileSteps
+        The fitted transformer.
+    estimator_ : estimator
+        The fitted estimator of the encoded rows.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, of classification only.
+    n_features_in_ : int
+        Number of features seen in fit, without steps.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    QuantileSteps : The encoding for one weight.
+    tabular_pipeline : The same for data frames with categories, dates and missing values.
+
+    References
+    ----------
+    .. [1] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular
+       deep learning", NeurIPS 2022. arXiv:2203.05556.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_convexnn import ConvexReLURegressorCV, StepsCV
+    >>> X = np.random.default_rng(0).uniform(-1, 1, (300, 4))
+    >>> y = np.sign(X - [0.0, 0.5, -0.5, 0.0]) @ [1.0, 1.0, 1.0, 0.5]
+    >>> network = ConvexReLURegressorCV(alphas=6, cv=3, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), StepsCV(network)).fit(X, y)
+    >>> float(model[-1].weight_)
+    0.5
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods("fit")],
+        "weights": ["array-like"],
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "cv": ["cv_object"],
+    }
+
+    def __init__(self, estimator, *, weights=(0, 0.25, 0.5), n_steps=15, cv=None):
+        self.estimator = estimator
+        self.weights = weights
+        self.n_steps = n_steps
+        self.cv = cv
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
+        tags.target_tags = inner.target_tags
+        tags.non_deterministic = inner.non_deterministic
+        return tags
+
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Choose the weight and fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, dense, without missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the rows, given to the steps and to the estimator.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        weights = self._weights()
+        X, y = validate_data(self, X, y, dtype=_DTYPES, multi_output=True)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, X)
+        prototype, tried = self._prototype(), []
+        for weight in weights:
+            tried.append(self._fitted(prototype, weight, X, y, sample_weight))
+            if len(tried) > 1 and tried[-1].score < tried[-2].score:
+                break
+        self.weights_ = weights[: len(tried)]
+        self.scores_ = np.array([one.score for one in tried])
+        # Of equal scores the first: the smallest weight.
+        best = int(np.argmax(self.scores_))
+        self.steps_, self.estimator_, self.best_score_ = tried[best]
+        self.weight_ = float(weights[best])
+        if hasattr(self.estimator_, "classes_"):
+            self.classes_ = self.estimator_.classes_
+        return self
+
+    def _weights(self):
+        weights = check_array(self.weights, ensure_2d=False, dtype=np.float64, input_name="weights")
+        if weights.ndim != 1 or np.any(weights < 0):
+            raise ValueError("weights must be non-negative numbers in one dimension.")
+        return np.unique(weights)
+
+    def _prototype(self):
+        """A clone of the estimator with the folds, and one seed for all weights."""
+        prototype = clone(self.estimator)
+        if self.cv is not None:
+            prototype.set_params(cv=self.cv)
+        if not isinstance(getattr(prototype, "random_state", 0), Integral):
+            rng = check_random_state(prototype.random_state)
+            prototype.set_params(random_state=int(rng.randint(np.iinfo(np.int32).max)))
+        return prototype
+
+    def _fitted(self, prototype, weight, X, y, sample_weight):
+        rows = {} if sample_weight is None else {"sample_weight": sample_weight}
+        steps = QuantileSteps(self.n_steps, weight=weight).fit(X, **rows)
+        estimator = clone(prototype).fit(steps.transform(X), y, **rows)
+        if not hasattr(estimator, "best_score_"):
+            raise TypeError(
+                f"{type(estimator).__name__} has no best_score_ after fit, by which weights are "
+                "compared: use an estimator that cross-validates, such as ConvexReLURegressorCV, "
+                "or QuantileSteps in a GridSearchCV."
+            )
+        return _Fitted(steps, estimator, float(estimator.best_score_))
+
+    # ------------------------------------------------------------------ predictions
+
+    def _encoded(self, X):
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        return self.steps_.transform(X)
+
+    @available_if(_has("predict"))
+    def predict(self, X):
+        """Predict by the fitted estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
+        """
+        X = self._encoded(X)
+        return self.estimator_.predict(X)
+
+    @available_if(_has("predict_proba"))
+    def predict_proba(self, X):
+        """Class probabilities of the fitted estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        X = self._encoded(X)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        X = self._encoded(X)
+        return self.estimator_.predict_log_proba(X)
+
+    @available_if(_has("decision_function"))
+    def decision_function(self, X):
+        """Scores of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            As those of the fitted estimator.
+        """
+        X = self._encoded(X)
+        return self.estimator_.decision_function(X)
+
+    @available_if(_has("score"))
+    def score(self, X, y, sample_weight=None):
+        """Score of the fitted estimator: R2 or accuracy, if it says nothing else.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The score.
+        """
+        rows = {} if sample_weight is None else {"sample_weight": sample_weight}
+        X = self._encoded(X)
+        return self.estimator_.score(X, y, **rows)

@@ -1,0 +1,80 @@
+"""``alpha="auto"`` of deep linear networks: the alpha that predicts held-out rows best.
+
+A fold costs one pass over its rows and one decomposition, and each alpha of its path next to
+nothing: folds as for ReLU networks, a path as for gated ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.deep.linear import make_deep_linear
+from sklearn_convexnn.core.fit.alpha_descent import descend_alphas
+from sklearn_convexnn.core.fit.held_out import Choice, given_alpha, parts_to_hold_out
+from sklearn_convexnn.core.problem.losses import get_loss
+
+# Relative gap and rounds of the networks of the folds.
+_TOL, _ROUNDS = 1e-3, 50
+# Alphas between halvings: one large neuron depends much on alpha.
+_BETWEEN = 2
+
+
+def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, settings):
+    """The Choice of an alpha, from ``alpha_max`` downwards.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Of all rows.
+    alpha_max, scale : float
+    classify : bool
+        Whether the targets are indicators of classes, over which the folds are spread evenly.
+    rng : numpy Generator
+        Draws the folds.
+    settings : dict
+        Of :func:`~sklearn_convexnn.core.deep.linear.make_deep_linear`.
+
+    Returns
+    -------
+    Choice
+        ``scale`` where there are too few rows, or no alpha makes a difference.
+    """
+    labels = np.unique(data.Y, axis=0, return_inverse=True)[1].ravel() if classify else None
+    held_out = parts_to_hold_out(labels, len(data.Y), rng)
+    if not held_out or alpha_max == 0.0:
+        return given_alpha(scale)
+    folds = [_Fold(data, rows, settings) for rows in held_out]
+    weights = np.concatenate([fold.seen.sample_weights for fold in folds])
+
+    weights = weights / weights.sum()
+
+    def loss_at(alpha):
+        return float(weights @ np.concatenate([fold.losses(alpha) for fold in folds]))
+
+    chosen = descend_alphas(loss_at, alpha_max, scale, _BETWEEN)
+    return Choice(chosen.alpha, chosen.alphas, chosen.losses)
+
+
+class _Fold:
+    """The path of the other rows, and the rows that judge it."""
+
+    def __init__(self, data, held_out, settings):
+        kept = np.setdiff1d(np.arange(len(data.Y)), held_out, assume_unique=True)
+        part, self.seen = data.take(kept), data.take(held_out)
+        self.loss = get_loss(settings["loss"], data.Y.shape[1])
+        self.width = settings["width"]
+        if not self.loss.quadratic:  # too narrow a network is refused, not trained
+            settings = settings | {"width": None}
+        self.problem = make_deep_linear(part.X, part.Y, part.weights, **settings)
+        self.end = None
+
+    def losses(self, alpha):
+        """Of the held-out rows, (m,), for the next alpha; infinite for too narrow a network."""
+        solution = self.problem.solve(
+            alpha, tol=_TOL, max_iter=_ROUNDS, start=self.end, confirm=False
+        )
+        self.end, network = solution.end, solution.network
+        if not self.loss.quadratic and self.width is not None and len(network.sizes) > self.width:
+            return np.full(len(self.seen.Y), np.inf)
+        Z = np.asarray(self.seen.X @ network.coef, dtype=np.float64) + network.intercept
+        return self.loss.value(self.seen.Y, Z)

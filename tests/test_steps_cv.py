@@ -1,0 +1,109 @@
+"""The weight of steps by the cross-validation of an estimator."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin, is_classifier, is_regressor
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_convexnn import (
+    ConvexReLUClassifierCV,
+    ConvexReLURegressorCV,
+    GatedReLURegressor,
+    QuantileSteps,
+    StepsCV,
+)
+from tests.conftest import make_rows
+
+SMALL = {"alphas": 4, "eps": 0.02, "cv": 3}
+
+
+def jumps(n=240, seed=0):
+    X = make_rows(n, 3, seed)
+    return X, np.sign(X - [0.0, 0.6, -0.6]) @ [1.0, 1.0, 0.5]
+
+
+def test_it_is_the_estimator_behind_the_steps_of_the_best_score():
+    X, y = jumps()
+    network = ConvexReLURegressorCV(random_state=0, **SMALL)
+    model = StepsCV(network).fit(X, y)
+    scores = []
+    for weight in model.weights_:
+        steps = QuantileSteps(weight=weight).fit(X)
+        alone = network.fit(steps.transform(X), y)
+        scores.append(alone.best_score_)
+        if weight == model.weight_:
+            expected = alone.predict(steps.transform(X)), alone.score(steps.transform(X), y)
+    np.testing.assert_array_equal(model.scores_, scores)
+    assert model.best_score_ == max(scores)
+    assert model.weight_ > 0
+    np.testing.assert_array_equal(model.predict(X), expected[0])
+    assert model.score(X, y) == expected[1]
+    assert model.score(X, y, sample_weight=np.ones(len(y))) == pytest.approx(expected[1])
+
+
+def test_the_search_ends_where_the_score_falls():
+    X = make_rows(150, 4)
+    model = StepsCV(ConvexReLURegressorCV(random_state=0, **SMALL)).fit(X, X[:, 0] - X[:, 1])
+    assert model.weight_ == 0
+    assert model.weights_.tolist() == [0, 0.25]
+    assert model.steps_.get_feature_names_out().tolist() == ["x0", "x1", "x2", "x3"]
+
+
+def test_classes():
+    X, y = jumps()
+    labels = np.array(["low", "high"])[(y > 0.6).astype(int)]
+    model = StepsCV(ConvexReLUClassifierCV(random_state=0, **SMALL), weights=[0.5, 0])
+    assert is_classifier(model)
+    assert not is_regressor(model)
+    model.fit(X, labels)
+    assert model.weights_.tolist() == [0, 0.5]
+    assert model.classes_.tolist() == ["high", "low"]
+    assert set(model.predict(X)) == {"high", "low"}
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X))
+    np.testing.assert_array_equal(model.decision_function(X) > 0, model.predict(X) == "low")
+
+
+class Recorder(RegressorMixin, BaseEstimator):
+    """Remembers the settings of every fit."""
+
+    seen = []
+
+    def __init__(self, random_state=None, cv=None):
+        self.random_state, self.cv = random_state, cv
+
+    def fit(self, X, y):
+        self.best_score_ = 0.5
+        self.seen.append((self.random_state, self.cv))
+        return self
+
+
+@pytest.mark.parametrize("random_state", [None, np.random.RandomState(0), 7])
+def test_all_weights_see_the_same_folds(random_state):
+    X, y = jumps(40)
+    Recorder.seen.clear()
+    model = StepsCV(Recorder(random_state), cv=4).fit(X, y)
+    (seed, cv) = Recorder.seen[0]
+    assert isinstance(seed, int)
+    assert cv == 4
+    assert Recorder.seen == [(seed, cv)] * 3
+    assert seed == 7 or random_state != 7
+    assert model.estimator.cv is None
+    assert model.weight_ == 0  # of equal scores that without steps
+
+
+def test_searches_of_scikit_learn():
+    X, y = jumps()
+    search = GridSearchCV(GatedReLURegressor(patterns=20, random_state=0), {"alpha": [0.1, 0.01]})
+    model = StepsCV(search).fit(X, y)
+    assert model.best_score_ == model.estimator_.best_score_
+    assert not hasattr(model, "predict_proba")
+
+
+def test_what_is_refused():
+    X, y = jumps(40)
+    with pytest.raises(TypeError, match="LinearRegression has no best_score_"):
+        StepsCV(LinearRegression()).fit(X, y)
+    for weights in ([-1.0], [[0.5]], [np.nan]):
+        with pytest.raises(ValueError, match="weights"):
+            StepsCV(ConvexReLURegressorCV(**SMALL), weights=weights).fit(X, y)
