@@ -470,7 +470,10 @@ def test_interruption_is_not_swallowed(regression, monkeypatch):
 
 
 def test_folds_hold_no_copies_of_the_rows(monkeypatch):
-    """From the rows to the first step of a descent: one copy, that of all distinct rows."""
+    """To the first step of a descent: one copy, of all distinct rows, and buffers of fixed size.
+
+    Training rows of five folds would be four more.
+    """
     from sklearn_convexnn.core.column_generation import slide_phase
 
     X = np.random.default_rng(0).standard_normal((40_000, 30))
@@ -486,4 +489,4 @@ def test_folds_hold_no_copies_of_the_rows(monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 2.5 * X.nbytes
+    assert peak < 3.5 * X.nbytes
