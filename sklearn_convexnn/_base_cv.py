@@ -192,7 +192,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         tables = {"score": paths.scores(alphas)}
         tables |= {name: paths.table(name) for name in ("n_neurons", "dual_gap")}
         tried = {
-            f"{name}_path_": values.swapaxes(0, 1) if np.ndim(self.relax) else values[:, 0]
+            f"{name}_path_": (values.swapaxes(0, 1) if np.ndim(self.relax) else values[:, 0]).copy()
             for name, values in tables.items()
         }
         row, k = divmod(chosen, len(relax))

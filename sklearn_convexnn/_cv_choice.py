@@ -37,7 +37,7 @@ def neighbours(alphas, scores, chosen, selection, scale):
     better placed; nothing is better placed than ``scale``.
     """
     alpha = alphas[chosen]
-    if selection == "scale" and _same(alpha, scale):
+    if scale == 0 or (selection == "scale" and _same(alpha, scale)):
         return []
     if chosen == best_alpha(scores):
         candidate = alpha * _FINE ** _rise(alphas, scores.mean(axis=1), chosen)
@@ -49,10 +49,10 @@ def neighbours(alphas, scores, chosen, selection, scale):
 
 def _rise(alphas, means, best):
     """1 where the peak lies at larger alphas than the best one, -1 at smaller, 0 next to it."""
-    if best == len(alphas) - 1:  # the path has not turned
-        return -1
     if best == 0:
         return 1
+    if best == len(alphas) - 1:  # the path has ended because more promised too little
+        return 0
     around = slice(best - 1, best + 2)
     curve, slope, _ = np.polyfit(np.log(alphas[around] / alphas[best]), means[around], 2)
     shift = -0.5 * slope / curve if curve < 0 else 0.0

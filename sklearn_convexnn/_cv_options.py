@@ -104,4 +104,4 @@ class CrossValidation:
     def _choose(self, alphas, scores, scale, sizes=None):
         """The index of the chosen alpha, and the best mean score."""
         chosen = choose_alpha(scores, alphas, self.selection, scale, sizes)
-        return chosen, float(scores[best_alpha(scores)].mean())
+        return chosen, float(scores.mean(axis=1)[best_alpha(scores)])

@@ -95,7 +95,7 @@ ABOVE = np.array([64.0, 16.0, 4.0, 1.0])
         ([0, 2, 2.9, 2], "best", 1.0, 2, []),  # a peak next to the best one
         ([0, 2, 3, 2.9], "best", 1.0, 2, [2.0]),
         ([0, 2.9, 3, 2], "best", 1.0, 2, [8.0]),
-        ([0, 1, 2, 3], "best", 1.0, 3, [0.5]),  # the path has not turned
+        ([0, 1, 2, 3], "best", 1.0, 3, []),  # more promised too little
         ([3, 1, 0, 0], "best", 1.0, 0, []),  # nothing above alpha_max
         ([0, 1, 2, 3], "scale", 1.0, 3, []),  # nothing is better placed
         ([0, 1, 3, 2.9], "scale", 16.0, 1, []),  # alpha is scale

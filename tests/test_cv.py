@@ -1,6 +1,7 @@
 """The cross-validated estimators."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_selection():
         np.testing.assert_array_equal(best.score_path_, other.score_path_)
     assert smaller.alpha_ > best.alpha_
     assert smaller.n_neurons_ <= best.n_neurons_
-    target = ConvexReLURegressor(random_state=0).fit(X, y).alpha_
+    target = ConvexReLURegressor(alpha="scale", random_state=0).fit(X, y).alpha_
     distance = np.abs(np.log(best.alphas_ / target))
     assert np.abs(np.log(scale.alpha_ / target)) <= distance[means.argmax()]
     error = best.score_path_[means.argmax()].std(ddof=1) / np.sqrt(5)
@@ -197,8 +198,8 @@ def test_scores_that_do_not_fit_are_refused(regression):
 @pytest.fixture(scope="module")
 def smooth():
     """A target that wants a small alpha: the path goes below alpha="scale"."""
-    X = np.random.default_rng(0).standard_normal((150, 2))
-    return X, np.sin(2 * X[:, 0]) + np.abs(X[:, 1])
+    X = np.random.default_rng(0).uniform(-1, 1, (150, 2))
+    return X, np.sin(4 * X[:, 0]) + np.abs(X[:, 1])
 
 
 def test_path_from_coarse_to_fine(smooth):
@@ -239,17 +240,20 @@ def test_constant_targets_have_a_grid_of_one():
 # -------------------------------------------------------------------------------------- temperature
 
 
-def test_temperature_is_that_of_the_held_out_rows(binary):
-    splits = list(KFold(3, shuffle=True, random_state=0).split(binary.X))
-    model = cv_estimator(binary, alphas=[0.02], cv=splits).fit(binary.X, binary.y)
+def test_temperature_is_that_of_the_held_out_rows():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = (X[:, 0] + rng.standard_normal(200) > 0).astype(int)
+    splits = list(KFold(3, shuffle=True, random_state=0).split(X))
+    model = ConvexReLUClassifierCV(alphas=[0.02], cv=splits, random_state=0).fit(X, y)
     losses = {}
     for temperature in (model.temperature_, 0.5 * model.temperature_, 2.0 * model.temperature_):
         rows = []
         for train, test in splits:
             single = ConvexReLUClassifier(alpha=0.02, random_state=0, calibrate=False)
-            single.fit(binary.X[train], binary.y[train])
+            single.fit(X[train], y[train])
             single.temperature_ = temperature
-            rows.append(log_loss(binary.y[test], single.predict_proba(binary.X[test])))
+            rows.append(log_loss(y[test], single.predict_proba(X[test])))
         losses[temperature] = np.mean(rows)
     assert min(losses, key=losses.get) == model.temperature_
     np.testing.assert_allclose(-model.best_score_, losses[model.temperature_], atol=0.03)
@@ -460,3 +464,29 @@ def test_interruption_is_not_swallowed(regression, monkeypatch):
     )
     with pytest.raises(KeyboardInterrupt):
         cv_estimator(regression).fit(regression.X, regression.y)
+
+
+# ------------------------------------------------------------------------------------------- memory
+
+
+def test_folds_hold_no_copies_of_the_rows(monkeypatch):
+    """To the first step of a descent: one copy, of all distinct rows, and buffers of fixed size.
+
+    Training rows of five folds would be four more.
+    """
+    from sklearn_convexnn.core.column_generation import slide_phase
+
+    X = np.random.default_rng(0).standard_normal((40_000, 30))
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slide_phase, "slide", stop)
+    tracemalloc.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ConvexReLURegressorCV(random_state=0).fit(X, np.abs(X[:, 0]))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3.5 * X.nbytes

@@ -191,3 +191,30 @@ def test_mixture_joins_the_pictures_of_a_neuron():
         for _ in range(5)
     ]
     assert mixture(turned).n_neurons == 6
+
+
+# -------------------------------------------------------------------------------------- relaxation
+
+
+def test_relaxed_path_has_the_neurons_of_the_path_at_smaller_alphas(case):
+    loss = "squared_error" if case.Estimator is ConvexReLURegressor else "log_loss"
+    settings = {"alphas": [0.1, 0.05], "loss": loss, "random_state": 0}
+    plain = convexnn_path(case.X, case.y, **settings)
+    relaxed = convexnn_path(case.X, case.y, **settings, relax=0.25)
+    assert (plain.relax, relaxed.relax) == (1.0, 0.25)
+    np.testing.assert_array_equal(plain.alphas, relaxed.alphas)
+    assert np.all(relaxed.n_neurons <= plain.n_neurons)
+    for k, alpha in enumerate(plain.alphas):
+        whole = case.Estimator(alpha=0.25 * alpha, gap_tol=1e-3, random_state=0)
+        best = whole.fit(case.X, case.y).objective_
+        assert relaxed.objectives[k] >= best * (1 - 1e-3)
+        assert relaxed.objectives[k] * (1 - relaxed.dual_gaps[k]) <= best * (1 + 1e-6)
+        # Of the plain network at the smaller alpha: refitting can only gain.
+        penalty = sum(0.5 * np.sum(part**2) for part in (*plain.coefs[k], plain.intercepts[k][0]))
+        assert relaxed.objectives[k] <= plain.objectives[k] - 0.75 * alpha * penalty + 1e-9
+
+
+def test_relax_is_between_zero_and_one(regression):
+    for relax in (0.0, 1.5):
+        with pytest.raises(ValueError, match="relax must be"):
+            convexnn_path(regression.X, regression.y, relax=relax)

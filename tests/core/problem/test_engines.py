@@ -11,6 +11,7 @@ from sklearn_convexnn.core.fit.cutting_plane import make_pricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.problem.constant import constant_state
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
+from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.output_layer import OutputLayer
@@ -28,7 +29,17 @@ def strict(device):
     return make
 
 
+def part(X, Y, weights):
+    """Rows that lie apart in a larger array, and some next to each other."""
+    n = len(Y)
+    index = np.concatenate([np.arange(n // 2), n // 2 + 3 * np.arange(n - n // 2) + 5])
+    stored = np.full((index[-1] + 4, X.shape[1]), np.nan)
+    stored[index] = X
+    return PartEngine(stored, Y, weights, index, block_bytes=1)
+
+
 ENGINES = {
+    "part of an array": part,
     "small blocks": lambda X, Y, weights: NumpyEngine(X, Y, weights, block_bytes=1),
     "CSR": lambda X, Y, weights: NumpyEngine(sparse.csr_array(X), Y, weights),
     "three parts": lambda X, Y, weights: PartedEngine(X, Y, weights, ends=(40, 41)),
