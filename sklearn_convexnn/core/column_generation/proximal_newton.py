@@ -31,6 +31,9 @@ _LEAST_DECREASE, _FALSE, _STALE, _LOOSE = 1e-4, 0.7, 1.3, 3.0
 _HALVINGS = 20
 # Curvature that a weight has at least, in parts of what it would have on rows of mean curvature.
 _DAMPING = 1e-3
+# Curvature at least, in parts of the residuals: where all rows are far on the wrong side the loss
+# has none, and steps would move outputs by more than so many units.
+_LONGEST = 100.0
 # Squarings of a matrix for a bound of its eigenvalues: within a few percent.
 _SQUARINGS = 3
 _ROUNDING = 1e-4  # of these in single precision
@@ -114,6 +117,12 @@ def _penalty(C, alpha):
     return alpha * np.linalg.norm(C, axis=1).sum()
 
 
+def _residual(point, squares):
+    """A size that the residuals have at least, of the order of their mean."""
+    slopes = np.abs(point.gradient).max(axis=1) / np.sqrt(np.where(squares > 0, squares, np.inf))
+    return max(slopes.max(initial=0.0), np.abs(point.gradient_b0).max())
+
+
 class _Parabola:
     """The loss about a point, with its intercept at the minimum for the weights.
 
@@ -123,7 +132,7 @@ class _Parabola:
     def __init__(self, layer, point, squares):
         self.has_intercept = layer.rows.intercept
         total, edge, gram = layer.majorant(point.C, point.b0)
-        mean = max(total.mean(), np.finfo(float).tiny)
+        mean = max(total.mean(), _residual(point, squares) / _LONGEST, np.finfo(float).tiny)
         self.total, self.edge = total + _DAMPING * mean, edge
         if self.has_intercept:
             gram = gram - edge[:, :, None] * (edge / self.total[:, None])[:, None, :]
