@@ -6,6 +6,7 @@
     python benchmarks/tabular.py --data FOLDER --baselines baselines.csv
     python benchmarks/tabular.py --alpha 0.01                 # 0.01 * alpha_max, for tuning
     python benchmarks/tabular.py --cv                         # the cross-validated estimators
+    python benchmarks/tabular.py --cv --steps                 # and the weight of steps
 
 ``--data`` names a folder of .npz files with arrays X (n, d), y and task ("classification" or
 "regression"). Five shuffled folds (stratified for classification, seed 0), features standardised
@@ -85,6 +86,10 @@ def make_ours(task, X, y, args):
     if args.alpha is not None:
         loss = {"loss": "log_loss"} if classify else {}
         model.set_params(alpha=args.alpha * float(alpha_max(X, y, **loss)))
+    if args.steps:
+        from sklearn_convexnn import StepsCV
+
+        return StepsCV(model)
     return model
 
 
@@ -118,8 +123,9 @@ def run_set(name, X, y, task, rivals, args):
             scores[m].append(float(score))
             seconds[m].append(cpu)
             if m == "ours":
-                neurons.append(int(np.max(model.n_neurons_)))
-                gap = getattr(model, "dual_gap_", None)
+                network = getattr(model, "estimator_", model)
+                neurons.append(int(np.max(network.n_neurons_)))
+                gap = getattr(network, "dual_gap_", None)
                 gaps.append(math.nan if gap is None else float(np.max(gap)))
     return {
         "set": name,
@@ -215,6 +221,7 @@ def main():
     parser.add_argument("--sets", help="comma-separated names (default: all)")
     parser.add_argument("--folds", type=int, default=5, help="run only the first FOLDS of 5 folds")
     parser.add_argument("--cv", action="store_true", help="measure ours with alpha from inner CV")
+    parser.add_argument("--steps", action="store_true", help="with --cv: and steps by StepsCV")
     parser.add_argument("--alpha", type=float, help="fraction of alpha_max instead of the default")
     parser.add_argument(
         "--parameters", default="{}", help="our other parameters as JSON, e.g. '{\"tol\": 0.01}'"

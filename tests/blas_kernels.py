@@ -16,75 +16,82 @@ from pathlib import Path
 # From SSE3 to AVX2, in the order of their age; the last only runs where there is AVX-512.
 KERNELS = ["Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX"]
 
-# The tests of what is computed in `core`, and of the documented examples.
+# The modules that compute, and the documented examples: what is tested.
 MODULES = [
-    "arrangement",
-    "certificates",
-    "coded_rows",
+    "core/column_generation/descent",
+    "core/deep/concave_power",
+    "core/deep/nuclear_norm",
+    "core/deep/nuclear_norm_any_loss",
+    "core/deep/schatten_norm",
+    "core/deep/singular_values",
+    "core/deep/spectral_rows",
+    "core/fit/given_patterns",
+    "core/geometry/planar_cells",
+    "core/patterns/enumeration",
+    "core/pricing/search",
+    "core/pricing/upper_bounds",
+    "core/pricing/wall_crossing",
+    "core/problem/certificates",
+    "core/problem/coded",
+    "core/problem/losses/every_loss",
+    "core/problem/rows",
+    "core/problem/units",
+    "core/programs/gated_network",
+    "core/programs/minimal",
+    "core/programs/neuron_program",
+    "core/programs/nuclear_newton",
+    "core/programs/solve",
+    "core/spline/solver",
     "deep_linear",
-    "descent",
-    "encodings",
-    "envelope",
-    "gated_network",
-    "inspection",
-    "l0_l1",
-    "losses",
-    "low_rank",
-    "minimal",
-    "neuron_program",
-    "nuclear",
-    "nuclear_groups",
-    "pattern_program",
-    "pattern_training",
-    "patterns",
-    "price_bounds",
-    "pricing",
-    "problem",
-    "quadratic",
+    "inspection/encodings",
+    "inspection/l0_l1",
+    "inspection/public_names",
     "regressor",
-    "rows",
-    "schatten",
-    "spectral",
-    "spline",
-    "wall_crossing",
 ]
 # Those of them that multiply or factor matrices large enough for two threads.
 THREADED = [
-    "certificates",
+    "core/column_generation/descent",
+    "core/deep/nuclear_norm",
+    "core/deep/schatten_norm",
+    "core/deep/spectral_rows",
+    "core/pricing/upper_bounds",
+    "core/problem/certificates",
+    "core/problem/rows",
+    "core/programs/gated_network",
+    "core/programs/minimal",
+    "core/programs/neuron_program",
+    "core/programs/nuclear_newton",
+    "core/programs/solve",
     "deep_linear",
-    "descent",
-    "gated_network",
-    "minimal",
-    "neuron_program",
-    "nuclear",
-    "nuclear_groups",
-    "pattern_program",
-    "price_bounds",
-    "quadratic",
     "regressor",
-    "rows",
-    "schatten",
 ]
 # Left out: the longest ones, where shorter tests of the same function remain.
 LONG = [
-    "tests/test_neuron_program.py::test_the_optimum_of_breast_cancer",
-    "tests/test_neuron_program.py::test_few_columns_give_a_proven_gap",
-    "tests/test_neuron_program.py::test_fits_agree_whatever_the_seed",
-    "tests/test_neuron_program.py::test_neurons_are_needed",
-    "tests/test_nuclear_groups.py::test_small_alpha",
-    "tests/test_price_bounds.py::test_branch_and_bound_closes_the_gap",
-    "tests/test_wall_crossing.py::test_pricing_finds_the_largest_price",
-    "tests/test_wall_crossing.py::test_proof_bounds_the_price_from_above",
-    "tests/test_deep_linear.py::test_the_path_is_the_fits_one_by_one",
-    "tests/test_deep_linear.py::test_scoring_selection_and_workers",
-    "tests/test_losses.py::test_dual_is_the_infimum_of_fenchel_young",
-    "tests/test_neuron_program.py::test_turns_lower_the_objective",
-    "tests/test_pattern_training.py::test_all_patterns_give_the_global_optimum",
-    "tests/test_schatten.py::test_no_search_over_the_layers_finds_better",
-    "tests/test_spectral.py::test_shrink_is_the_minimum",
+    "core/programs/neuron_program::test_the_optimum_of_breast_cancer",
+    "core/programs/neuron_program::test_few_columns_give_a_proven_gap",
+    "core/programs/neuron_program::test_fits_agree_whatever_the_seed",
+    "core/programs/neuron_program::test_neurons_are_needed",
+    "core/programs/nuclear_newton::test_small_alpha",
+    "core/pricing/upper_bounds::test_branch_and_bound_closes_the_gap",
+    "core/pricing/wall_crossing::test_pricing_finds_the_largest_price",
+    "core/pricing/wall_crossing::test_proof_bounds_the_price_from_above",
+    "deep_linear::test_the_path_is_the_fits_one_by_one",
+    "deep_linear::test_scoring_selection_and_workers",
+    "core/problem/losses/every_loss::test_dual_is_the_infimum_of_fenchel_young",
+    "core/programs/neuron_program::test_turns_lower_the_objective",
+    "core/fit/given_patterns::test_all_patterns_give_the_global_optimum",
+    "core/deep/schatten_norm::test_no_search_over_the_layers_finds_better",
+    "core/deep/singular_values::test_shrink_is_the_minimum",
 ]
 # Number of threads: modules.
 THREADS = {1: MODULES, 2: THREADED}
+
+
+def location(test):
+    """Where ``tests`` has the file of a module, or a function of it."""
+    module, *function = test.split("::")
+    path = Path("tests", module)
+    return "::".join([f"{path.parent.as_posix()}/test_{path.name}.py", *function])
 
 
 def kernels_of_this_processor():
@@ -107,8 +114,8 @@ def main(options):
         print(f"Skipped: {reason}.")
     failed = []
     for threads, modules in THREADS.items():
-        selection = [f"tests/test_{module}.py" for module in modules]
-        selection += [f"--deselect={test}" for test in LONG]
+        selection = [location(module) for module in modules]
+        selection += [f"--deselect={location(test)}" for test in LONG]
         for kernel in kernels:
             print(f"== {kernel}, {threads} BLAS thread(s)", flush=True)
             environment = {

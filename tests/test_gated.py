@@ -22,7 +22,7 @@ from sklearn_convexnn.inspection import (
     optimality_report,
 )
 from tests.conftest import make_case
-from tests.test_common import ROWS
+from tests.test_two_layer import ROWS
 
 KINDS = ["regression", "multioutput", "binary", "multiclass"]
 

@@ -17,8 +17,8 @@ from sklearn_convexnn.core.geometry.cardinality import (
 )
 from sklearn_convexnn.core.patterns.spike_free import is_spike_free
 from sklearn_convexnn.inspection import l0_l1_certificate
+from tests.inspection.test_encodings import one_feature, regressor
 from tests.problems import PLANTED, whitened_rows
-from tests.test_encodings import one_feature, regressor
 
 
 def with_ones(X):
