@@ -6,7 +6,7 @@
     python benchmarks/tabular.py --data FOLDER --baselines baselines.csv
     python benchmarks/tabular.py --alpha 0.01                 # 0.01 * alpha_max, for tuning
     python benchmarks/tabular.py --cv                         # the cross-validated estimators
-    python benchmarks/tabular.py --pipeline                   # tabular_pipeline
+    python benchmarks/tabular.py --cv --steps                 # and the weight of steps
     python benchmarks/tabular.py --rivals lightgbm,catboost,xgboost,realmlp      # extra "rivals"
     python benchmarks/tabular.py --parameters '{"alpha": "scale"}'
 
@@ -108,14 +108,16 @@ def make_ours(task, X, y, args):
     from sklearn_convexnn import alpha_max
 
     classify = task == "classification"
-    if args.pipeline:
-        return sklearn_convexnn.tabular_pipeline("classifier" if classify else "regressor")
     name = f"ConvexReLU{'Classifier' if classify else 'Regressor'}{'CV' if args.cv else ''}"
     model = getattr(sklearn_convexnn, name)(random_state=0)
     model.set_params(**json.loads(args.parameters))
     if args.alpha is not None:
         loss = {"loss": "log_loss"} if classify else {}
         model.set_params(alpha=args.alpha * float(alpha_max(X, y, **loss)))
+    if args.steps:
+        from sklearn_convexnn import StepsCV
+
+        return StepsCV(model)
     return model
 
 
@@ -153,9 +155,10 @@ def run_set(name, X, y, task, rivals, args):
             scores[m].append(float(score))
             losses[m].append(float(loss))
             seconds[m].append(cpu)
-            if m == "ours" and not args.pipeline:
-                neurons.append(int(np.max(model.n_neurons_)))
-                gap = getattr(model, "dual_gap_", None)
+            if m == "ours":
+                network = getattr(model, "estimator_", model)
+                neurons.append(int(np.max(network.n_neurons_)))
+                gap = getattr(network, "dual_gap_", None)
                 gaps.append(math.nan if gap is None else float(np.max(gap)))
     return {
         "set": name,
@@ -283,13 +286,13 @@ def main():
     parser.add_argument("--sets", help="comma-separated names (default: all)")
     parser.add_argument("--folds", type=int, default=5, help="run only the first FOLDS of 5 folds")
     parser.add_argument("--cv", action="store_true", help="measure ours with alpha from inner CV")
+    parser.add_argument("--steps", action="store_true", help="with --cv: and steps by StepsCV")
     parser.add_argument("--alpha", type=float, help="fraction of alpha_max instead of the default")
     parser.add_argument(
         "--parameters", default="{}", help="our other parameters as JSON, e.g. '{\"tol\": 0.01}'"
     )
     parser.add_argument("--all-rivals", action="store_true", help="measure the other rivals, too")
     parser.add_argument("--rivals", default="", help=f"comma-separated, of {', '.join(EXTRA)}")
-    parser.add_argument("--pipeline", action="store_true", help="measure tabular_pipeline as ours")
     parser.add_argument("--baselines", metavar="CSV", help="rivals' scores from a file")
     parser.add_argument("--skip-mlp", action="store_true", help="do not measure the MLPs")
     parser.add_argument("--json", metavar="OUT", help="also write the rows as JSON")

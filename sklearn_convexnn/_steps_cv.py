@@ -44,11 +44,11 @@ def _has(name):
 class StepsCV(MetaEstimatorMixin, BaseEstimator):
     """Steps beside the columns, their weight chosen by the cross-validation of an estimator.
 
-    For each weight of :class:`QuantileSteps`, from the smallest, the estimator is fitted on the
-    encoded rows and chooses its own parameters by cross-validation; the weight with the best
-    ``best_score_`` is taken, with what was fitted there. The search ends where that score falls.
-    It costs as many fits of the estimator as weights are tried, and no folds around them.
-    Thresholds are those of all training rows.
+    For each weight of :class:`QuantileSteps` the estimator is fitted on the encoded rows and
+    chooses its own parameters by cross-validation; the weight with the best ``best_score_`` is
+    taken, of equal ones the smallest, with what was fitted there. It costs as many fits of the
+    estimator as there are weights, and no folds around them. Thresholds are those of all training
+    rows.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
     ----------
     weight_ : float
         The chosen weight.
-    weights_ : ndarray of shape (n_tried,)
-        Weights that were tried, ascending.
-    scores_ : ndarray of shape (n_tried,)
+    weights_ : ndarray of shape (n_weights,)
+        Candidates, ascending.
+    scores_ : ndarray of shape (n_weights,)
         Their ``best_score_``.
     best_score_ : float
         The largest of them.
@@ -150,21 +150,16 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         self : object
             The fitted estimator.
         """
-        weights = self._weights()
+        self.weights_ = self._weights()
         X, y = validate_data(self, X, y, dtype=_DTYPES, multi_output=True)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, X)
-        prototype, tried = self._prototype(), []
-        for weight in weights:
-            tried.append(self._fitted(prototype, weight, X, y, sample_weight))
-            if len(tried) > 1 and tried[-1].score < tried[-2].score:
-                break
-        self.weights_ = weights[: len(tried)]
+        prototype = self._prototype()
+        tried = [self._fitted(prototype, weight, X, y, sample_weight) for weight in self.weights_]
         self.scores_ = np.array([one.score for one in tried])
-        # Of equal scores the first: the smallest weight.
         best = int(np.argmax(self.scores_))
         self.steps_, self.estimator_, self.best_score_ = tried[best]
-        self.weight_ = float(weights[best])
+        self.weight_ = float(self.weights_[best])
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_
         return self

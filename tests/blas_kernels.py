@@ -34,7 +34,7 @@ MODULES = [
     "core/pricing/upper_bounds",
     "core/pricing/wall_crossing",
     "core/problem/certificates",
-    "core/problem/coded_rows",
+    "core/problem/coded",
     "core/problem/losses/every_loss",
     "core/problem/rows",
     "core/problem/units",

@@ -42,11 +42,11 @@ def test_it_is_the_estimator_behind_the_steps_of_the_best_score():
     assert model.score(X, y, sample_weight=np.ones(len(y))) == pytest.approx(expected[1])
 
 
-def test_the_search_ends_where_the_score_falls():
+def test_smooth_targets_have_no_steps():
     X = make_rows(150, 4)
     model = StepsCV(ConvexReLURegressorCV(random_state=0, **SMALL)).fit(X, X[:, 0] - X[:, 1])
     assert model.weight_ == 0
-    assert model.weights_.tolist() == [0, 0.25]
+    assert model.weights_.tolist() == [0, 0.25, 0.5]
     assert model.steps_.get_feature_names_out().tolist() == ["x0", "x1", "x2", "x3"]
 
 

@@ -166,8 +166,9 @@ def test_passes_in_single_precision():
 @pytest.mark.usefixtures("eager")
 @each_loss
 def test_a_round_of_a_fit_gives_the_same(loss, n_outputs):
+    """With a short slide: a long one carries the last digit across kinks, on which it depends."""
     some = arrays(loss, n_outputs, slice(0, 10))
-    one, other = objectives(make_coded, some, loss, n_outputs, max_iter=1)
+    one, other = objectives(make_coded, some, loss, n_outputs, max_iter=1, slide_iter=10)
     assert one == pytest.approx(other, rel=1e-8)
 
 
