@@ -30,7 +30,6 @@ READERS = {
         "gates are evaluated on the rows as they are stored, sampled by their moments",
     ),
     "core/fit/held_out.py": ({"X", "Y"}, "rows that are held out, before they have units"),
-    "core/fit/linear_alpha.py": ({"X", "Y", "weights"}, "the same, of deep linear networks"),
     "core/column_generation/program_phase.py": (
         {"collect", "fetch"},
         "the program of the neurons' patterns",

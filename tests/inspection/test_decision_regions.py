@@ -336,6 +336,7 @@ def test_scikit_learns_perceptron(n_classes):
     assert_exact(decision_regions(model, X), model.predict, margin)
 
 
+@pytest.mark.filterwarnings("ignore:.*very unequal:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     "scalers",
     [

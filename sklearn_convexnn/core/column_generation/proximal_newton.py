@@ -117,12 +117,6 @@ def _penalty(C, alpha):
     return alpha * np.linalg.norm(C, axis=1).sum()
 
 
-def _residual(point, squares):
-    """A size that the residuals have at least, of the order of their mean."""
-    slopes = np.abs(point.gradient).max(axis=1) / np.sqrt(np.where(squares > 0, squares, np.inf))
-    return max(slopes.max(initial=0.0), np.abs(point.gradient_b0).max())
-
-
 class _Parabola:
     """The loss about a point, with its intercept at the minimum for the weights.
 
@@ -132,8 +126,10 @@ class _Parabola:
     def __init__(self, layer, point, squares):
         self.has_intercept = layer.rows.intercept
         total, edge, gram = layer.majorant(point.C, point.b0)
-        mean = max(total.mean(), _residual(point, squares) / _LONGEST, np.finfo(float).tiny)
-        self.total, self.edge = total + _DAMPING * mean, edge
+        self.edge = edge
+        least = max(self._residual(point, squares) / _LONGEST, np.finfo(float).tiny)
+        mean = max(total.mean(), least)
+        self.total = total + _DAMPING * mean
         if self.has_intercept:
             gram = gram - edge[:, :, None] * (edge / self.total[:, None])[:, None, :]
         diagonal = np.arange(edge.shape[1])
@@ -150,6 +146,13 @@ class _Parabola:
     def _by_output(self, C):
         """Weights, or gradients, as (C, f)."""
         return C.reshape(self.edge.T.shape).T
+
+    def _residual(self, point, squares):
+        """A size that the residuals have at least, of the order of their mean."""
+        slopes = np.abs(self._by_output(point.gradient)) / np.sqrt(
+            np.where(squares > 0, squares, np.inf)
+        )
+        return max(slopes.max(initial=0.0), np.abs(point.gradient_b0).max())
 
     def _slopes(self, x):
         """``M x``."""
