@@ -109,11 +109,9 @@ def _one_dimensional(network):
 
 def _labels(classes):
     """Labels of a type that ONNX has."""
-    if classes.dtype.kind == "O":
-        classes = np.array(classes.tolist())  # numbers and truth values find their type
     if classes.dtype.kind in "biuf":
         return classes
-    if classes.dtype.kind in "UT":
+    if all(isinstance(label, str) for label in classes):
         return classes.astype(object)
     raise ValueError(f"ONNX has no type for class labels such as {classes[0]!r}.")
 

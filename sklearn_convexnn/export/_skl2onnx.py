@@ -47,9 +47,10 @@ def register_skl2onnx():
     Notes
     -----
     Classifiers have the options of skl2onnx's own: "zipmap", by default a list of dictionaries
-    instead of an array of probabilities, "nocl", "output_class_labels" and "raw_scores". Without
-    probabilities the second output are scores, one per class, of opposite signs for two classes.
-    Regressors return a column for each output. Truth values as labels become 0 and 1.
+    instead of an array of probabilities (which ONNX has in single precision only), "nocl",
+    "output_class_labels" and "raw_scores". Without probabilities the second output are scores, one
+    per class, of opposite signs for two classes. Regressors return a column for each output. Truth
+    values as labels become 0 and 1.
 
     Examples
     --------
@@ -78,20 +79,25 @@ def register_skl2onnx():
                 _register(skl2onnx, Estimator, alias, _regressor_shapes, _regressor)
     alias = "SklearnConvexnnQuantileSteps"
     _register(skl2onnx, QuantileSteps, alias, _steps_shapes, _steps)
-    skl2onnx.update_registered_parser(StepsCV, _parse_steps_cv)
+    # Its parser leaves nothing to convert, but only what has a converter may have options.
+    alias = "SklearnConvexnnStepsCV"
+    _register(skl2onnx, StepsCV, alias, _classifier_shapes, _classifier, _OPTIONS, _parse_steps_cv)
 
 
-def _register(skl2onnx, Estimator, alias, shapes, convert, options=None):
-    skl2onnx.update_registered_converter(Estimator, alias, shapes, convert, options=options)
+def _register(skl2onnx, Estimator, alias, shapes, convert, options=None, parser=None):
+    skl2onnx.update_registered_converter(
+        Estimator, alias, shapes, convert, options=options, parser=parser
+    )
 
 
 def _parse_steps_cv(scope, model, inputs, custom_parsers=None):
     """As a pipeline: whatever skl2onnx can convert may be behind the steps."""
     from skl2onnx._parse import _parse_sklearn
 
-    if is_classifier(model) and id(model.estimator_) not in (scope.options or {}):
-        scope.add_options(id(model.estimator_), scope.get_options(model, {"zipmap": True}))
-    parts = Pipeline([("steps", model.steps_), ("estimator", model.estimator_)])
+    estimator, given = model.estimator_, scope.options or {}
+    if is_classifier(estimator) and id(estimator) not in given and type(estimator) not in given:
+        scope.add_options(id(estimator), scope.get_options(model, {"zipmap": True}))
+    parts = Pipeline([("steps", model.steps_), ("estimator", estimator)])
     return _parse_sklearn(scope, parts, inputs, custom_parsers=custom_parsers)
 
 
