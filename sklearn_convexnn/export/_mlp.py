@@ -56,8 +56,8 @@ def to_mlp(model):
     >>> X, y = load_iris(return_X_y=True)
     >>> model = ConvexReLUClassifier(random_state=0).fit(X, y)
     >>> mlp = to_mlp(model)
-    >>> mlp
-    MLPClassifier(hidden_layer_sizes=(...), solver='lbfgs')
+    >>> mlp.hidden_layer_sizes == (model.n_neurons_,)
+    True
     >>> bool(np.allclose(mlp.predict_proba(X), model.predict_proba(X), rtol=1e-12))
     True
     """

@@ -34,9 +34,9 @@ def test_functions_are_documented(name):
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_examples_run(name):
-    for module in {"to_onnx": ["onnxruntime"], "register_skl2onnx": ["skl2onnx"]}.get(name, []):
-        pytest.importorskip(module)
-    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    if name in NEEDS:
+        pytest.importorskip("onnxruntime" if name == "to_onnx" else NEEDS[name][0])
+    runner = doctest.DocTestRunner(verbose=False)
     results = [runner.run(test) for test in doctest.DocTestFinder().find(PUBLIC[name], name)]
     assert sum(result.attempted for result in results) > 0
     assert sum(result.failed for result in results) == 0

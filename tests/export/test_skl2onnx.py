@@ -14,6 +14,7 @@ from sklearn_convexnn import (
     ConvexReLURegressorCV,
     QuantileSteps,
     StepsCV,
+    tabular_pipeline,
 )
 from sklearn_convexnn.export import register_skl2onnx
 from tests.export.test_onnx import run
@@ -122,6 +123,17 @@ def test_columns_of_words():
     )
     rows = {"size": frame[["size"]].to_numpy(np.float32), "town": frame[["town"]].to_numpy(object)}
     assert_same(session.run(None, rows)[0][:, 0], model.predict(frame), np.float32)
+
+
+def test_the_numeric_part_of_a_tabular_pipeline():
+    pytest.importorskip("skrub")
+    frame = pytest.importorskip("pandas").DataFrame({"size": SIGNAL, "town": WORDS[THREE]})
+    frame.loc[::7, "size"] = np.nan
+    model = tabular_pipeline(ConvexReLURegressorCV(**SMALL), weights=[0.0, 0.4])
+    model.fit(frame, SIGNAL)
+    X = np.asarray(model[:2].transform(frame), dtype=np.float64)
+    found = run(converted(model[2:], X), X)["variable"][:, 0]
+    assert_same(found, model.predict(frame), np.float64)
 
 
 # ------------------------------------------------------------------------------------- StepsCV
