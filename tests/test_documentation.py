@@ -10,7 +10,7 @@ MATHEMATICS = (ROOT / "doc" / "mathematics.rst").read_text(encoding="utf-8")
 # Documents whose code takes more than some seconds: cross-validation along paths.
 SLOW = {"README.md", "doc/quick_start.rst"}
 # What a document shows beside this package.
-NEEDS = {"doc/export.rst": ["skl2onnx", "onnxruntime"]}
+NEEDS = {"doc/export.rst": ["skl2onnx", "onnxruntime", "skops"]}
 
 
 def code_blocks(path):

@@ -131,9 +131,9 @@ def test_the_numeric_part_of_a_tabular_pipeline():
     frame.loc[::7, "size"] = np.nan
     model = tabular_pipeline(ConvexReLURegressorCV(**SMALL), weights=[0.0, 0.4])
     model.fit(frame, SIGNAL)
-    X = np.asarray(model[:2].transform(frame), dtype=np.float64)
+    X = np.asarray(model[:2].transform(frame), dtype=np.float32)  # as skrub makes them
     found = run(converted(model[2:], X), X)["variable"][:, 0]
-    assert_same(found, model.predict(frame), np.float64)
+    assert_same(found, model.predict(frame), np.float32)
 
 
 # ------------------------------------------------------------------------------------- StepsCV
