@@ -123,3 +123,14 @@ def assert_same(found, expected, dtype):
     assert found.shape == expected.shape
     size = max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(found / size, expected / size, **tolerances(dtype))
+
+
+def run(graph, X):
+    """Outputs of a graph of ONNX by their names."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"X": X}), strict=True))

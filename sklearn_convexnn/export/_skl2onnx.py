@@ -173,9 +173,12 @@ class _Writer:
 
     def rows(self):
         """The name of the input, of floating-point numbers."""
-        name = self._operator.inputs[0].full_name
-        is_float = type(self._operator.inputs[0].type).__name__ in _FLOATS
-        return name if is_float else self.node("Cast", name, to=_FLOAT)
+        from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+        rows = self._operator.inputs[0]
+        if isinstance(rows.type, FloatTensorType | DoubleTensorType):
+            return rows.full_name
+        return self.node("Cast", rows.full_name, to=_FLOAT)
 
     def node(self, operator, *inputs, **attributes):
         name = self._scope.get_unique_variable_name(operator)
@@ -205,6 +208,3 @@ class _Writer:
             name=self._scope.get_unique_operator_name(operator),
             **attributes,
         )
-
-
-_FLOATS = {"FloatTensorType", "DoubleTensorType"}

@@ -24,22 +24,13 @@ from tests.exported import (
     assert_same,
     fitted,
     new_rows,
+    run,
 )
 
-onnx = pytest.importorskip("onnx")
-runtime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
-
-
-def run(graph, X):
-    """Outputs by their names."""
-    session = runtime.InferenceSession(
-        graph.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return dict(
-        zip([o.name for o in session.get_outputs()], session.run(None, {"X": X}), strict=True)
-    )
 
 
 @DTYPES

@@ -17,7 +17,6 @@ from sklearn_convexnn import (
     tabular_pipeline,
 )
 from sklearn_convexnn.export import register_skl2onnx
-from tests.export.test_onnx import run
 from tests.exported import (
     EVERY,
     ROWS,
@@ -29,10 +28,11 @@ from tests.exported import (
     assert_same,
     fitted,
     new_rows,
+    run,
 )
 
 skl2onnx = pytest.importorskip("skl2onnx")
-pytest.importorskip("onnxruntime")
+runtime = pytest.importorskip("onnxruntime")
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 NETWORK = {"alpha": 0.05, "random_state": 0}
@@ -117,7 +117,6 @@ def test_columns_of_words():
         ("town", kinds.StringTensorType([None, 1])),
     ]
     graph = skl2onnx.convert_sklearn(model, initial_types=types)
-    runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(
         graph.SerializeToString(), providers=["CPUExecutionProvider"]
     )
