@@ -322,7 +322,7 @@ def test_refit_without_the_cutting_plane_leaves_nothing_behind():
     case = make_case("regression")
     model = program(case).fit(case.X, case.y)
     model.set_params(refinement="cutting_plane", patterns=None).fit(case.X, case.y)
-    fresh = case.Estimator(random_state=0).fit(case.X, case.y)
+    fresh = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     assert vars(model).keys() == vars(fresh).keys()
     np.testing.assert_array_equal(predicted(model, case.X), predicted(fresh, case.X))
 
