@@ -29,8 +29,9 @@ _PARTS, _MOST_HELD_OUT = 5, 5000
 _FEWEST = 20
 # So many held-out rows are wanted, of at most so many parts; labels say less than targets.
 _WANTED, _MOST_FOLDS = 250, 3
-_WANTED_LABELS, _MOST_LABEL_FOLDS = 400, 5
-# Losses that differ by less than so many standard errors of their difference are equal.
+_WANTED_LABELS, _MOST_LABEL_FOLDS = 300, 4
+# Losses within so many standard errors of the best are equal: of the difference, for labels of the
+# loss itself, since what is best for probabilities regularises more than labels need.
 _CHANCE = 0.5
 # From so many times alpha="scale" on networks are small, and no one stops there.
 _CHEAP = 16.0
@@ -213,8 +214,8 @@ class _Curve:
     def chosen(self, scale):
         """The chosen alpha and its temperature.
 
-        Of the alphas that are as good as the best one but for half a standard error of the
-        difference, the nearest to ``scale``. The best one itself lies between its neighbours on
+        Of the alphas that are as good as the best one but for chance, the nearest to ``scale``.
+        The best one itself lies between its neighbours on
         the grid where a parabola through the three has its least value.
         """
         best = self.best
@@ -231,6 +232,8 @@ class _Curve:
 
     def _as_good(self, k, best):
         excess, error = self._excess(k, best)
+        if self.temperatures[best] is not None:
+            error = self._standard_error(self.losses[best])
         return excess <= _CHANCE * error
 
     def _lowest(self, logs):
