@@ -61,12 +61,14 @@ REGRESSORS = {
         SplineReLURegressor(1e-3, skip_connection=True), LINE, np.column_stack([WAVE, LINE[:, 0]])
     ),
     "spline, constant": Case(SplineReLURegressor(1e3, n_layers=3), LINE, WAVE),
+    "spline, straight": Case(SplineReLURegressor(1e3, skip_connection=True), LINE, WAVE),
     "linear": Case(DeepLinearRegressor(alpha=1e-2, n_layers=3), ROWS, SIGNAL),
     "linear, several": Case(DeepLinearRegressor(), ROWS, np.column_stack([SIGNAL, TWO])),
     "linear, wide": Case(DeepLinearRegressor(alpha=1e-2, hidden_width=4), ROWS, SIGNAL),
     "linear, constant": Case(DeepLinearRegressor(alpha=1e3, n_layers=4), ROWS, SIGNAL),
     "linear, CV": Case(DeepLinearRegressorCV(alphas=4), ROWS, SIGNAL),
     "deep, normalised": Case(DeepReLURegressor(batch_norm=True, **SEED), ROWS, SIGNAL),
+    "deep, constant": Case(DeepReLURegressor(alpha=1e3, batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, whitened": Case(DeepReLURegressor(n_layers=4, whiten=True, **SEED), WIDE, SIGNAL[:12]),
 }
 # Perceptrons have probabilities, and of more than two classes those of softmax.
@@ -98,6 +100,16 @@ GATED = {
     "gated, three": Case(GatedReLUClassifier(patterns=12, **SEED), ROWS, THREE),
 }
 EVERY = REGRESSORS | CLASSIFIERS | NO_PERCEPTRONS | GATED
+
+# Two labels of every type.
+LABELS = [
+    np.array([-3, 7]),
+    np.array([1, 2], dtype=np.uint8),
+    np.array([False, True]),
+    np.array([1.0, 4.0]),
+    np.array(["no", "naïve"]),
+    np.array(["no", "yes"], dtype=object),
+]
 
 
 @cache

@@ -8,17 +8,24 @@ from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 
-from sklearn_convexnn import ConvexReLURegressor, ConvexReLURegressorCV, StepsCV
+from sklearn_convexnn import (
+    ConvexReLUClassifier,
+    ConvexReLURegressor,
+    ConvexReLURegressorCV,
+    StepsCV,
+)
 from sklearn_convexnn.export import to_mlp
 from tests.exported import (
     CLASSIFIERS,
     EVERY,
     GATED,
+    LABELS,
     NO_PERCEPTRONS,
     REGRESSORS,
     ROWS,
     SIGNAL,
     SMALL,
+    TWO,
     assert_same,
     fitted,
     new_rows,
@@ -48,6 +55,14 @@ def test_classifiers(name, dtype):
     np.testing.assert_array_equal(mlp.predict(X), model.predict(X))
     np.testing.assert_array_equal(mlp.classes_, model.classes_)
     assert mlp.score(X, model.predict(X)) == 1.0
+
+
+@pytest.mark.parametrize("classes", LABELS, ids=str)
+def test_labels_keep_their_type(classes):
+    model = ConvexReLUClassifier(alpha=0.05, random_state=0).fit(ROWS, classes[TWO])
+    label = to_mlp(model).predict(ROWS)
+    np.testing.assert_array_equal(label, model.predict(ROWS))
+    assert label.dtype == model.predict(ROWS).dtype
 
 
 def test_the_temperature_is_taken_in():

@@ -16,6 +16,7 @@ from tests.exported import (
     CLASSIFIERS,
     EVERY,
     GATED,
+    LABELS,
     ROWS,
     SIGNAL,
     SMALL,
@@ -77,18 +78,7 @@ def test_shapes_and_types_are_declared(name):
 # --------------------------------------------------------------------------------------- labels
 
 
-@pytest.mark.parametrize(
-    "classes",
-    [
-        np.array([-3, 7]),
-        np.array([1, 2], dtype=np.uint8),
-        np.array([False, True]),
-        np.array([1.0, 4.0]),
-        np.array(["no", "naïve"]),
-        np.array(["no", "yes"], dtype=object),
-    ],
-    ids=lambda classes: f"{classes[1]!r} {classes.dtype}",
-)
+@pytest.mark.parametrize("classes", LABELS, ids=str)
 def test_labels_keep_their_type(classes):
     model = ConvexReLUClassifier(alpha=0.05, random_state=0).fit(ROWS, classes[TWO])
     label = run(to_onnx(model, dtype=np.float64), ROWS)["label"]
