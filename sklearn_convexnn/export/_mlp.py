@@ -68,8 +68,9 @@ def to_mlp(model):
     if hasattr(model, "feature_names_in_"):
         mlp.feature_names_in_ = model.feature_names_in_
     if network.classes is not None:
-        mlp._label_binarizer = LabelBinarizer().fit(network.classes)
-        mlp.classes_ = mlp._label_binarizer.classes_
+        mlp.classes_ = network.classes.copy()
+        mlp._label_binarizer = LabelBinarizer().fit(mlp.classes_)
+        mlp._label_binarizer.classes_ = mlp.classes_  # strings stay of the type that they had
     mlp.coefs_, mlp.intercepts_ = network.weights, network.biases
     mlp.n_layers_ = len(network.weights) + 1
     mlp.n_outputs_ = len(network.biases[-1])

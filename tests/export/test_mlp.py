@@ -60,9 +60,13 @@ def test_classifiers(name, dtype):
 @pytest.mark.parametrize("classes", LABELS, ids=str)
 def test_labels_keep_their_type(classes):
     model = ConvexReLUClassifier(alpha=0.05, random_state=0).fit(ROWS, classes[TWO])
-    label = to_mlp(model).predict(ROWS)
+    mlp = to_mlp(model)
+    label = mlp.predict(ROWS)
     np.testing.assert_array_equal(label, model.predict(ROWS))
     assert label.dtype == model.predict(ROWS).dtype
+    before = mlp.score(ROWS, classes[TWO])
+    mlp.set_params(warm_start=True, alpha=len(ROWS) * model.alpha_, max_iter=2000)
+    assert mlp.fit(ROWS, classes[TWO]).score(ROWS, classes[TWO]) > before - 0.05
 
 
 def test_the_temperature_is_taken_in():
