@@ -33,11 +33,6 @@ class Network(NamedTuple):
     gates: tuple | None = None  # directions (d, m) and constants (m,), in double precision
 
     @property
-    def dtype(self):
-        """Precision of the fit."""
-        return self.weights[0].dtype
-
-    @property
     def widths(self):
         """Numbers of neurons of the hidden layers."""
         return tuple(W.shape[1] for W in self.weights[:-1])
