@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_convexnn.core.fit.alpha_descent import lowest_between
 from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
 from sklearn_convexnn.core.problem.network import network_outputs
@@ -223,7 +224,7 @@ class _Curve:
             key=lambda k: abs(np.log(self.alphas[k] / scale)),
         )
         logs = np.log(self.alphas)
-        log = self._lowest(logs) if near == best else logs[near]
+        log = lowest_between(logs, np.array(self.means), best) if near == best else logs[near]
         alpha = self.alphas[near] * float(np.exp(log - logs[near]))
         if self.temperatures[best] is None:
             return alpha, None
@@ -232,19 +233,6 @@ class _Curve:
     def _as_good(self, k, best):
         excess, error = self._excess(k, best)
         return excess <= _CHANCE * error
-
-    def _lowest(self, logs):
-        """Where the parabola through the best alpha and its neighbours has its least value."""
-        k = self.best
-        if not 0 < k < len(logs) - 1:
-            return logs[k]
-        left, right = logs[k - 1] - logs[k], logs[k + 1] - logs[k]
-        rise = np.log(np.array(self.means)[[k - 1, k + 1]] / self.means[k])
-        bend = rise[1] * left - rise[0] * right
-        if bend == 0:  # as low everywhere
-            return logs[k]
-        lowest = 0.5 * (rise[1] * left**2 - rise[0] * right**2) / bend
-        return logs[k] + np.clip(lowest, 0.5 * right, 0.5 * left)
 
     def _excess(self, k, other):
         """By how much the loss of an alpha is above that of another, with its standard error."""
