@@ -15,9 +15,9 @@ from sklearn_convexnn.core.fit.held_out import Choice, given_alpha, parts_to_hol
 from sklearn_convexnn.core.problem.losses import get_loss
 
 # Relative gap and rounds of the networks of the folds.
-_TOL, _ROUNDS = 1e-2, 50
-# Where every alpha is a descent, a step is so many halvings.
-_HALVINGS = 2
+_TOL, _ROUNDS = 1e-3, 50
+# Where every alpha is a descent, it ends at this gap, and a step is so many halvings.
+_DESCENT_TOL, _HALVINGS = 1e-2, 2
 
 
 def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, settings):
@@ -90,7 +90,8 @@ class _Fold:
         """Of the held-out rows, (m,), for one alpha; infinite for too narrow a network."""
         above = min((one for one in self.ends if one > alpha), default=None)
         start = self.ends.get(above)
-        solution = self.problem.solve(alpha, tol=_TOL, max_iter=_ROUNDS, start=start, confirm=False)
+        tol = _TOL if self.loss.quadratic else _DESCENT_TOL
+        solution = self.problem.solve(alpha, tol=tol, max_iter=_ROUNDS, start=start, confirm=False)
         self.ends[alpha], network = solution.end, solution.network
         if not self.loss.quadratic and self.width is not None and len(network.sizes) > self.width:
             return np.full(len(self.seen.Y), np.inf)
