@@ -137,8 +137,8 @@ def encode_classes(name, y, weights):
             f"{name} needs at least two classes with positive weight, but there "
             + (f"is only one class: {classes[0]}." if len(classes) else "is none.")
         )
-    indicators = (y[:, None] == classes[None, :]).astype(np.float64)
-    return indicators[:, 1:] if len(classes) == 2 else indicators, classes
+    columns = classes[1:] if len(classes) == 2 else classes
+    return (y[:, None] == columns[None, :]).astype(np.float64), classes
 
 
 def check_patterns(patterns):

@@ -28,6 +28,8 @@ MODULES = [
     "core/deep/singular_values",
     "core/deep/spectral_rows",
     "core/fit/given_patterns",
+    "core/fit/held_out",
+    "core/fit/temperature",
     "core/geometry/planar_cells",
     "core/patterns/enumeration",
     "core/pricing/search",

@@ -167,7 +167,7 @@ def test_programs_over_patterns_choose_too():
     assert model.certificate_ == "estimated"
     assert model.program_gap_ < 1e-5
     start = ConvexReLURegressor(patterns=30, random_state=0).fit(X, y)
-    assert start.status_ == "progress"
+    assert start.status_ in {"progress", "gap"}
     assert len(start.alphas_) > 2
 
 

@@ -91,8 +91,9 @@ def test_order_of_sparse_rows(case):
 
 def test_scale_of_weights(case):
     weights = np.random.default_rng(0).uniform(0.5, 2, len(case.X))
-    reference = case.Estimator(random_state=0).fit(case.X, case.y, sample_weight=weights)
-    model = case.Estimator(random_state=0).fit(case.X, case.y, sample_weight=1024 * weights)
+    reference = case.Estimator("scale", random_state=0).fit(case.X, case.y, sample_weight=weights)
+    model = case.Estimator("scale", random_state=0)
+    model.fit(case.X, case.y, sample_weight=1024 * weights)
     assert_same_network(model, reference)
     model.fit(case.X, case.y, sample_weight=weights / 7)
     assert model.objective_ == pytest.approx(reference.objective_, rel=1e-2)
@@ -118,7 +119,7 @@ def test_unit_of_targets(factor):
 
 
 def test_scale_alpha_follows_the_unit_of_targets(regression):
-    goals = {"gap_tol": GAP, "random_state": 0}
+    goals = {"alpha": "scale", "gap_tol": GAP, "random_state": 0}
     model = ConvexReLURegressor(**goals).fit(regression.X, regression.y)
     scaled = ConvexReLURegressor(**goals).fit(regression.X, 1000 * regression.y)
     assert scaled.alpha_ == pytest.approx(1000 * model.alpha_, rel=1e-6)
@@ -222,7 +223,7 @@ def test_memory_layout(simple_case, layout):
 
 def test_float32_has_the_same_optimum(simple_case):
     X = simple_case.X.astype(np.float32)
-    goals = {"gap_tol": 1e-2, "random_state": 0}
+    goals = {"alpha": "scale", "gap_tol": 1e-2, "random_state": 0}
     single = simple_case.Estimator(**goals).fit(X, simple_case.y)
     double = simple_case.Estimator(**goals).fit(X.astype(np.float64), simple_case.y)
     assert single.objective_ == pytest.approx(double.objective_, rel=1e-2)
@@ -262,7 +263,9 @@ def test_different_seeds_agree_up_to_the_gap(simple_case):
 
 def test_default_seed_varies_but_the_objective_hardly(simple_case):
     objectives = [
-        simple_case.Estimator(random_state=seed).fit(simple_case.X, simple_case.y).objective_
+        simple_case.Estimator("scale", random_state=seed)
+        .fit(simple_case.X, simple_case.y)
+        .objective_
         for seed in range(5)
     ]
     assert np.ptp(objectives) <= 0.05 * min(objectives)

@@ -30,8 +30,8 @@ def case(request):
 
 
 def program(case, **parameters):
-    settings = {"refinement": None, "patterns": 12, "random_state": 0, **parameters}
-    return case.Estimator(**settings)
+    settings = {"alpha": "scale", "refinement": None, "patterns": 12, "random_state": 0}
+    return case.Estimator(**settings | parameters)
 
 
 def gated(case, *, gap_tol=1e-6, **parameters):
@@ -81,7 +81,7 @@ def test_the_estimated_gap_covers_the_free_network(case):
 
 def test_alpha_scale_is_that_of_the_cutting_plane(case):
     model = program(case).fit(case.X, case.y)
-    free = case.Estimator(random_state=0).fit(case.X, case.y)
+    free = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     assert model.alpha_max_ == pytest.approx(free.alpha_max_, rel=1e-3)
     assert model.alpha_ == pytest.approx(free.alpha_, rel=1e-3)
 
@@ -197,7 +197,7 @@ def test_the_cutting_plane_goes_on_from_patterns(start):
         "array": {"patterns": np.random.default_rng(0).standard_normal((2, 20))},
         "exact": {"patterns": "exact"},
     }[start]
-    settings = {"fit_intercept": False, "random_state": 0}
+    settings = {"alpha": "scale", "fit_intercept": False, "random_state": 0}
     restricted = case.Estimator(refinement=None, **options, **settings).fit(case.X, case.y)
     model = case.Estimator(gap_tol=1e-3, **options, **settings).fit(case.X, case.y)
     plain = case.Estimator(gap_tol=1e-3, **settings).fit(case.X, case.y)
@@ -322,7 +322,7 @@ def test_refit_without_the_cutting_plane_leaves_nothing_behind():
     case = make_case("regression")
     model = program(case).fit(case.X, case.y)
     model.set_params(refinement="cutting_plane", patterns=None).fit(case.X, case.y)
-    fresh = case.Estimator(random_state=0).fit(case.X, case.y)
+    fresh = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     assert vars(model).keys() == vars(fresh).keys()
     np.testing.assert_array_equal(predicted(model, case.X), predicted(fresh, case.X))
 

@@ -64,7 +64,7 @@ def test_classification_with_labels_and_unseen_values():
     new = X[:3].assign(town=["Oslo", None, "Ulm"], floor=[np.nan, 1, 2])
     with pytest.warns(UserWarning, match="unknown categories"):
         proba = model.predict_proba(new)
-    np.testing.assert_allclose(proba.sum(axis=1), 1.0, rtol=4 * np.finfo(proba.dtype).eps)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0, rtol=1e-6)  # single precision
 
 
 def test_polars():
@@ -104,9 +104,6 @@ def test_what_is_refused(monkeypatch):
         tabular_pipeline("regression")
     with pytest.raises(TypeError, match="instance"):
         tabular_pipeline(DummyRegressor)
-    for weights in (0.5, [], [[0.5]]):
-        with pytest.raises(ValueError, match="weights must be one or several numbers"):
-            tabular_pipeline("regressor", weights=weights)
     monkeypatch.setitem(sys.modules, "skrub", None)
     with pytest.raises(ImportError, match=r"sklearn_convexnn\[tabular\]"):
         tabular_pipeline("regressor")

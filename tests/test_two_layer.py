@@ -92,7 +92,7 @@ def test_output_layer_on_hidden_activations(case, outputs_of):
 
 
 def test_layers_fill_a_scikit_learn_perceptron(case):
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     perceptron = MLPClassifier() if is_classifier(model) else MLPRegressor()
     for name in ("coefs_", "intercepts_", "n_layers_", "n_outputs_", "n_features_in_", "n_iter_"):
         setattr(perceptron, name, getattr(model, name))
@@ -177,9 +177,9 @@ def test_rounds_that_run_out_warn_with_the_remedy(case, goal):
 
 @pytest.mark.parametrize("max_neurons", [1, 4])
 def test_max_neurons(case, max_neurons):
-    model = case.Estimator(max_neurons=max_neurons, random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", max_neurons=max_neurons, random_state=0).fit(case.X, case.y)
     assert 1 <= model.n_neurons_ <= max_neurons
-    free = case.Estimator(random_state=0).fit(case.X, case.y)
+    free = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     assert model.objective_ >= free.objective_ * (1 - 1e-2)
     # The gap refers to networks of every width: it must cover the distance to the free network.
     assert model.objective_ - model.dual_gap_abs_ <= free.objective_
@@ -202,7 +202,7 @@ def test_kind_of_certificate(simple_case, n_features, fit_intercept, kind):
 
 
 def test_verbose_prints_a_line_per_round(simple_case, capsys):
-    model = simple_case.Estimator(random_state=0).fit(simple_case.X, simple_case.y)
+    model = simple_case.Estimator("scale", random_state=0).fit(simple_case.X, simple_case.y)
     assert capsys.readouterr().out == ""
     model.set_params(verbose=1).fit(simple_case.X, simple_case.y)
     lines = capsys.readouterr().out.splitlines()
@@ -301,7 +301,7 @@ def test_interrupt_inside_a_round_keeps_the_last_network(simple_case, monkeypatc
         return interrupt() if len(calls) == at else slide(*args, **kwargs)
 
     monkeypatch.setattr(slide_phase, "slide", interrupted)
-    model = simple_case.Estimator(tol=1e-9, random_state=0)
+    model = simple_case.Estimator("scale", tol=1e-9, random_state=0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(simple_case.X, simple_case.y)
     if at == 1:
@@ -394,7 +394,7 @@ def test_unusual_rows(simple_case, name):
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6, 1e150])
 def test_without_intercept_the_scale_of_the_rows_is_no_matter(simple_case, scale):
-    reference = simple_case.Estimator(fit_intercept=False, random_state=0)
+    reference = simple_case.Estimator("scale", fit_intercept=False, random_state=0)
     reference.fit(simple_case.X, simple_case.y)
     model = clone(reference).fit(scale * simple_case.X, simple_case.y)
     assert model.alpha_ == pytest.approx(scale * reference.alpha_, rel=1e-6)
@@ -402,9 +402,9 @@ def test_without_intercept_the_scale_of_the_rows_is_no_matter(simple_case, scale
 
 
 def test_float32_is_kept_and_close_to_float64(case, outputs_of):
-    double = case.Estimator(random_state=0).fit(case.X, case.y)
+    double = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     X = case.X.astype(np.float32)
-    single = case.Estimator(random_state=0).fit(X, case.y)
+    single = case.Estimator("scale", random_state=0).fit(X, case.y)
     assert {a.dtype for a in single.coefs_ + single.intercepts_} == {np.dtype("float32")}
     assert single.hidden_activations(X).dtype == np.float32
     outputs = single.decision_function if is_classifier(single) else single.predict

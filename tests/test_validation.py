@@ -34,7 +34,7 @@ def assert_refused(model, X, y, match, error=ValueError, **fit_params):
 @pytest.mark.parametrize(
     "name, value",
     [
-        *(("alpha", value) for value in (-1.0, np.nan, np.inf, "auto", None, [1.0])),
+        *(("alpha", value) for value in (-1.0, np.nan, np.inf, "best", None, [1.0])),
         *(("max_neurons", value) for value in (0, -1, 2.5, "all")),
         *(("max_iter", value) for value in (0, 1.5, "auto")),
         *(("tol", value) for value in (0, 0.0, -1e-3, None, np.nan)),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 
 import sklearn_convexnn
 from sklearn_convexnn import (
@@ -11,13 +11,14 @@ from sklearn_convexnn import (
     GatedReLURegressor,
     convexnn_path,
 )
+from sklearn_convexnn._base import BaseNetwork
 from sklearn_convexnn.core.column_generation import slide_phase
 from tests.conftest import make_rows
 
 FAMILIES = [
     one
     for one in map(vars(sklearn_convexnn).get, sklearn_convexnn.__all__)
-    if isinstance(one, type) and issubclass(one, BaseEstimator)
+    if isinstance(one, type) and issubclass(one, BaseNetwork)
 ]
 
 
@@ -64,7 +65,7 @@ def test_a_fit_that_fails_late_changes_nothing(Estimator, error, monkeypatch):
     model = Estimator().fit(X, y)
     before = dict(vars(model))
 
-    def fail(self, outcome):
+    def fail(self, *found):
         raise error
 
     monkeypatch.setattr(Estimator, "_report", fail)

@@ -29,8 +29,8 @@ _PARTS, _MOST_HELD_OUT = 5, 5000
 # Below this number of rows nothing is held out.
 _FEWEST = 20
 # So many held-out rows are wanted, of at most so many parts; labels say less than targets.
-_WANTED, _MOST_FOLDS = 250, 3
-_WANTED_LABELS, _MOST_LABEL_FOLDS = 400, 5
+_WANTED, _MOST_FOLDS = 250, 5
+_WANTED_LABELS = 400
 # Losses that differ by less than so many standard errors of their difference are equal.
 _CHANCE = 0.5
 # From so many times alpha="scale" on networks are small, and no one stops there.
@@ -136,8 +136,8 @@ def parts_to_hold_out(strata, n_rows, rng):
         counts = np.bincount(strata)
         order = order[counts[strata[order]] >= n_parts]
         order = order[np.argsort(strata[order], kind="stable")]
-    wanted, most = (_WANTED, _MOST_FOLDS) if strata is None else (_WANTED_LABELS, _MOST_LABEL_FOLDS)
-    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, most))
+    wanted = _WANTED if strata is None else _WANTED_LABELS
+    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, _MOST_FOLDS))
     parts = [np.sort(order[k::n_parts]) for k in range(n_folds)]
     return [part for part in parts if len(part)]
 

@@ -73,7 +73,7 @@ class TrainingSet:
         X = dense_if_small(X)
         if stored_bytes(X) <= memory:
             X, Y, weights = canonical_rows(X, Y, weights)
-        weights, judging = weights.T if weights.ndim > 1 else (weights, weights)
+        weights, judging = np.array(weights.T) if weights.ndim > 1 else (weights, weights)
         return cls(X, Y, weights, judging, loss, intercept, options or {})
 
     def take(self, index):
