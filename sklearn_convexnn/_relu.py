@@ -37,7 +37,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     alpha : float, "auto" or "scale", default="auto"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
-        rows best: a fifth of the distinct rows, of few rows up to all of them, on a path of
+        rows best: a fifth of the distinct rows, of few rows up to three times so many, on a path of
         alphas that descends by factors of 4 from the constant network and ends where their loss has
         turned, see :ref:`alpha`. It takes three to ten times as long as a fit with the alpha that
         it chooses, and depends on ``random_state``.
@@ -258,8 +258,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     alpha : float, "auto" or "scale", default="auto"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
-        rows best: a fifth of the distinct rows, of few rows up to all of them, on a path of alphas
-        that descends by factors of 4 from the constant network and ends where their loss has
+        rows best: a fifth of the distinct rows, of few rows up to four times so many, on a path of
+        alphas that descends by factors of 4 from the constant network and ends where their loss has
         turned, see :ref:`alpha`. It takes three to ten times as long as a fit with the alpha that
         it chooses, and depends on ``random_state``.
         ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which is also used where

@@ -29,9 +29,10 @@ _PARTS, _MOST_HELD_OUT = 5, 5000
 # Below this number of rows nothing is held out.
 _FEWEST = 20
 # So many held-out rows are wanted, of at most so many parts; labels say less than targets.
-_WANTED, _MOST_FOLDS = 250, 5
-_WANTED_LABELS = 400
-# Losses that differ by less than so many standard errors of their difference are equal.
+_WANTED, _MOST_FOLDS = 250, 3
+_WANTED_LABELS, _MOST_LABEL_FOLDS = 300, 4
+# Losses within so many standard errors of the best are equal: of the difference, for labels of the
+# loss itself, since what is best for probabilities regularises more than labels need.
 _CHANCE = 0.5
 # From so many times alpha="scale" on networks are small, and no one stops there.
 _CHEAP = 16.0
@@ -136,8 +137,8 @@ def parts_to_hold_out(strata, n_rows, rng):
         counts = np.bincount(strata)
         order = order[counts[strata[order]] >= n_parts]
         order = order[np.argsort(strata[order], kind="stable")]
-    wanted = _WANTED if strata is None else _WANTED_LABELS
-    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, _MOST_FOLDS))
+    wanted, most = (_WANTED, _MOST_FOLDS) if strata is None else (_WANTED_LABELS, _MOST_LABEL_FOLDS)
+    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, most))
     parts = [np.sort(order[k::n_parts]) for k in range(n_folds)]
     return [part for part in parts if len(part)]
 
@@ -214,8 +215,8 @@ class _Curve:
     def chosen(self, scale):
         """The chosen alpha and its temperature.
 
-        Of the alphas that are as good as the best one but for half a standard error of the
-        difference, the nearest to ``scale``. The best one itself lies between its neighbours on
+        Of the alphas that are as good as the best one but for chance, the nearest to ``scale``.
+        The best one itself lies between its neighbours on
         the grid where a parabola through the three has its least value.
         """
         best = self.best
@@ -232,6 +233,8 @@ class _Curve:
 
     def _as_good(self, k, best):
         excess, error = self._excess(k, best)
+        if self.temperatures[best] is not None:
+            error = self._standard_error(self.losses[best])
         return excess <= _CHANCE * error
 
     def _excess(self, k, other):
