@@ -215,9 +215,9 @@ class _Curve:
     def chosen(self, scale):
         """The chosen alpha and its temperature.
 
-        Of the alphas that are as good as the best one but for chance, the nearest to ``scale``.
-        The best one itself lies between its neighbours on
-        the grid where a parabola through the three has its least value.
+        Of the alphas that are as good as the best one but for chance, the nearest to ``scale``. The
+        best one itself lies between its neighbours on the grid where a parabola through the three
+        has its least value.
         """
         best = self.best
         near = min(
