@@ -39,7 +39,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
         rows best: a fifth of the distinct rows, of few rows up to three times so many, on a path of
         alphas that descends by factors of 4 from the constant network and ends where their loss has
-        turned, see :ref:`alpha`. It takes three to ten times as long as a fit with the alpha that
+        turned, see :ref:`alpha`. It takes two to ten times as long as a fit with the alpha that
         it chooses, and depends on ``random_state``.
         ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which is also used where
         there are fewer than 20.
@@ -260,7 +260,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
         rows best: a fifth of the distinct rows, of few rows up to four times so many, on a path of
         alphas that descends by factors of 4 from the constant network and ends where their loss has
-        turned, see :ref:`alpha`. It takes three to ten times as long as a fit with the alpha that
+        turned, see :ref:`alpha`. It takes two to ten times as long as a fit with the alpha that
         it chooses, and depends on ``random_state``.
         ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which is also used where
         there are fewer than 20.
