@@ -17,7 +17,7 @@ READY := $(VENV)/.ready
 INSTALLED = $(VENV)/.installed-$(1)
 BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
-.PHONY: help demo test test-kernels coverage lint format doc bench clean FORCE
+.PHONY: help demo test test-kernels test-torch coverage lint format doc bench clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -32,6 +32,9 @@ test: $(call INSTALLED,test)  ## run the tests, in as many processes as there ar
 
 test-kernels: $(call INSTALLED,test)  ## run the numerical tests on the BLAS kernels of other processors
 	$(RUN) -m tests.blas_kernels $(ARGS)
+
+test-torch: $(call INSTALLED,test) $(call INSTALLED,torch)  ## run the tests of export to PyTorch, which it installs
+	$(RUN) -m pytest tests/export/test_torch.py $(ARGS)
 
 coverage: $(call INSTALLED,test)  ## run the tests and list the lines that they miss
 	$(RUN) -m coverage erase
@@ -48,7 +51,7 @@ format: $(call INSTALLED,lint)  ## repair style and formatting
 	$(RUN) -m ruff format .
 
 doc: $(call INSTALLED,doc)  ## check the docstrings, build the documentation in doc/_build/html
-	$(RUN) -m numpydoc lint sklearn_convexnn/*.py sklearn_convexnn/inspection/*.py
+	$(RUN) -m numpydoc lint sklearn_convexnn/*.py sklearn_convexnn/inspection/*.py sklearn_convexnn/export/*.py
 	$(RUN) -m sphinx -W --keep-going -b html doc doc/_build/html
 
 bench: $(call INSTALLED,bench)  ## run every benchmark

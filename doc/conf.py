@@ -77,7 +77,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"(^|/)demo\.py$",  # a comparison that takes a minute: `make demo`
+    # A comparison that takes a minute, `make demo`, and a script that needs a C compiler.
+    "ignore_pattern": r"(^|/)(demo|microcontroller)\.py$",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,

@@ -12,6 +12,6 @@ class InputImportances:
 
     @property
     def feature_importances_(self):
-        """The share of every input in the sizes of all inputs, (n_features_in_,)."""
+        """The share of every input in the sizes of all inputs: ``(n_features_in_,)``."""
         check_is_fitted(self)
         return shares(self._input_sizes())

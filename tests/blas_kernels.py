@@ -47,6 +47,8 @@ MODULES = [
     "core/programs/solve",
     "core/spline/solver",
     "deep_linear",
+    "export/mlp",
+    "export/onnx",
     "inspection/encodings",
     "inspection/l0_l1",
     "inspection/public_names",

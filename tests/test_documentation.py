@@ -9,6 +9,8 @@ ROOT = Path(__file__).parents[1]
 MATHEMATICS = (ROOT / "doc" / "mathematics.rst").read_text(encoding="utf-8")
 # Documents whose code takes more than some seconds: cross-validation along paths.
 SLOW = {"README.md", "doc/quick_start.rst"}
+# What a document shows beside this package.
+NEEDS = {"doc/export.rst": ["skl2onnx", "onnxruntime", "skops"]}
 
 
 def code_blocks(path):
@@ -33,6 +35,8 @@ def documents():
 @pytest.mark.parametrize("name", list(documents()))
 def test_code_of_the_documents_runs(name):
     """One after the other in one namespace, as a reader would type them."""
+    for module in NEEDS.get(name, []):
+        pytest.importorskip(module)
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")
     namespace = {}
