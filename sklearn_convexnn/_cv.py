@@ -108,7 +108,8 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     best_score_ : float
         The best mean score, which need not be that of ``alpha_``, see ``selection``.
     coefs_, intercepts_ : list of two ndarrays
-        The network trained on all rows with ``alpha_``, as in :class:`ConvexReLURegressor`.
+        The network, trained on all rows with ``alpha_``, or for ``refit="mean"`` the mean of those
+        of the folds; laid out as in :class:`ConvexReLURegressor`.
     n_neurons_, n_layers_, n_outputs_ : int
         Its numbers of neurons, of layers (3, counting the input) and of outputs.
     out_activation_ : str
@@ -148,8 +149,9 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     -----
     Every fold descends its own path, each alpha from the network of the one before. Nothing passes
     between folds: a neuron found on rows that another fold holds out would leak them. The final fit
-    starts from the mean of the networks of all folds at ``alpha_``, whose objective is, by
-    convexity, no larger than the mean of theirs.
+    starts from the mean of the networks of all folds at ``alpha_``, neurons of similar directions
+    joined. Without that, as for ``refit="mean"``, the objective of the mean is by convexity no
+    larger than the mean of theirs.
 
     The folds hold no copies of the rows: all of them, and the final fit, read one array of the
     distinct rows.
@@ -333,7 +335,8 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     classes_ : ndarray of shape (n_classes,)
         Class labels with positive weight.
     coefs_, intercepts_ : list of two ndarrays
-        The network trained on all rows with ``alpha_``, as in :class:`ConvexReLUClassifier`.
+        The network, trained on all rows with ``alpha_``, or for ``refit="mean"`` the mean of those
+        of the folds; laid out as in :class:`ConvexReLUClassifier`.
     n_neurons_, n_layers_, n_outputs_ : int
         Its numbers of neurons, of layers (3, counting the input) and of outputs.
     out_activation_ : str
@@ -371,8 +374,9 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     -----
     Every fold descends its own path, each alpha from the network of the one before. Nothing passes
     between folds: a neuron found on rows that another fold holds out would leak them. The final fit
-    starts from the mean of the networks of all folds at ``alpha_``, whose objective is, by
-    convexity, no larger than the mean of theirs.
+    starts from the mean of the networks of all folds at ``alpha_``, neurons of similar directions
+    joined. Without that, as for ``refit="mean"``, the objective of the mean is by convexity no
+    larger than the mean of theirs.
 
     The folds hold no copies of the rows: all of them, and the final fit, read one array of the
     distinct rows.

@@ -17,7 +17,7 @@ from sklearn_convexnn.core.fit.held_out import given_alpha
 from sklearn_convexnn.core.fit.linear_alpha import choose_linear_alpha
 from sklearn_convexnn.core.problem.training_set import TrainingSet
 
-SCALE = 0.01  # alpha="auto", as a fraction of alpha_max_
+SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 
 
 class BaseDeepLinear(InputImportances, BaseNetwork):
@@ -342,8 +342,9 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         Number of weight matrices, at least 2.
     alpha : float, "auto" or "scale", default="auto"
         Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"auto"``
-        halves it from ``alpha_max_`` on and refines; it takes the value with the least loss of
-        held-out rows, a fifth of the distinct rows or, of few, up to three times a fifth. Below 20
+        halves it from ``alpha_max_`` on and refines, for the log-loss by steps of 4 and a parabola
+        through the best value and its neighbours; it takes the value with the least loss of
+        held-out rows, a fifth of the distinct rows or, of few, up to four times a fifth. Below 20
         rows it is ``"scale"``, which is ``0.01 * alpha_max_``.
     loss : {"squared_error", "log_loss"}, default="squared_error"
         The loss, see above.
@@ -388,7 +389,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
     out_activation_ : str
         "identity" for the squared error, else "logistic" or "softmax".
     alpha_ : float
-        The ``alpha`` that was used.
+        The ``alpha`` that was used. That of ``"auto"`` lies between ``alphas_`` for the log-loss.
     alphas_ : ndarray of shape (n_alphas,)
         For ``alpha="auto"`` the values that were tried, in decreasing order.
     validation_losses_ : ndarray of shape (n_alphas,)

@@ -56,7 +56,7 @@ class GatedReLURegressor(NetworkRegressor, BaseGatedReLU):
     tol : float, default=1e-6
         Relative duality gap at which the solver stops.
     random_state : int, RandomState instance or None, default=None
-        Seeds the sampled gates.
+        Seeds the sampled gates, and the rows that are held out where some are.
     verbose : int, default=0
         Print a line at the end.
 
@@ -232,7 +232,7 @@ class GatedReLUClassifier(NetworkClassifier, BaseGatedReLU):
     tol : float, default=1e-6
         Relative duality gap at which the solver stops.
     random_state : int, RandomState instance or None, default=None
-        Seeds the sampled gates.
+        Seeds the sampled gates, and the rows that are held out where some are.
     verbose : int, default=0
         Print a line at the end.
     class_weight : dict, "balanced" or None, default=None

@@ -29,7 +29,7 @@ class RegularizationPath:
     intercepts : list of n_alphas lists of two ndarrays
         Biases of the layers of every network, as ``intercepts_`` of the estimators.
     objectives : ndarray of shape (n_alphas,)
-        Value of the objective at its own alpha, times ``relax``.
+        Value of the objective at its own alpha times ``relax``.
     dual_gaps : ndarray of shape (n_alphas,)
         Relative duality gaps.
     n_neurons : ndarray of shape (n_alphas,)

@@ -39,7 +39,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
         rows best: a fifth of the distinct rows, of few rows up to three times so many, on a path of
         alphas that descends by factors of 4 from the constant network and ends where their loss has
-        turned, see :ref:`alpha`. It costs one to three more fits and depends on ``random_state``.
+        turned, see :ref:`alpha`. It takes two to ten times as long as a fit with the alpha that
+        it chooses, and depends on ``random_state``.
         ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which is also used where
         there are fewer than 20.
     loss : {"squared_error", "huber", "poisson"}, default="squared_error"
@@ -113,12 +114,13 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         half of them are equal, ``sqrt(pi / 2)`` times the weighted mean of ``|y - m|``. It is found
         before the training, which does not change it.
     alpha_ : float
-        The ``alpha`` that was used. That of ``"auto"`` lies between those of the path: where a
-        parabola through the best of ``alphas_`` and its neighbours is lowest.
+        The ``alpha`` that was used. That of ``"auto"`` is the one of ``alphas_`` nearest to
+        ``"scale"`` that chance does not tell from the best; if that is the best itself, it is where
+        a parabola through it and its neighbours is lowest.
     alphas_ : ndarray of shape (n_alphas,)
-        Of ``alpha="auto"``: the alphas of the path, descending.
+        Of ``alpha="auto"``, if there are rows to hold out: the alphas of the path, descending.
     validation_losses_ : ndarray of shape (n_alphas,)
-        Of ``alpha="auto"``: the mean loss of the held-out rows for each of ``alphas_``.
+        With ``alphas_``: the mean loss of the held-out rows for each of ``alphas_``.
     alpha_max_ : float
         The smallest ``alpha`` for which the constant network is optimal, found by search.
     objective_ : float
@@ -258,7 +260,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
         rows best: a fifth of the distinct rows, of few rows up to four times so many, on a path of
         alphas that descends by factors of 4 from the constant network and ends where their loss has
-        turned, see :ref:`alpha`. It costs one to three more fits and depends on ``random_state``.
+        turned, see :ref:`alpha`. It takes two to ten times as long as a fit with the alpha that
+        it chooses, and depends on ``random_state``.
         ``"scale"`` is ``0.1 * alpha_max_ / sqrt(n)`` for n distinct rows, which is also used where
         there are fewer than 20.
     loss : {"log_loss", "squared_hinge", "hinge"}, default="log_loss"
@@ -331,12 +334,13 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     out_activation_ : str
         "logistic" or "softmax"; "identity" for the hinge losses.
     alpha_ : float
-        The ``alpha`` that was used. That of ``"auto"`` lies between those of the path: where a
-        parabola through the best of ``alphas_`` and its neighbours is lowest.
+        The ``alpha`` that was used. That of ``"auto"`` is the one of ``alphas_`` nearest to
+        ``"scale"`` that chance does not tell from the best; if that is the best itself, it is where
+        a parabola through it and its neighbours is lowest.
     alphas_ : ndarray of shape (n_alphas,)
-        Of ``alpha="auto"``: the alphas of the path, descending.
+        Of ``alpha="auto"``, if there are rows to hold out: the alphas of the path, descending.
     validation_losses_ : ndarray of shape (n_alphas,)
-        Of ``alpha="auto"``: the mean log-loss of the held-out rows for each of ``alphas_``, at
+        With ``alphas_``: the mean log-loss of the held-out rows for each of ``alphas_``, at
         the best temperature of each.
     temperature_ : float
         With ``calibrate``, and a loss that estimates probabilities: outputs are divided by it in

@@ -19,6 +19,7 @@ from sklearn_convexnn._validation import (
     all_or_nothing,
     check_weights,
 )
+from sklearn_convexnn.core.problem.steps import sums_by_column
 
 _DTYPES = [np.float64, np.float32]
 
@@ -80,6 +81,9 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         The fitted estimator of the encoded rows.
     classes_ : ndarray of shape (n_classes,)
         Class labels, of classification only.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Those of ``estimator_``, if it has them, the steps of a column added to the column: for the
+        networks of this package what the penalty spends on both, see :ref:`importances`.
     n_features_in_ : int
         Number of features seen in fit, without steps.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -157,7 +161,9 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         prototype = self._prototype()
         tried = [self._fitted(prototype, weight, X, y, sample_weight) for weight in self.weights_]
         self.scores_ = np.array([one.score for one in tried])
-        best = int(np.argmax(self.scores_))
+        if np.isnan(self.scores_).all():
+            raise ValueError("best_score_ is NaN for every weight: check scoring and folds.")
+        best = int(np.nanargmax(self.scores_))
         self.steps_, self.estimator_, self.best_score_ = tried[best]
         self.weight_ = float(self.weights_[best])
         if hasattr(self.estimator_, "classes_"):
@@ -192,7 +198,19 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
             )
         return _Fitted(steps, estimator, float(estimator.best_score_))
 
-    # ------------------------------------------------------------------ predictions
+    # ------------------------------------------------------------------ the fitted estimator
+
+    @property
+    def feature_importances_(self):
+        """Shares of the columns, each with its steps.
+
+        Returns
+        -------
+        ndarray of shape (n_features_in_,)
+            Of ``estimator_``, added up.
+        """
+        check_is_fitted(self)
+        return sums_by_column(self.estimator_.feature_importances_, self.steps_._steps)
 
     def _encoded(self, X):
         check_is_fitted(self)

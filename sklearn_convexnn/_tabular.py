@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -68,6 +69,8 @@ def tabular_pipeline(estimator, *, weights=(0, 0.25, 0.5), n_jobs=None, random_s
         estimator = _NAMED[estimator](n_jobs=n_jobs, random_state=random_state)
     elif isinstance(estimator, type) or not hasattr(estimator, "fit"):
         raise TypeError(f"estimator must be an instance of an estimator, got {estimator!r}.")
+    if np.ndim(weights) != 1 or not len(weights):
+        raise ValueError(f"weights must be one or several numbers in a list, got {weights!r}.")
     # As long to import as half of this package.
     from sklearn.impute import SimpleImputer
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 
@@ -48,6 +49,39 @@ def test_smooth_targets_have_no_steps():
     assert model.weight_ == 0
     assert model.weights_.tolist() == [0, 0.25, 0.5]
     assert model.steps_.get_feature_names_out().tolist() == ["x0", "x1", "x2", "x3"]
+
+
+def test_importances_of_steps_are_those_of_their_column():
+    X, y = jumps()
+    X = np.column_stack([X[:, 0], np.sign(X[:, 1]), X[:, 2]])  # the second has no steps
+    model = StepsCV(ConvexReLURegressorCV(random_state=0, **SMALL), weights=[0.5])
+    with pytest.raises(NotFittedError):
+        _ = model.feature_importances_
+    model.fit(X, y)
+    encoded = model.estimator_.feature_importances_
+    names = model.steps_.get_feature_names_out()
+    expected = [sum(encoded[[n.split(">")[0] == f"x{k}" for n in names]]) for k in range(3)]
+    np.testing.assert_allclose(model.feature_importances_, expected, rtol=1e-12)
+    assert model.feature_importances_.sum() == pytest.approx(1)
+    assert encoded[3:].sum() > 0.1
+    assert model.feature_importances_[1] == encoded[1]
+    search = StepsCV(GridSearchCV(GatedReLURegressor(patterns=5), {"alpha": [0.1]}, cv=2))
+    assert not hasattr(search.fit(X, y), "feature_importances_")
+
+
+def test_scores_that_are_no_numbers():
+    X, y = jumps(60)
+
+    class Nan(RegressorMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.best_score_ = np.nan if X.shape[1] == 3 else self.score_with_steps
+            return self
+
+    Nan.score_with_steps = -1.0
+    assert StepsCV(Nan()).fit(X, y).weight_ == 0.25
+    Nan.score_with_steps = np.nan
+    with pytest.raises(ValueError, match="best_score_ is NaN for every weight"):
+        StepsCV(Nan()).fit(X, y)
 
 
 def test_classes():

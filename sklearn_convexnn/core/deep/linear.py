@@ -113,7 +113,8 @@ class DeepLinearProblem:
         start : optional
             The ``end`` of a solution of the same problem for another alpha.
         confirm : bool
-            Certify from the rows, in one more pass over them, instead of from ``X^T X``.
+            Certify from the rows, in one more pass over them, instead of from ``X^T X``; for other
+            losses than the squared error, go on to the last digits.
 
         Returns
         -------
@@ -122,7 +123,9 @@ class DeepLinearProblem:
         """
         working = alpha / self.alpha_unit
         if not get_loss(self.loss, self.rows.Y.shape[1]).quadratic:
-            return self._solve_low_rank(alpha, working, tol=tol, max_iter=max_iter)
+            return self._solve_low_rank(
+                alpha, working, tol=tol, max_iter=max_iter, start=start, polish=confirm
+            )
         quadratic = self.reduction.quadratic
         if working >= self.alpha_max() / self.alpha_unit:
             point, convex = self._zero(), False
@@ -187,27 +190,23 @@ class DeepLinearProblem:
         allowance = 256 * _EPS
         return tol >= allowance and gap <= allowance * self.reduction.quadratic.energy
 
-    def _solve_low_rank(self, alpha, working, *, tol, max_iter):
+    def _solve_low_rank(self, alpha, working, **goals):
         loss = get_loss(self.loss, self.rows.Y.shape[1])
-        left, sizes, right, b, certificate, n_iter = solve_low_rank(
-            self.rows,
-            self.reduction,
-            loss,
-            working,
-            intercept=self.intercept,
-            tol=tol,
-            max_iter=max_iter,
+        found = solve_low_rank(
+            self.rows, self.reduction, loss, working, intercept=self.intercept, **goals
         )
-        if self.width is not None and len(sizes) > self.width:
+        rank = len(found.sizes)
+        if self.width is not None and rank > self.width:
             raise ValueError(
-                f"hidden_width={self.width} is less than the rank {len(sizes)} of the optimum: "
+                f"hidden_width={self.width} is less than the rank {rank} of the optimum: "
                 "with the log-loss give at least that width, or None, or a larger alpha."
             )
-        status = Status.GAP if certificate.relative_gap <= tol else Status.MAX_ITER
-        sizes = sizes * self.coef_unit
-        shift = b - ((self.rows.x_mean @ left) * sizes) @ right.T
-        network = LinearNetwork(left, sizes, right, shift)
-        return _solution(network, certificate, status, alpha, n_iter)
+        closed = found.certificate.relative_gap <= goals["tol"]
+        status = Status.GAP if closed else Status.MAX_ITER
+        sizes = found.sizes * self.coef_unit
+        shift = found.b - ((self.rows.x_mean @ found.P) * sizes) @ found.Q.T
+        network = LinearNetwork(found.P, sizes, found.Q, shift)
+        return _solution(network, found.certificate, status, alpha, found.n_iter, found.end)
 
 
 def _solution(network, certificate, status, alpha, n_iter, end=None):

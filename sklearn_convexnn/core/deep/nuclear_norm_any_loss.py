@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize
 
 from sklearn_convexnn.core.deep.polish import newton_polish
 from sklearn_convexnn.core.deep.singular_values import factored_svd
+from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.row_state import RowState
 
@@ -26,9 +28,29 @@ from sklearn_convexnn.core.problem.row_state import RowState
 _DESCENT_STEPS = 300
 _NEWTON_STEPS = 4
 _MINRES_STEPS = 60
+# Without polish a round ends at a step that lowers the objective by this fraction of ``tol``: gaps
+# are linear in errors of the gradient, objectives quadratic.
+_LIGHT = 1e-6
 
 
-def solve_low_rank(rows, reduction, loss, alpha, *, intercept, tol, max_iter):
+class LowRank(NamedTuple):
+    """A point of (L), ``W = P diag(sizes) Q^T`` in working units.
+
+    ``b`` are the outputs of a row at the mean; ``end`` is where another alpha may start.
+    """
+
+    P: np.ndarray
+    sizes: np.ndarray
+    Q: np.ndarray
+    b: np.ndarray
+    certificate: Certificate
+    n_iter: int
+    end: tuple
+
+
+def solve_low_rank(
+    rows, reduction, loss, alpha, *, intercept, tol, max_iter, start=None, polish=True
+):
     """Minimise (L) to a relative duality gap of ``tol``.
 
     Parameters
@@ -43,21 +65,22 @@ def solve_low_rank(rows, reduction, loss, alpha, *, intercept, tol, max_iter):
     tol : float
     max_iter : int
         Rounds at most.
+    start : optional
+        The ``end`` of a solution of the same problem for another alpha.
+    polish : bool
+        Whether rounds go on to the last digits, or not much further than to ``tol``.
 
     Returns
     -------
-    P, sizes, Q : ndarrays, W in working units
-    b : ndarray of shape (K,), the output of a row at the mean
-    certificate : Certificate
-    n_iter : int
+    LowRank
     """
     program = _Program(rows, reduction, loss, alpha, intercept)
-    K = program.K
-    best = program.point(np.zeros((program.r, 0)), np.zeros((K, 0)), np.zeros(K))
+    K, accuracy = program.K, None if polish else _LIGHT * tol
+    best = program.point(*(start or (np.zeros((program.r, 0)), np.zeros((K, 0)), np.zeros(K))))
     n_iter = 0
     while n_iter < max_iter and best.certificate.relative_gap > tol:
         n_iter += 1
-        point = program.point(*program.descend(best, *program.extend(best)))
+        point = program.point(*program.descend(best, *program.extend(best), accuracy))
         progress = best.certificate.primal - point.certificate.primal
         better_gap = point.certificate.gap < best.certificate.gap
         if progress < 0 and not better_gap:
@@ -66,7 +89,8 @@ def solve_low_rank(rows, reduction, loss, alpha, *, intercept, tol, max_iter):
         if progress <= 1e-15 * point.certificate.primal and not better_gap:
             break
     P, sizes, Q = factored_svd(reduction.left @ best.U, best.V)
-    return P, sizes, Q, best.b, best.certificate, max(1, n_iter)
+    end = best.U, best.V, best.b
+    return LowRank(P, sizes, Q, best.b, best.certificate, max(1, n_iter), end)
 
 
 def constant_gradient(rows, loss, *, intercept):
@@ -94,11 +118,8 @@ class _Program:
         self.loss, self.alpha, self.intercept = loss, alpha, intercept
         self.r, self.K = len(self.s), rows.Y.shape[1]
         self.targets = _targets(rows)
-        # Value and curvature of the loss at the best constant set the scale of everything else.
-        state, _ = _state(self.targets, loss, np.zeros_like(rows.Y), intercept)
-        self.unit = state.mean_loss
-        hessian = state.of_shift(np.zeros(self.K))[2]
-        self.curvature = max(float(np.linalg.norm(hessian, 2)), 1e-300)
+        # The value of the loss at the best constant sets the scale of everything else.
+        self.unit = _state(self.targets, loss, np.zeros_like(rows.Y), intercept)[0].mean_loss
 
     def outputs(self, U, V, b):
         return self.rows.product(self.left @ U @ V.T) + b
@@ -118,28 +139,41 @@ class _Program:
         left_over = float(np.abs(R.sum(axis=0)) @ np.abs(b)) if self.intercept else 0.0
         slack = left_over + 8 * np.finfo(float).eps * certificate.primal
         dual = min(certificate.dual, certificate.primal) - slack
-        certificate = replace(certificate, dual=dual)
-        return SimpleNamespace(U=U, V=V, b=b, G=self.left.T @ G, certificate=certificate)
+        # Of rows that are on their sides little is left of the curvature at the best constant.
+        hessian = state.of_shift(np.zeros(self.K))[2]
+        return SimpleNamespace(
+            U=U,
+            V=V,
+            b=b,
+            G=self.left.T @ G,
+            curvature=max(float(np.linalg.norm(hessian, 2)), 1e-300),
+            certificate=replace(certificate, dual=dual),
+        )
 
     def extend(self, point):
         """The network with the neurons whose dual constraint is violated, at a small size."""
         P, t, Qt = np.linalg.svd(point.G, full_matrices=False)
         new = t > self.alpha
-        curvature = self.curvature * np.einsum("ij,i,ij->j", P, self.s, P)[new]
+        curvature = point.curvature * np.einsum("ij,i,ij->j", P, self.s, P)[new]
         root = np.sqrt((t[new] - self.alpha) / np.maximum(curvature, 1e-300))
         U, V = np.hstack([point.U, P[:, new] * root]), np.hstack([point.V, Qt[new].T * root])
         return U, V
 
-    def descend(self, point, U, V):
-        """Quasi-Newton descent in both layers and the intercept."""
+    def descend(self, point, U, V, accuracy=None):
+        """Quasi-Newton descent in both layers and the intercept.
+
+        Until a step lowers the objective by less than ``accuracy`` of it; without one to the last
+        digits.
+        """
         if U.shape[1] == 0:
             return U, V, point.b
         # Curvature of the loss along a row of U, for neurons of the present sizes.
         phi = np.maximum(np.linalg.norm(V, axis=0) ** 2, 1e-300)
-        scale = 1.0 / np.sqrt(self.curvature * self.s[:, None] * phi + self.alpha)
+        curvature = point.curvature
+        scale = 1.0 / np.sqrt(curvature * self.s[:, None] * phi + self.alpha)
         psi = np.sum(self.s[:, None] * U**2, axis=0)
-        scale_V = 1.0 / np.sqrt(self.curvature * psi + self.alpha)
-        scale_b = 1.0 / np.sqrt(self.curvature)
+        scale_V = 1.0 / np.sqrt(curvature * psi + self.alpha)
+        scale_b = 1.0 / np.sqrt(curvature)
         cuts = np.cumsum([U.size, V.size])
 
         def unpack(x):
@@ -160,13 +194,12 @@ class _Program:
             return float(value) / self.unit, np.concatenate(parts) / self.unit
 
         start = np.concatenate([(U / scale).ravel(), (V / scale_V).ravel(), point.b / scale_b])
+        limits = {"maxiter": _DESCENT_STEPS, "maxcor": 20, "ftol": accuracy or 1e-15, "gtol": 1e-12}
         result = optimize.minimize(
-            value_and_gradient,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": _DESCENT_STEPS, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-12},
+            value_and_gradient, start, jac=True, method="L-BFGS-B", options=limits
         )
+        if accuracy is not None:
+            return unpack(result.x)
         x = newton_polish(
             lambda x: value_and_gradient(x)[1], result.x, steps=_NEWTON_STEPS, inner=_MINRES_STEPS
         )

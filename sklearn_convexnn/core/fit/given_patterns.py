@@ -102,7 +102,7 @@ class PatternSettings:
         return 0.0 if self.solver == "newton" else max(_CONIC_ZERO, self.goals["tol"])
 
 
-# ------------------------------------------------------------------------------- the two entrances
+# ------------------------------------------------------------------------------------ the program
 
 
 class PatternProgram:
@@ -164,27 +164,6 @@ class PatternProgram:
     def advance(self, alpha):
         """``coefs, intercepts, width`` of the network for the next alpha of a path."""
         return *self.problem.layers(self.solve(alpha).network), 0.0
-
-
-def train_patterns(problem, alpha, settings, *, rng):
-    """The best network over given patterns, for ``alpha`` in the units of the data or "scale".
-
-    Parameters
-    ----------
-    problem : Problem
-    alpha : float or "scale"
-    settings : PatternSettings
-    rng : numpy Generator
-
-    Returns
-    -------
-    solution : PatternSolution
-        In working units.
-    alpha_max : float
-        In the units of the data.
-    """
-    program = PatternProgram(problem, rng, settings)
-    return program.solve(program.scale if alpha == "scale" else alpha), program.alpha_max
 
 
 def _solve_gated(rows, patterns, alpha, settings):

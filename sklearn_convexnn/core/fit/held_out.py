@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_convexnn.core.fit.alpha_descent import lowest_between
 from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
 from sklearn_convexnn.core.problem.network import network_outputs
@@ -214,9 +215,9 @@ class _Curve:
     def chosen(self, scale):
         """The chosen alpha and its temperature.
 
-        Of the alphas that are as good as the best one but for chance, the nearest to ``scale``.
-        The best one itself lies between its neighbours on
-        the grid where a parabola through the three has its least value.
+        Of the alphas that are as good as the best one but for chance, the nearest to ``scale``. The
+        best one itself lies between its neighbours on the grid where a parabola through the three
+        has its least value.
         """
         best = self.best
         near = min(
@@ -224,7 +225,7 @@ class _Curve:
             key=lambda k: abs(np.log(self.alphas[k] / scale)),
         )
         logs = np.log(self.alphas)
-        log = self._lowest(logs) if near == best else logs[near]
+        log = lowest_between(logs, np.array(self.means), best) if near == best else logs[near]
         alpha = self.alphas[near] * float(np.exp(log - logs[near]))
         if self.temperatures[best] is None:
             return alpha, None
@@ -235,19 +236,6 @@ class _Curve:
         if self.temperatures[best] is not None:
             error = self._standard_error(self.losses[best])
         return excess <= _CHANCE * error
-
-    def _lowest(self, logs):
-        """Where the parabola through the best alpha and its neighbours has its least value."""
-        k = self.best
-        if not 0 < k < len(logs) - 1:
-            return logs[k]
-        left, right = logs[k - 1] - logs[k], logs[k + 1] - logs[k]
-        rise = np.log(np.array(self.means)[[k - 1, k + 1]] / self.means[k])
-        bend = rise[1] * left - rise[0] * right
-        if bend == 0:  # as low everywhere
-            return logs[k]
-        lowest = 0.5 * (rise[1] * left**2 - rise[0] * right**2) / bend
-        return logs[k] + np.clip(lowest, 0.5 * right, 0.5 * left)
 
     def _excess(self, k, other):
         """By how much the loss of an alpha is above that of another, with its standard error."""

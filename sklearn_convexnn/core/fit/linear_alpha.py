@@ -1,7 +1,8 @@
 """``alpha="auto"`` of deep linear networks: the alpha that predicts held-out rows best.
 
-A fold costs one pass over its rows and one decomposition, and each alpha of its path next to
-nothing: folds as for ReLU networks, a path as for gated ones.
+A fold of the squared error costs one pass over its rows and one decomposition, and each alpha of
+its path next to nothing: folds as for ReLU networks, a path as for gated ones.  For other losses
+every alpha is a descent: larger steps, each from the network before.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.deep.linear import make_deep_linear
-from sklearn_convexnn.core.fit.alpha_descent import descend_alphas
+from sklearn_convexnn.core.fit.alpha_descent import descend_alphas, lowest_between
 from sklearn_convexnn.core.fit.held_out import Choice, given_alpha, parts_to_hold_out
 from sklearn_convexnn.core.problem.losses import get_loss
 
 # Relative gap and rounds of the networks of the folds.
 _TOL, _ROUNDS = 1e-3, 50
-# Alphas between halvings: one large neuron depends much on alpha.
-_BETWEEN = 2
+# Where every alpha is a descent, it ends at this gap, and a step is so many halvings.
+_DESCENT_TOL, _HALVINGS = 1e-2, 2
 
 
 def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, settings):
@@ -51,8 +52,25 @@ def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, settings):
     def loss_at(alpha):
         return float(weights @ np.concatenate([fold.losses(alpha) for fold in folds]))
 
-    chosen = descend_alphas(loss_at, alpha_max, scale, _BETWEEN)
-    return Choice(chosen.alpha, chosen.alphas, chosen.losses)
+    if get_loss(settings["loss"], data.Y.shape[1]).quadratic:
+        chosen = descend_alphas(loss_at, alpha_max, scale, between=_thirds)
+        return Choice(chosen.alpha, chosen.alphas, chosen.losses)
+    chosen = descend_alphas(loss_at, alpha_max, scale, halvings=_HALVINGS, between=_half_way)
+    lowest = lowest_between(np.log(chosen.alphas), chosen.losses, chosen.index)
+    return Choice(float(np.exp(lowest)), chosen.alphas, chosen.losses)
+
+
+def _thirds(alphas, losses):
+    """Two alphas between the best one and either neighbour: one large neuron depends much on it."""
+    best = alphas[int(np.argmin(losses))]
+    return [best * 2.0 ** (k / 3) for k in (2, 1, -1, -2) if best * 2.0 ** (k / 3) < alphas[0]]
+
+
+def _half_way(alphas, losses):
+    """The alpha between the best one and its better neighbour, below ``alpha_max``."""
+    best = int(np.argmin(losses))
+    beside = [k for k in (best - 1, best + 1) if 0 <= k < len(alphas)]
+    return [np.sqrt(alphas[best] * alphas[min(beside, key=lambda k: losses[k])])] if beside else []
 
 
 class _Fold:
@@ -66,14 +84,15 @@ class _Fold:
         if not self.loss.quadratic:  # too narrow a network is refused, not trained
             settings = settings | {"width": None}
         self.problem = make_deep_linear(others.X, others.Y, others.weights, **settings)
-        self.end = None
+        self.ends = {}
 
     def losses(self, alpha):
-        """Of the held-out rows, (m,), for the next alpha; infinite for too narrow a network."""
-        solution = self.problem.solve(
-            alpha, tol=_TOL, max_iter=_ROUNDS, start=self.end, confirm=False
-        )
-        self.end, network = solution.end, solution.network
+        """Of the held-out rows, (m,), for one alpha; infinite for too narrow a network."""
+        above = min((one for one in self.ends if one > alpha), default=None)
+        start = self.ends.get(above)
+        tol = _TOL if self.loss.quadratic else _DESCENT_TOL
+        solution = self.problem.solve(alpha, tol=tol, max_iter=_ROUNDS, start=start, confirm=False)
+        self.ends[alpha], network = solution.end, solution.network
         if not self.loss.quadratic and self.width is not None and len(network.sizes) > self.width:
             return np.full(len(self.seen.Y), np.inf)
         Z = np.asarray(self.seen.X @ network.coef, dtype=np.float64) + network.intercept

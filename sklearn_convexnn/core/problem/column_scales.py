@@ -32,8 +32,8 @@ def unequal_columns(X, weights):
     """
     if sparse.issparse(X):
         return None
-    X = X[weights > 0]
-    X = X[:: max(1, len(X) // _MOST_ROWS)].astype(np.float64)
+    used = np.flatnonzero(weights)
+    X = X[used[:: max(1, len(used) // _MOST_ROWS)]].astype(np.float64)
     units = np.abs(X).max(axis=0, initial=0.0)
     scaled = X / np.where(units > 0, units, 1.0)  # squares neither overflow nor vanish
     spread = scaled.std(axis=0)

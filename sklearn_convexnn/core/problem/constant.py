@@ -10,11 +10,6 @@ def constant_network(rows):
     return Network.constant(rows.constant(), rows.n_columns, rows.n_weights)
 
 
-def constant_state(rows):
-    """The :class:`~sklearn_convexnn.core.problem.row_state.RowState` of the best constant."""
-    return rows.evaluate(constant_network(rows))
-
-
 def constant_residual(rows, network=None):
     """The dual variable (n, C) of the best constant: a loss with a kink chooses among several.
 

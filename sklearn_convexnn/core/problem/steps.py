@@ -68,6 +68,13 @@ def _deviation(values, mass):
     return size * np.sqrt(mass @ (values * values))
 
 
+def sums_by_column(values, steps):
+    """Numbers of encoded columns, (d + k,), added up for the columns they come from, (d,)."""
+    origin = np.repeat(np.arange(len(steps)), [len(one.thresholds) for one in steps])
+    own, of_steps = np.split(values, [len(steps)])
+    return own + np.bincount(origin, weights=of_steps, minlength=len(steps))
+
+
 def with_steps(X, steps):
     """The columns of ``X`` (n, d), then their steps, in the dtype of ``X``."""
     n, d = X.shape

@@ -7,11 +7,11 @@ from scipy import sparse
 from sklearn_convexnn.core.fit import given_patterns as pattern_training
 from sklearn_convexnn.core.fit.given_patterns import (
     GATED_PATTERNS,
+    PatternProgram,
     PatternSettings,
     choose_patterns,
     constant_residual,
     sample_gates,
-    train_patterns,
 )
 from sklearn_convexnn.core.problem.solution import Status
 from sklearn_convexnn.core.problem.units import make_problem
@@ -36,7 +36,8 @@ def rng():
 
 
 def solve(problem, alpha="scale", gated=False, **settings):
-    return train_patterns(problem, alpha, PatternSettings(gated, **settings), rng=rng())
+    program = PatternProgram(problem, rng(), PatternSettings(gated, **settings))
+    return program.solve(program.scale if alpha == "scale" else alpha), program.alpha_max
 
 
 # -------------------------------------------------------------------------------------- the gates

@@ -32,7 +32,13 @@ def test_the_choice_and_its_attributes(model):
     auto = clone(model).fit(X, y)
     assert auto.alphas_[0] == auto.alpha_max_
     assert np.all(np.diff(auto.alphas_) < 0)
-    assert auto.alpha_ == auto.alphas_[auto.validation_losses_.argmin()]
+    best = auto.validation_losses_.argmin()
+    if getattr(model, "loss", "squared_error") == "squared_error":
+        assert auto.alpha_ == auto.alphas_[best]
+    else:  # a parabola through alphas that are farther apart
+        steps = np.log2(auto.alphas_[:-1] / auto.alphas_[1:])
+        assert sorted(steps.round(9))[:3] == [1.0, 1.0, 2.0]
+        assert 0.5 < auto.alpha_ / auto.alphas_[best] < 2.0
     scale = clone(model).set_params(alpha="scale").fit(X, y)
     assert not hasattr(scale, "alphas_")
     assert scale.alpha_ == pytest.approx(0.01 * scale.alpha_max_)

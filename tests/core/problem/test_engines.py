@@ -9,7 +9,7 @@ from sklearn_convexnn.core.column_generation.loop import solve
 from sklearn_convexnn.core.column_generation.options import Options
 from sklearn_convexnn.core.fit.cutting_plane import make_pricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
-from sklearn_convexnn.core.problem.constant import constant_state
+from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.losses import get_loss
@@ -76,7 +76,7 @@ def every_pass(rows):
     state = rows.at(rows.outputs(U, C, b0))
     settled = state.shifted(state.best_shift())
     R, support = settled.residual, np.array([0, 2, 5])
-    constant = constant_state(rows)
+    constant = rows.evaluate(constant_network(rows))
     dual = settled.dual_point
     layer, afresh = OutputLayer(rows, U, 1 << 20), OutputLayer(rows, U, 0)
     return {
