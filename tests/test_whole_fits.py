@@ -112,3 +112,12 @@ def test_ctrl_c_ends_a_path(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         convexnn_path(X, y, alphas=20, random_state=0)
     assert len(calls) == 4
+
+
+@pytest.mark.parametrize("Estimator", [ConvexReLURegressor, ConvexReLUClassifier])
+def test_numbers_that_are_too_small_are_zero_whatever_numpy_was_told(Estimator):
+    X, y = data(Estimator)
+    reference = Estimator(random_state=0).fit(X, y)
+    with np.errstate(under="raise"):
+        model = Estimator(random_state=0).fit(X, y)
+    assert model.objective_ == reference.objective_
