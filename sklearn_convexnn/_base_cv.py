@@ -173,7 +173,10 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             return
         grid = coarse_grid(alpha_max, scale)
         stops = self.patience is not None
-        paths.descend(grid, lambda scores: end_of_coarse(scores, grid, scale) if stops else None)
+        paths.descend(
+            grid,
+            lambda scores: end_of_coarse(scores, grid, scale, self._paired) if stops else None,
+        )
         alphas, chosen = paths.alphas, self._candidate(paths, scale)[0] // len(paths.effort.relax)
         scores = paths.best_scores(alphas)
         paths.fill_in(neighbours(alphas, scores, chosen, self.selection, scale))
@@ -207,6 +210,11 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             return Judge(self._scorer(data))
         scorer = None if self.scoring is None else self._scorer(data)
         return Judge(scorer, shared.of_row, data.sample_weights, targets.classes)
+
+    @property
+    def _paired(self):
+        # Not for labels: what is best for probabilities regularises more than labels need.
+        return not is_classifier(self)
 
     @property
     def _default_score(self):

@@ -47,7 +47,8 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         "best": the alpha of the best mean score. The others hold all alphas for equal whose mean
         score is within a standard error of it, taken over the folds. "scale" chooses the closest of
         them to ``alpha="scale"`` of :class:`ConvexReLURegressor`, "one_standard_error" the largest,
-        "smallest" the one with the fewest neurons in the mean of the folds.
+        "smallest" the one with the fewest neurons in the mean of the folds. For "scale" the
+        standard error is that of the difference, fold by fold.
     patience : int or None, default=2
         The descent ends when the score has turned: so many alphas in a row are worse than the best
         one before them by more than its standard error over the folds. With ``alphas="auto"`` two

@@ -80,13 +80,14 @@ def end_of_path(scores, patience):
     return None
 
 
-def end_of_coarse(scores, alphas, scale):
+def end_of_coarse(scores, alphas, scale, paired=False):
     """The same on a coarse grid, where one alpha tells as much as three of a fine one.
 
     The path ends where an alpha is worse than the best one before it by more than the standard
     error of their difference, or the second in a row not better.  From ``scale`` on networks grow
     with every step, and an alpha below it is taken only if it is better by a standard error: there
     the path ends as well where the next step would gain less, if gains go on shrinking as they do.
+    ``paired`` is as for :func:`choose_alpha`.
     """
     for k in range(1, len(scores)):
         best = best_alpha(scores[:k])
@@ -97,7 +98,7 @@ def end_of_coarse(scores, alphas, scale):
         if alphas[k] < scale * (1.0 + _SAME) and _even(alphas[: k + 1]):
             last = scores[best].mean() - scores[:best].mean(axis=1).max(initial=-np.inf)
             expected = gain * min(1.0, gain / last) if gain > 0 else 0.0
-            if expected <= _standard_error(scores[k]):
+            if expected <= _standard_error(differences if paired else scores[k]):
                 return k + 1
     return None
 
@@ -110,9 +111,15 @@ def _even(alphas):
 # ---------------------------------------------------------------------- the choice
 
 
-def near_best(scores):
-    """Which alphas have a mean score within one standard error of the best."""
+def near_best(scores, paired=False):
+    """Which alphas have a mean score within one standard error of the best.
+
+    That of the best score, or if ``paired`` that of the difference between the two.
+    """
     best = best_alpha(scores)
+    if paired:
+        behind = scores[best] - scores
+        return np.array([one.mean() <= _standard_error(one) for one in behind])
     return scores.mean(axis=1) >= scores[best].mean() - _standard_error(scores[best])
 
 
@@ -127,7 +134,7 @@ def best_alpha(scores):
     return int(np.nanargmax(means))
 
 
-def choose_alpha(scores, alphas, selection, scale, sizes=None):
+def choose_alpha(scores, alphas, selection, scale, sizes=None, paired=False):
     """The index of the chosen alpha.
 
     ``"best"``: the best mean score.  Of those within a standard error of it, ``"scale"``: the
@@ -142,10 +149,13 @@ def choose_alpha(scores, alphas, selection, scale, sizes=None):
     scale : float
     sizes : ndarray of shape (n,), optional
         Of the networks.
+    paired : bool
+        Whether for ``"scale"`` the standard error is that of the difference to the best score,
+        which is smaller: folds that are hard are so for all alphas.
     """
     if selection == "best":
         return best_alpha(scores)
-    near = np.flatnonzero(near_best(scores))
+    near = np.flatnonzero(near_best(scores, paired and selection == "scale"))
     if selection == "smallest":
         return int(near[np.argmin(sizes[near])])
     if selection == "one_standard_error" or scale == 0:

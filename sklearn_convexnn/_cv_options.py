@@ -101,7 +101,10 @@ class CrossValidation:
             .add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
         )
 
+    # Whether scores are compared fold by fold.
+    _paired = False
+
     def _choose(self, alphas, scores, scale, sizes=None):
         """The index of the chosen alpha, and the best mean score."""
-        chosen = choose_alpha(scores, alphas, self.selection, scale, sizes)
+        chosen = choose_alpha(scores, alphas, self.selection, scale, sizes, self._paired)
         return chosen, float(scores.mean(axis=1)[best_alpha(scores)])
