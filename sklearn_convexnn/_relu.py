@@ -340,8 +340,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     alphas_ : ndarray of shape (n_alphas,)
         Of ``alpha="auto"``, if there are rows to hold out: the alphas of the path, descending.
     validation_losses_ : ndarray of shape (n_alphas,)
-        With ``alphas_``: the mean log-loss of the held-out rows for each of ``alphas_``, at
-        the best temperature of each.
+        With ``alphas_``: the mean log-loss of the held-out rows for each of ``alphas_``, with
+        the weights of training, at the best temperature of each.
     temperature_ : float
         With ``calibrate``, and a loss that estimates probabilities: outputs are divided by it in
         ``predict_proba``. For ``alpha="auto"`` the temperature with the least log-loss of the

@@ -47,8 +47,6 @@ MODULES = [
     "core/programs/solve",
     "core/spline/solver",
     "deep_linear",
-    "export/mlp",
-    "export/onnx",
     "inspection/encodings",
     "inspection/l0_l1",
     "inspection/public_names",

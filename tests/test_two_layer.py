@@ -54,7 +54,7 @@ def test_objective_is_the_documented_formula(case, outputs_of, fit_intercept, we
     if not is_classifier(case.Estimator()):
         y = 30 * y - 4
     weights = np.random.default_rng(1).integers(0, 4, len(X)) if weighted else np.ones(len(X))
-    model = case.Estimator(fit_intercept=fit_intercept, random_state=0)
+    model = case.Estimator("scale", fit_intercept=fit_intercept, random_state=0)
     model.fit(X, y, sample_weight=weights)
 
     Z = outputs_of(model, X)

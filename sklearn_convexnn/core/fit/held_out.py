@@ -156,8 +156,10 @@ class _Judge:
         data = problem.data
         self.parts = [data.take(rows) for rows in held_out]
         self.Y = np.concatenate([part.Y for part in self.parts])
-        weights = np.concatenate([part.sample_weights for part in self.parts])
+        weights = np.concatenate([part.weights for part in self.parts])
         self.weights = weights / weights.sum()
+        # Those of classes say what matters, not how often it is seen.
+        self.sample_weights = np.concatenate([part.sample_weights for part in self.parts])
         self.classifies = data.labels is not None
         spread = {} if problem.spread is None else {"spread": problem.spread}
         self.loss = None if self.classifies else data.named_loss(**spread)
@@ -165,7 +167,11 @@ class _Judge:
         self.unit = 1.0 if self.classifies else problem.objective_unit
 
     def __call__(self, networks):
-        """Losses (n,) in multiples of ``unit``, and the temperature of classifiers."""
+        """Losses (n,) in multiples of ``unit``, and for classifiers a temperature.
+
+        Losses of classifiers are those at the best temperature for all weights, the one that is
+        returned is that for weights without those of classes.
+        """
         Z = np.concatenate(
             [
                 network_outputs(part.X, coefs, intercepts).astype(np.float64)
@@ -173,8 +179,8 @@ class _Judge:
             ]
         )
         if self.classifies:
-            temperature = fit_temperature(self.Y, Z, self.weights)
-            return tempered_losses(self.Y, Z, temperature), temperature
+            losses = tempered_losses(self.Y, Z, fit_temperature(self.Y, Z, self.weights))
+            return losses, fit_temperature(self.Y, Z, self.sample_weights)
         return self.loss.sizes(self.Y, self.loss.value(self.Y, Z)) / self.unit, None
 
 

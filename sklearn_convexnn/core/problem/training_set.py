@@ -26,7 +26,8 @@ _DENSE_RATIO = 3
 class TrainingSet:
     """What a training problem is made of, before it has units.
 
-    ``sample_weights`` are the weights without those of classes, by which predictions are judged.
+    ``sample_weights`` are the weights without those of classes, by which
+    probabilities are judged.
     """
 
     X: object
