@@ -29,7 +29,10 @@ READERS = {
         {"X", "dense", "sparse", "weights"},
         "gates are evaluated on the rows as they are stored, sampled by their moments",
     ),
-    "core/fit/held_out.py": ({"X", "Y"}, "rows that are held out, before they have units"),
+    "core/fit/held_out.py": (
+        {"X", "Y", "weights"},
+        "rows that are held out, before they have units",
+    ),
     "core/column_generation/program_phase.py": (
         {"collect", "fetch"},
         "the program of the neurons' patterns",

@@ -41,7 +41,7 @@ def test_far_rows_are_warned_about():
 
 def test_extreme_class_weights_are_warned_about():
     X, y = load_breast_cancer(return_X_y=True)
-    model = ConvexReLUClassifier(class_weight={0: 1e6, 1: 1}, random_state=0)
+    model = ConvexReLUClassifier("scale", class_weight={0: 1e6, 1: 1}, random_state=0)
     with pytest.warns(ConvergenceWarning, match="class weights"):
         model.fit(scale(X), y)
     assert model.dual_gap_ > 0.1
