@@ -37,6 +37,7 @@ from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
 from sklearn_convexnn.core.problem.solution import Start
+from sklearn_convexnn.core.problem.training_set import rows_of_weight
 
 
 class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
@@ -234,12 +235,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
     def _part(self, data, shared, rows):
         """The training problem of some rows, and its Targets."""
         weights = shared.sums(rows, data.weights[rows])
-        index = np.flatnonzero(weights)
-        if not len(index):
-            raise ValueError(
-                "No training row has a positive weight: leave out the rows of weight zero, and "
-                "for cross-validation use folds that train on some of the others."
-            )
+        index = rows_of_weight(weights)
         targets = self._encode_targets(data.y[shared.origin[index]], weights[index])
         problem = shared.problem(
             index,

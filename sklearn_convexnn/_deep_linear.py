@@ -63,9 +63,7 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
         alpha_max = problem.alpha_max()
         choice = self._choice(data, targets, alpha_max)
         outcome = self._solve_for(problem, targets, choice.alpha, alpha_max, data.X.dtype)
-        if len(choice.alphas):
-            outcome.attributes["alphas_"] = choice.alphas
-            outcome.attributes["validation_losses_"] = choice.losses
+        outcome.attributes.update(choice.attributes)
         return outcome
 
     def _choice(self, data, targets, alpha_max):

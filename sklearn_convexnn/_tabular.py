@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_convexnn._base_cv import BaseConvexReLUCV
 from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
+from sklearn_convexnn._optional import optional
 from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._steps_cv import StepsCV
 
@@ -83,14 +84,10 @@ def tabular_pipeline(estimator, *, weights=(0, 0.25, 0.5), n_jobs=None, random_s
 
 
 def _vectorizer(n_jobs):
-    try:
-        from skrub import DatetimeEncoder, TableVectorizer
-    except ImportError as error:
-        raise ImportError(
-            'tabular_pipeline needs skrub: pip install "sklearn_convexnn[tabular]".'
-        ) from error
+    skrub = optional("skrub", caller="tabular_pipeline", extra="tabular")
     # Months and hours go round.
-    return TableVectorizer(datetime=DatetimeEncoder(periodic_encoding="circular"), n_jobs=n_jobs)
+    dates = skrub.DatetimeEncoder(periodic_encoding="circular")
+    return skrub.TableVectorizer(datetime=dates, n_jobs=n_jobs)
 
 
 def _with_steps(estimator, weights, n_jobs):

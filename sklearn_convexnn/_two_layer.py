@@ -118,9 +118,7 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
 
     def _chosen(self, choice):
         """The attributes of a choice among alphas."""
-        chosen = {}
-        if len(choice.alphas):
-            chosen |= {"alphas_": choice.alphas, "validation_losses_": choice.losses}
+        chosen = choice.attributes
         if getattr(self, "calibrate", False) and trait(self, "probabilities"):
             chosen["temperature_"] = choice.temperature
         return chosen

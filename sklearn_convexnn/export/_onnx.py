@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 import sklearn_convexnn
+from sklearn_convexnn._optional import optional
 from sklearn_convexnn._steps_cv import StepsCV
 from sklearn_convexnn.export import _graph
 from sklearn_convexnn.export._network import network_of
-from sklearn_convexnn.export._optional import optional
 
 # The first version with every operator that is used here: runtimes of 2020 read it.
 _OPSET = 13

@@ -8,11 +8,11 @@ from sklearn.pipeline import Pipeline
 
 import sklearn_convexnn
 from sklearn_convexnn._base import BaseNetwork
+from sklearn_convexnn._optional import optional
 from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._steps_cv import StepsCV
 from sklearn_convexnn.export import _graph
 from sklearn_convexnn.export._network import network_of
-from sklearn_convexnn.export._optional import optional
 
 _FLOAT, _STRING = 1, 8  # of onnx.TensorProto
 _OPTIONS = {

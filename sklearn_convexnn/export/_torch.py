@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sklearn_convexnn._optional import optional
 from sklearn_convexnn.export._network import network_of, refuse_gates
-from sklearn_convexnn.export._optional import optional
 
 
 def to_torch(model):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.fit.alpha_descent import descend_alphas
-from sklearn_convexnn.core.fit.held_out import Choice, given_alpha, parts_to_hold_out
+from sklearn_convexnn.core.fit.held_out import Choice, all_but, given_alpha, parts_to_hold_out
 from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
 from sklearn_convexnn.core.programs.group_newton import solve_groups
 from sklearn_convexnn.core.programs.leave_one_out import leave_one_out_outputs
@@ -72,8 +72,8 @@ def _judge(program, rng):
     parts = independent_outputs(problem.rows)
     together = together and problem.rows.n_outputs > 1
     if not together and problem.rows.n_rows * parts[0].n_outputs <= _LARGEST:
-        return _Judge(problem, data, _LeaveOneOut(parts, program.gated_groups()))
-    held_out = parts_to_hold_out(data.labels, len(data.Y), rng)
+        return _Judge(problem, data, _LeaveOneOut(parts, program.gated_groups))
+    held_out = parts_to_hold_out(data.strata, len(data.Y), rng)
     if not held_out:
         return None
     folds = [_Fold(program, rows, together) for rows in held_out]
@@ -115,8 +115,8 @@ class _Fold:
     """Outputs of held-out rows, for descending alphas."""
 
     def __init__(self, program, held_out, together):
-        problem, groups = program.problem, program.gated_groups()
-        kept = np.setdiff1d(np.arange(problem.rows.n_rows), held_out, assume_unique=True)
+        problem, groups = program.problem, program.gated_groups
+        kept = all_but(held_out, problem.rows.n_rows)
         weights = problem.data.weights[kept]
         rows = problem.rows.take(kept).with_weights(weights / weights.sum())
         self.rows, self.together = rows, together

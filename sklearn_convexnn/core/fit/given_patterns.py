@@ -9,6 +9,7 @@ are part of the model, so that its program is all there is to know.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Integral
 
 import numpy as np
@@ -121,7 +122,7 @@ class PatternProgram:
         self.patterns = choose_patterns(rows, settings, rng)
         self.pricing = None if settings.gated else make_pricing(rows, rng)
         if settings.gated:
-            largest = _gated_alpha_max(rows, self.patterns, settings.penalty)
+            largest = _gated_alpha_max(rows, self.gated_groups, settings.penalty)
         else:
             largest = constant_start(rows, self.pricing).prices.largest
         self.alpha_max = largest * problem.alpha_unit
@@ -133,9 +134,10 @@ class PatternProgram:
         factor = GATED_SCALE if self.settings.gated else 1.0
         return factor * scale_alpha(self.problem.rows, self.alpha_max) or self.problem.alpha_unit
 
+    @cached_property
     def gated_groups(self):
         """The maps of the gated program over the patterns."""
-        return _gated_groups(self.problem.rows, self.patterns)
+        return FreeGroups(self.problem.rows.dense(), self.patterns.without_idle().active)
 
     def solve(self, alpha):
         """The PatternSolution for ``alpha`` in the units of the data."""
@@ -327,20 +329,15 @@ def _check_dense(rows):
 # -------------------------------------------------------------------------------------- the alpha
 
 
-def _gated_alpha_max(rows, patterns, penalty):
+def _gated_alpha_max(rows, groups, penalty):
     """The largest price of a gate, ``X^T D_j R``: a column of it, or its largest singular value."""
     R = constant_residual(rows)
-    groups = _gated_groups(rows, patterns)
     if penalty == "nuclear" and rows.n_outputs > 1:
         sizes = np.linalg.norm(gate_prices(groups, R), ord=2, axis=(1, 2))
     else:
         sizes = np.concatenate([groups.screen(u, 1.0)[0] for u in R.T])
     largest = float(sizes.max(initial=0.0))
     return largest if largest > rows.dual_point(R).noise() else 0.0
-
-
-def _gated_groups(rows, patterns):
-    return FreeGroups(rows.dense(), patterns.without_idle().active)
 
 
 # -------------------------------------------------------------------------------------- the result

@@ -56,6 +56,13 @@ class Choice(NamedTuple):
     networks: tuple = ()
     width: float = 0.0
 
+    @property
+    def attributes(self):
+        """What an estimator remembers of the path, if there was one."""
+        if not len(self.alphas):
+            return {}
+        return {"alphas_": self.alphas, "validation_losses_": self.losses}
+
     def start(self, problem):
         """The mean of the networks as a Start on all rows, if there are any."""
         networks = [problem.network(*layers) for layers in self.networks]
@@ -96,9 +103,8 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     held_out = parts_to_hold_out(data.strata, len(data.Y), rng)
     if not held_out or not 0 < scale < alpha_max:
         return given_alpha(scale)
-    everything = np.arange(len(data.Y))
     paths = [
-        follow(problem.part(np.setdiff1d(everything, rows, assume_unique=True)), child)
+        follow(problem.part(all_but(rows, len(data.Y))), child)
         for rows, child in zip(held_out, rng.spawn(len(held_out)), strict=True)
     ]
     judge = _Judge(problem, held_out)
@@ -143,6 +149,11 @@ def parts_to_hold_out(strata, n_rows, rng):
     return [part for part in parts if len(part)]
 
 
+def all_but(rows, n_rows):
+    """The rows, ascending, that are not among ``rows``."""
+    return np.setdiff1d(np.arange(n_rows), rows, assume_unique=True)
+
+
 def _grid(scale, alpha_max):
     """``alpha_max``, of the constant network, and powers of the step times ``scale`` below it."""
     above = int(np.ceil(np.log(scale / alpha_max) / np.log(_STEP))) - 1
@@ -159,7 +170,8 @@ class _Judge:
         weights = np.concatenate([part.weights for part in self.parts])
         self.weights = weights / weights.sum()
         # Those of classes say what matters, not how often it is seen.
-        self.sample_weights = np.concatenate([part.sample_weights for part in self.parts])
+        seen = np.concatenate([part.sample_weights for part in self.parts])
+        self.sample_weights = None if np.array_equal(seen, weights) else seen
         self.classifies = data.labels is not None
         spread = {} if problem.spread is None else {"spread": problem.spread}
         self.loss = None if self.classifies else data.named_loss(**spread)
@@ -179,8 +191,11 @@ class _Judge:
             ]
         )
         if self.classifies:
-            losses = tempered_losses(self.Y, Z, fit_temperature(self.Y, Z, self.weights))
-            return losses, fit_temperature(self.Y, Z, self.sample_weights)
+            temperature = fit_temperature(self.Y, Z, self.weights)
+            losses = tempered_losses(self.Y, Z, temperature)
+            if self.sample_weights is not None:
+                temperature = fit_temperature(self.Y, Z, self.sample_weights)
+            return losses, temperature
         return self.loss.sizes(self.Y, self.loss.value(self.Y, Z)) / self.unit, None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sklearn_convexnn.core.deep.linear import make_deep_linear
 from sklearn_convexnn.core.fit.alpha_descent import descend_alphas, lowest_between
-from sklearn_convexnn.core.fit.held_out import Choice, given_alpha, parts_to_hold_out
+from sklearn_convexnn.core.fit.held_out import Choice, all_but, given_alpha, parts_to_hold_out
 from sklearn_convexnn.core.problem.losses import get_loss
 
 # Relative gap and rounds of the networks of the folds.
@@ -46,7 +46,6 @@ def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, settings):
         return given_alpha(scale)
     folds = [_Fold(data, rows, settings) for rows in held_out]
     weights = np.concatenate([fold.seen.sample_weights for fold in folds])
-
     weights = weights / weights.sum()
 
     def loss_at(alpha):
@@ -77,8 +76,8 @@ class _Fold:
     """The path of the other rows, and the rows that judge it."""
 
     def __init__(self, data, held_out, settings):
-        kept = np.setdiff1d(np.arange(len(data.Y)), held_out, assume_unique=True)
-        others, self.seen = data.take(kept), data.take(held_out)
+        others = data.take(all_but(held_out, len(data.Y)))
+        self.seen = data.take(held_out)
         self.loss = get_loss(settings["loss"], data.Y.shape[1])
         self.width = settings["width"]
         if not self.loss.quadratic:  # too narrow a network is refused, not trained

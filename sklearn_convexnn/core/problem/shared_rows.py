@@ -16,10 +16,8 @@ from sklearn_convexnn.core.problem.engines.coded import CodedRows, coded_if_chea
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.losses import get_loss
-from sklearn_convexnn.core.problem.neurons import ReLU
-from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import dense_if_small, stored_bytes
-from sklearn_convexnn.core.problem.units import Problem, row_lengths, row_scale
+from sklearn_convexnn.core.problem.units import assembled, row_lengths
 
 
 @dataclass(frozen=True)
@@ -85,14 +83,12 @@ class SharedRows:
 
     def problem(self, index, Y, weights, *, loss, intercept, options):
         """The training problem of the distinct rows ``index``, ascending, in units of its own."""
-        weights = weights / weights.sum()
-        units = get_loss(loss, Y.shape[1], **options).standardise(Y, weights, intercept)
-        if isinstance(self._stored, CodedRows):  # parts of them are small
-            engine = NumpyEngine(self._stored[index], units.Y, weights)
-        else:
-            engine = PartEngine(self._stored, units.Y, weights, index)
-        scale = row_scale(self.lengths[index], weights, intercept)
-        rows = Rows(engine, ReLU(), units.loss, intercept=intercept, scale=scale)
-        return Problem(
-            rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread
-        )
+        loss = get_loss(loss, Y.shape[1], **options)
+        lengths, stored = self.lengths[index], self._stored
+
+        def make_engine(Y, weights):
+            if isinstance(stored, CodedRows):  # parts of them are small
+                return NumpyEngine(stored[index], Y, weights)
+            return PartEngine(stored, Y, weights, index)
+
+        return assembled(make_engine, loss, Y, weights, intercept=intercept, lengths=lengths)

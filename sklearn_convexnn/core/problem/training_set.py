@@ -65,12 +65,8 @@ class TrainingSet:
             weights = np.column_stack([weights, sample_weights])
         Y, trained = np.asarray(Y, dtype=np.float64), weights.T[0] if weights.ndim > 1 else weights
         if np.any(trained == 0):
-            X, Y, weights = X[trained > 0], Y[trained > 0], weights[trained > 0]
-            if not len(weights):
-                raise ValueError(
-                    "No training row has a positive weight: leave out the rows of weight zero, and "
-                    "for cross-validation use folds that train on some of the others."
-                )
+            kept = rows_of_weight(trained)
+            X, Y, weights = X[kept], Y[kept], weights[kept]
         X = dense_if_small(X)
         if stored_bytes(X) <= memory:
             X, Y, weights = canonical_rows(X, Y, weights)
@@ -109,6 +105,17 @@ class TrainingSet:
         if not self.named_loss().positive_targets:
             return None
         return np.unique(self.Y > 0, axis=0, return_inverse=True)[1].ravel()
+
+
+def rows_of_weight(weights):
+    """The rows with a positive weight; a ValueError if there is none."""
+    index = np.flatnonzero(weights > 0)
+    if not len(index):
+        raise ValueError(
+            "No training row has a positive weight: leave out the rows of weight zero, and for "
+            "cross-validation use folds that train on some of the others."
+        )
+    return index
 
 
 def dense_if_small(X):

@@ -8,7 +8,9 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
+from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet
 
@@ -115,16 +117,28 @@ def make_problem(X, Y, weights, **settings):
 
 def problem_of(data):
     """The training problem of a :class:`.TrainingSet`."""
-    weights = data.weights / data.weights.sum()
-    units = data.named_loss().standardise(data.Y, weights, data.intercept)
-    rows = Rows.of(
-        coded_if_cheaper(data.X),
-        units.Y,
-        weights,
-        units.loss,
+    X = coded_if_cheaper(data.X)
+    return assembled(
+        lambda Y, weights: NumpyEngine(X, Y, weights),
+        data.named_loss(),
+        data.Y,
+        data.weights,
         intercept=data.intercept,
-        scale=row_scale(row_lengths(data.X), weights, data.intercept),
+        lengths=row_lengths(data.X),
+        data=data,
     )
+
+
+def assembled(make_engine, loss, Y, weights, *, intercept, lengths, data=None):
+    """The training problem of rows of these ``lengths`` that ``make_engine(Y, weights)`` holds.
+
+    ``loss`` and ``Y`` are in the units of the data, the engine's targets in working units.
+    """
+    weights = weights / weights.sum()
+    units = loss.standardise(Y, weights, intercept)
+    scale = row_scale(lengths, weights, intercept)
+    engine = make_engine(units.Y, weights)
+    rows = Rows(engine, ReLU(), units.loss, intercept=intercept, scale=scale)
     return Problem(
         rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread, data
     )

@@ -1,4 +1,4 @@
-"""Packages that the export needs and nothing else does."""
+"""Packages of extras, imported where they are used."""
 
 from __future__ import annotations
 
