@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import is_classifier
 
 from sklearn_convexnn._base import Outcome, fit_method
@@ -35,6 +36,7 @@ from sklearn_convexnn.core.fit.cutting_plane import (
 from sklearn_convexnn.core.fit.mean import certified_mean
 from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
 from sklearn_convexnn.core.problem.solution import Start
 from sklearn_convexnn.core.problem.training_set import rows_of_weight
@@ -159,7 +161,8 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             tried["temperature_"] = paths.temperature(alpha, k)
         relax = tried["relax_"]
         networks = _networks_of_folds(problem, paths.points(alpha, k))
-        solution = self._final(problem, networks, alpha, relax, rng, progress)
+        with worker_threads(effective_n_jobs(self.n_jobs)):
+            solution = self._final(problem, networks, alpha, relax, rng, progress)
         attributes = self._attributes(problem, targets, solution, alpha_max, relax * alpha)
         return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 

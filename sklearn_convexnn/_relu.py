@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 
 from sklearn_convexnn._losses import estimator_for, losses_for, regression_tags
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
@@ -86,6 +86,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     warm_start : bool, default=False
         Start the cutting plane from the neurons of the previous fit, if there is one. The alpha of
         ``"auto"`` is chosen anew.
+    n_jobs : int, default=None
+        Threads that share the rows of a pass; the network is the same for any number. They pay from
+        some ten thousand rows on. None is 1, unless in a ``joblib.parallel_config`` context, -1
+        all cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the rows that are held out, the directions from which neurons are searched, and the
         sampled patterns.
@@ -191,6 +195,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
+        "n_jobs": [Integral, None],
         "loss": [StrOptions(set(losses_for("regression")))],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
     }
@@ -210,6 +215,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         tol=1e-2,
         gap_tol=None,
         warm_start=False,
+        n_jobs=None,
         random_state=None,
         verbose=0,
     ):
@@ -225,6 +231,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
             tol=tol,
             gap_tol=gap_tol,
             warm_start=warm_start,
+            n_jobs=n_jobs,
             random_state=random_state,
             verbose=verbose,
         )
@@ -305,6 +312,10 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     warm_start : bool, default=False
         Start the cutting plane from the neurons of the previous fit, if there is one. The alpha of
         ``"auto"`` is chosen anew.
+    n_jobs : int, default=None
+        Threads that share the rows of a pass; the network is the same for any number. They pay from
+        some ten thousand rows on. None is 1, unless in a ``joblib.parallel_config`` context, -1
+        all cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the rows that are held out, the directions from which neurons are searched, and the
         sampled patterns.
@@ -415,6 +426,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
+        "n_jobs": [Integral, None],
         "loss": [StrOptions(set(losses_for("classification")))],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "calibrate": ["boolean"],
@@ -434,6 +446,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         tol=1e-2,
         gap_tol=None,
         warm_start=False,
+        n_jobs=None,
         random_state=None,
         verbose=0,
         class_weight=None,
@@ -451,6 +464,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             tol=tol,
             gap_tol=gap_tol,
             warm_start=warm_start,
+            n_jobs=n_jobs,
             random_state=random_state,
             verbose=verbose,
         )
