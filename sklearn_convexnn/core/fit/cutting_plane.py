@@ -141,11 +141,11 @@ class Descent:
         return solution
 
     def advance(self, alpha):
-        """``coefs, intercepts, width`` of the network for the next alpha of a path."""
+        """``coefs, intercepts`` of the network for the next alpha of a path."""
         solution = self.solve(alpha, last=False)
         if solution.keyboard:
             raise KeyboardInterrupt
-        return *self.problem.layers(solution.network), solution.end.width
+        return self.problem.layers(solution.network)
 
 
 def best_start(problem, alpha, starts):
