@@ -244,7 +244,7 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
     n_iter_ : int
         Number of rounds, or of starting points of a non-convex problem.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "rank", at the end.
+        "objective", "lower_bound", "dual_gap" (relative) and "rank", at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
         network. For inputs of one scale: see :ref:`importances`.
@@ -412,7 +412,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
     n_iter_ : int
         Number of rounds, or of starting points of a non-convex problem.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "rank", at the end.
+        "objective", "lower_bound", "dual_gap" (relative) and "rank", at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
         network. For inputs of one scale: see :ref:`importances`.

@@ -109,7 +109,7 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
     n_iter_ : int
         Number of rounds of the last fit.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "rank" of the last fit.
+        "objective", "lower_bound", "dual_gap" (relative) and "rank" of the last fit.
     feature_importances_ : ndarray of shape (n_features_in_,)
         Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
         network. For inputs of one scale: see :ref:`importances`.

@@ -196,7 +196,7 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
     n_iter_ : int
         1.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "n_paths".
+        "objective", "lower_bound", "dual_gap" (relative) and "n_paths".
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -339,7 +339,7 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
     n_iter_ : int
         1.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "n_paths".
+        "objective", "lower_bound", "dual_gap" (relative) and "n_paths".
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

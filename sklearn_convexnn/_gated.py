@@ -105,8 +105,8 @@ class GatedReLURegressor(NetworkRegressor, BaseGatedReLU):
     n_iter_ : int
         Number of iterations of the solver.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative), "n_neurons" and "violation", by which fraction of alpha
-        the worst dual constraint is exceeded, at the end.
+        "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and "violation", by which
+        fraction of alpha the worst dual constraint is exceeded, at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
         of their sum; zeros for a constant network. For inputs of one scale: see
@@ -291,8 +291,8 @@ class GatedReLUClassifier(NetworkClassifier, BaseGatedReLU):
     n_iter_ : int
         Number of iterations of the solver.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative), "n_neurons" and "violation", by which fraction of alpha
-        the worst dual constraint is exceeded, at the end.
+        "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and "violation", by which
+        fraction of alpha the worst dual constraint is exceeded, at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
         of their sum; zeros for a constant network. For inputs of one scale: see

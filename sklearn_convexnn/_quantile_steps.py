@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sklearn_convexnn._documentation import DocumentationLink
+from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._validation import (
     Interval,
     _check_feature_names_in,
@@ -22,7 +24,7 @@ _DTYPES = [np.float64, np.float32]
 _DIGITS = (4, 6, 9, 17)
 
 
-class QuantileSteps(TransformerMixin, BaseEstimator):
+class QuantileSteps(DocumentationLink, VersionInFiles, TransformerMixin, BaseEstimator):
     r"""Put steps at quantiles beside the columns, for targets that jump.
 
     A network with weight decay is smooth; many targets of tables are not, and trees follow their

@@ -145,9 +145,9 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     n_iter_ : int
         Number of rounds, or of iterations of the solver of the program.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded. For the program of shape (1,), at
-        the end.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded. For the
+        program of shape (1,), at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
         of their sum; zeros for a constant network. For inputs of one scale: see
@@ -371,9 +371,9 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     n_iter_ : int
         Number of rounds, or of iterations of the solver of the program.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded. For the program of shape (1,), at
-        the end.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded. For the
+        program of shape (1,), at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
         of their sum; zeros for a constant network. For inputs of one scale: see

@@ -247,8 +247,8 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
     n_iter_ : int
         Number of rounds; the largest for several outputs.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative) and "n_knots", the number of inner
-        knots, for all outputs together.
+        After every round: "objective", "lower_bound", "dual_gap" (relative) and "n_knots", the
+        number of inner knots, for all outputs together.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -418,8 +418,8 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
     n_iter_ : int
         Number of rounds; the largest for several outputs.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative) and "n_knots", the number of inner
-        knots, for all outputs together.
+        After every round: "objective", "lower_bound", "dual_gap" (relative) and "n_knots", the
+        number of inner knots, for all outputs together.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -11,6 +11,8 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sklearn_convexnn._documentation import DocumentationLink
+from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._validation import (
     HasMethods,
@@ -42,7 +44,7 @@ def _has(name):
     return check
 
 
-class StepsCV(MetaEstimatorMixin, BaseEstimator):
+class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimator):
     """Steps beside the columns, their weight chosen by the cross-validation of an estimator.
 
     For each weight of :class:`QuantileSteps` the estimator is fitted on the encoded rows and

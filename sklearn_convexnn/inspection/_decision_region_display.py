@@ -36,6 +36,10 @@ class DecisionRegionDisplay:
         The neurons' lines, in one dimension ticks at their kinks.
     scores_ : list of matplotlib Line2D
         In one dimension the scores; empty in two.
+    legend_ : matplotlib Legend or None
+        The names of the classes.
+    note_ : matplotlib Text or None
+        Where other features are fixed: that the picture is a section, and at which values.
 
     See Also
     --------
@@ -116,6 +120,7 @@ class DecisionRegionDisplay:
         boundary_kw=None,
         xlabel=None,
         ylabel=None,
+        legend=True,
     ):
         """Draw the regions.
 
@@ -139,6 +144,8 @@ class DecisionRegionDisplay:
             Label of the x-axis; None takes the name of the feature.
         ylabel : str, default=None
             Label of the y-axis; None takes the name of the feature.
+        legend : bool, default=True
+            Whether to name the classes in a legend.
 
         Returns
         -------
@@ -164,6 +171,8 @@ class DecisionRegionDisplay:
         if show_neurons:
             self.neurons_ = _lines(ax, ticks, transform=transform, zorder=0.6, **neuron_kw)
         label_axes(ax, xlabel, ylabel, names)
+        self.legend_ = _legend(ax, self.patches_) if legend else None
+        self.note_ = _note(ax, regions.fixed)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -228,6 +237,33 @@ class DecisionRegionDisplay:
             ax, walls, transform=ax.get_xaxis_transform(), zorder=0.7, **boundary_kw
         )
         ax.set_xlim(low, high)
+
+
+def _legend(ax, patches):
+    """A legend of the classes that are seen."""
+    named = [patch for patch in patches if patch.get_label()]
+    return ax.legend(handles=named, title="class", loc="upper right", framealpha=0.85)
+
+
+# With more features than these their values would fill the picture.
+_NOTED = 3
+
+
+def _note(ax, fixed):
+    """Say that a picture is a section, and where."""
+    if not fixed:
+        return None
+    where = ", ".join(f"{name} = {value:.4g}" for name, value in fixed.items())
+    if len(fixed) > _NOTED:
+        where = f"{len(fixed)} other features fixed"
+    return ax.annotate(
+        f"section: {where}",
+        (0.015, 0.015),
+        xycoords="axes fraction",
+        fontsize="small",
+        bbox={"boxstyle": "round", "facecolor": ax.get_facecolor(), "alpha": 0.85, "lw": 0},
+        zorder=5,
+    )
 
 
 def _score_name(regions):

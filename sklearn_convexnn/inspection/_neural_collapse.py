@@ -195,6 +195,8 @@ class NeuralCollapseDisplay:
         Figure with the picture.
     im_ : matplotlib AxesImage
         The matrix of cosines.
+    colorbar_ : matplotlib Colorbar
+        What its colours mean.
 
     See Also
     --------
@@ -225,7 +227,7 @@ class NeuralCollapseDisplay:
         Returns
         -------
         NeuralCollapseDisplay
-            This object, with ``ax_``, ``figure_`` and ``im_``.
+            This object, with ``ax_``, ``figure_``, ``im_`` and ``colorbar_``.
         """
         plt = pyplot("NeuralCollapseDisplay")
         if ax is None:
@@ -235,11 +237,22 @@ class NeuralCollapseDisplay:
         ticks = np.arange(len(result.classes))
         ax.set_xticks(ticks, result.classes)
         ax.set_yticks(ticks, result.classes)
-        title = f"NC1 {result.nc1:.1e}, NC2 {result.nc2_norms:.1e} / {result.nc2_angles:.1e}"
+        lines = [
+            f"NC1, spread within classes: {result.nc1:.1e}",
+            f"NC2, unequal lengths of class means: {result.nc2_norms:.1e}",
+            f"NC2, their angles off the simplex: {result.nc2_angles:.1e}",
+        ]
         if result.nc3 is not None:
-            title += f"\nNC3 {result.nc3:.1e}, NC4 {result.nc4:.1e}"
-        ax.set_title(title if self.name is None else f"{self.name}\n{title}", fontsize="medium")
+            lines += [
+                f"NC3, output weights off the class means: {result.nc3:.1e}",
+                f"NC4, rows not given to the nearest mean: {result.nc4:.1e}",
+            ]
+        title = lines if self.name is None else [self.name, *lines]
+        ax.set_title("\n".join(title), fontsize="small")
         ax.set(xlabel="class", ylabel="class")
+        self.colorbar_ = ax.figure.colorbar(
+            self.im_, ax=ax, label="cosine between centred class means", shrink=0.85
+        )
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

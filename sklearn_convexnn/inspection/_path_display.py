@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn.inspection._networks import last_step
-from sklearn_convexnn.inspection._plotting import pyplot
+from sklearn_convexnn.inspection._plotting import three_panels
 
 
 class PathDisplay:
@@ -157,11 +157,7 @@ class PathDisplay:
         PathDisplay
             Itself.
         """
-        if axes is None:
-            axes = _new_axes()
-        elif len(axes) != 3:
-            raise ValueError(f"A path is drawn in three axes, got {len(axes)}.")
-        self.axes_ = np.asarray(axes, dtype=object)
+        self.axes_ = three_panels(axes, "PathDisplay")
         self.figure_ = self.axes_[0].figure
         top, middle, bottom = self.axes_
         self._draw(top, self.curves, "C0")
@@ -238,10 +234,3 @@ def _score_name(estimator):
             "log-likelihood" if hasattr(estimator, "classes_") else _DEFAULT_NAMES[estimator.loss]
         )
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
-
-
-def _new_axes():
-    _, axes = pyplot("PathDisplay").subplots(
-        3, 1, sharex=True, figsize=(6, 6.5), height_ratios=(2, 1, 1), layout="constrained"
-    )
-    return axes

@@ -28,6 +28,8 @@ class DecisionIntervals:
         Name of the feature, for axes.
     extent : tuple of two floats
         A finite part of the line, for pictures.
+    fixed : dict
+        Features that do not vary, with their values; empty along a free line.
     """
 
     classes: np.ndarray
@@ -36,6 +38,7 @@ class DecisionIntervals:
     kinks: np.ndarray
     name: str
     extent: tuple
+    fixed: dict
     _network: Layers
 
     @property
@@ -119,6 +122,8 @@ class DecisionRegions:
         The area of each cell.
     n_linear_pieces : int
         Number of pieces on which the scores are affine: cells before they were divided by class.
+    fixed : dict
+        Features that do not vary, with their values: the rectangle is a section through the others.
     """
 
     classes: np.ndarray
@@ -133,6 +138,7 @@ class DecisionRegions:
     cell_labels: np.ndarray
     cell_areas: np.ndarray
     n_linear_pieces: int
+    fixed: dict
     _network: Layers
 
     def affine_scores(self):
