@@ -88,6 +88,7 @@ def setup(app):
 
 
 autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's tables have the types, in words
 autodoc_default_options = {"inherited-members": True}
 numpydoc_show_class_members = True
 numpydoc_class_members_toctree = False

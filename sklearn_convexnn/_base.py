@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,6 +14,7 @@ from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_cal
 from sklearn_convexnn._documentation import DocumentationLink
 from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._validation import (
+    Function,
     RoundKept,
     _fit_context,
     all_or_nothing,
@@ -70,7 +71,7 @@ class Outcome(NamedTuple):
     remedy: str | None = None
 
 
-def fit_method(method):
+def fit_method(method: Function) -> Function:
     """A ``fit`` with callbacks and checks of parameters, whose errors name the public class."""
     # What callbacks leave on the estimator is theirs to clear: the state is restored behind them.
     checked = all_or_nothing(
@@ -91,7 +92,7 @@ def fit_method(method):
         with np.errstate(under="ignore"):
             return checked(estimator, *args, **kwargs)
 
-    return fit
+    return cast(Function, fit)
 
 
 class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseEstimator):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
@@ -22,6 +22,11 @@ from sklearn_convexnn._validation import (
     check_weights,
 )
 from sklearn_convexnn.core.problem.steps import sums_by_column
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import Folds
 
 _DTYPES = [np.float64, np.float32]
 
@@ -122,7 +127,14 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         "cv": ["cv_object"],
     }
 
-    def __init__(self, estimator, *, weights=(0, 0.25, 0.5), n_steps=15, cv=None):
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        weights: ArrayLike = (0, 0.25, 0.5),
+        n_steps: int = 15,
+        cv: Folds = None,
+    ) -> None:
         self.estimator = estimator
         self.weights = weights
         self.n_steps = n_steps
@@ -139,7 +151,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
 
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Choose the weight and fit.
 
         Parameters
@@ -203,7 +215,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
     # ------------------------------------------------------------------ the fitted estimator
 
     @property
-    def feature_importances_(self):
+    def feature_importances_(self) -> np.ndarray:
         """Shares of the columns, each with its steps.
 
         Returns
@@ -220,7 +232,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         return self.steps_.transform(X)
 
     @available_if(_has("predict"))
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict by the fitted estimator.
 
         Parameters
@@ -237,7 +249,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         return self.estimator_.predict(X)
 
     @available_if(_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities of the fitted estimator.
 
         Parameters
@@ -254,7 +266,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         return self.estimator_.predict_proba(X)
 
     @available_if(_has("predict_log_proba"))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithms of the class probabilities.
 
         Parameters
@@ -271,7 +283,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         return self.estimator_.predict_log_proba(X)
 
     @available_if(_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Scores of the classes.
 
         Parameters
@@ -288,7 +300,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         return self.estimator_.decision_function(X)
 
     @available_if(_has("score"))
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score of the fitted estimator: R2 or accuracy, if it says nothing else.
 
         Parameters

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from sklearn_convexnn.inspection._decision_regions import decision_regions
 from sklearn_convexnn.inspection._plotting import class_colors, get_axes, label_axes
 from sklearn_convexnn.inspection._regions import DecisionIntervals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn.inspection._regions import DecisionRegions
 
 
 class DecisionRegionDisplay:
@@ -58,23 +68,23 @@ class DecisionRegionDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, regions):
+    def __init__(self, regions: DecisionRegions | DecisionIntervals) -> None:
         self.regions = regions
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X=None,
+        estimator: Any,
+        X: ArrayLike | None = None,
         *,
-        features=None,
-        fixed=None,
-        line=None,
-        extent=None,
-        eps=1.0,
-        ax=None,
-        **kwargs,
-    ):
+        features: int | str | Sequence[int | str] | None = None,
+        fixed: dict | ArrayLike | None = None,
+        line: tuple[ArrayLike, ArrayLike] | None = None,
+        extent: Sequence[float] | None = None,
+        eps: float = 1.0,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> DecisionRegionDisplay:
         """Find the regions of a fitted classifier and draw them.
 
         Parameters
@@ -111,17 +121,17 @@ class DecisionRegionDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        multiclass_colors=None,
-        alpha=0.5,
-        show_neurons=True,
-        neuron_kw=None,
-        boundary_kw=None,
-        xlabel=None,
-        ylabel=None,
-        legend=True,
-    ):
+        multiclass_colors: Sequence[Any] | str | None = None,
+        alpha: float = 0.5,
+        show_neurons: bool = True,
+        neuron_kw: dict | None = None,
+        boundary_kw: dict | None = None,
+        xlabel: str | None = None,
+        ylabel: str | None = None,
+        legend: bool = True,
+    ) -> DecisionRegionDisplay:
         """Draw the regions.
 
         Parameters

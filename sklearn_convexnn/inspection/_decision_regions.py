@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,10 +25,22 @@ from sklearn_convexnn.inspection._networks import (
 )
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
 
 def decision_regions(
-    estimator, X=None, *, features=None, fixed=None, line=None, extent=None, eps=1.0
-):
+    estimator: Any,
+    X: ArrayLike | None = None,
+    *,
+    features: int | str | Sequence[int | str] | None = None,
+    fixed: dict | ArrayLike | None = None,
+    line: tuple[ArrayLike, ArrayLike] | None = None,
+    extent: Sequence[float] | None = None,
+    eps: float = 1.0,
+) -> DecisionRegions | DecisionIntervals:
     r"""The exact decision regions of a two-layer ReLU classifier, without a grid.
 
     The scores :math:`z(x) = \sum_j c_j (x^\top u_j + b_j)_+ + b_0` are affine on every cell of the
@@ -118,7 +131,13 @@ def decision_regions(
     return _on_line(layers, classes, axes[0], extent, held)
 
 
-def decision_intervals(knots, coef, intercept=0.0, *, classes=None):
+def decision_intervals(
+    knots: ArrayLike,
+    coef: ArrayLike,
+    intercept: float | ArrayLike = 0.0,
+    *,
+    classes: ArrayLike | None = None,
+) -> DecisionIntervals:
     r"""Decision intervals of a linear spline in kernel form.
 
     The scores are :math:`z(x) = \xi + \sum_j a_j (x - t_j)_+ + \sum_j b_j (t_j - x)_+`, the form in

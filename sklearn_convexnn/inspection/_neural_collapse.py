@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
@@ -11,6 +12,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn.inspection._plotting import pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 _ACTIVATIONS = {
     "relu": lambda Z: np.maximum(Z, 0),
@@ -58,7 +63,13 @@ class NeuralCollapse:
     cosines: np.ndarray
 
 
-def neural_collapse(features, y, W=None, *, intercept=None):
+def neural_collapse(
+    features: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike | None = None,
+    *,
+    intercept: ArrayLike | None = None,
+) -> NeuralCollapse:
     r"""Measures of Neural Collapse for the features of any classifier.
 
     Trained past zero error, the last hidden layer of a classifier tends to one point per class; the
@@ -212,11 +223,11 @@ class NeuralCollapseDisplay:
     >>> display = NeuralCollapseDisplay.from_estimator(model, X, y)  # doctest: +SKIP
     """
 
-    def __init__(self, collapse, *, name=None):
+    def __init__(self, collapse: NeuralCollapse, *, name: str | None = None) -> None:
         self.collapse = collapse
         self.name = name
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> NeuralCollapseDisplay:
         """Draw the matrix of cosines.
 
         Parameters
@@ -257,7 +268,16 @@ class NeuralCollapseDisplay:
         return self
 
     @classmethod
-    def from_features(cls, features, y, W=None, *, intercept=None, name=None, ax=None):
+    def from_features(
+        cls,
+        features: ArrayLike,
+        y: ArrayLike,
+        W: ArrayLike | None = None,
+        *,
+        intercept: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> NeuralCollapseDisplay:
         """Measure and draw the features of any model.
 
         Parameters
@@ -283,7 +303,15 @@ class NeuralCollapseDisplay:
         return cls(neural_collapse(features, y, W, intercept=intercept), name=name).plot(ax)
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> NeuralCollapseDisplay:
         """Measure and draw the last hidden layer of a fitted classifier.
 
         Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from sklearn_convexnn.inspection._networks import (
@@ -11,6 +13,11 @@ from sklearn_convexnn.inspection._networks import (
     two_layer_network,
 )
 from sklearn_convexnn.inspection._plotting import pyplot
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import ThreeAxes
 
 
 class NeuronDisplay:
@@ -67,7 +74,17 @@ class NeuronDisplay:
     (3, 10)
     """
 
-    def __init__(self, *, slopes, positions, active, shares, neurons, names, n_neurons):
+    def __init__(
+        self,
+        *,
+        slopes: np.ndarray,
+        positions: np.ndarray,
+        active: np.ndarray,
+        shares: np.ndarray,
+        neurons: np.ndarray,
+        names: list[str],
+        n_neurons: int,
+    ) -> None:
         self.slopes = slopes
         self.positions = positions
         self.active = active
@@ -77,7 +94,15 @@ class NeuronDisplay:
         self.n_neurons = n_neurons
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, max_neurons=10, max_features=15, axes=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        max_neurons: int = 10,
+        max_features: int = 15,
+        axes: ThreeAxes | None = None,
+    ) -> NeuronDisplay:
         """Draw the neurons of a fitted two-layer ReLU network.
 
         Parameters
@@ -124,7 +149,7 @@ class NeuronDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes=None):
+    def plot(self, *, axes: ThreeAxes | None = None) -> NeuronDisplay:
         """Draw three panels beside each other, with a row for each neuron.
 
         Parameters

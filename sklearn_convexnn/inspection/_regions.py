@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sklearn_convexnn.core.geometry.planar_cells import affine_pieces
 from sklearn_convexnn.inspection._networks import Layers
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,7 @@ class DecisionIntervals:
         ends = [-np.inf, *self.breakpoints.tolist(), np.inf]
         return list(zip(self.labels.tolist(), ends[:-1], ends[1:], strict=True))
 
-    def scores(self, t):
+    def scores(self, t: ArrayLike) -> np.ndarray:
         """Scores of the classes.
 
         Parameters
@@ -141,7 +145,7 @@ class DecisionRegions:
     fixed: dict
     _network: Layers
 
-    def affine_scores(self):
+    def affine_scores(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine functions that the scores are on the cells.
 
         Returns

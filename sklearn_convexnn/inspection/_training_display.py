@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._callbacks import COUNTS
 from sklearn_convexnn.inspection._networks import last_step
 from sklearn_convexnn.inspection._plotting import three_panels
+
+if TYPE_CHECKING:
+    from sklearn_convexnn._typing import ThreeAxes
 
 
 class TrainingDisplay:
@@ -50,14 +55,23 @@ class TrainingDisplay:
     ['objective', 'relative gap\\n(estimated)', 'neurons']
     """
 
-    def __init__(self, *, history, certificate, status=None, name=None):
+    def __init__(
+        self,
+        *,
+        history: dict[str, np.ndarray],
+        certificate: Literal["exact", "proven", "estimated"],
+        status: str | None = None,
+        name: str | None = None,
+    ) -> None:
         self.history = history
         self.certificate = certificate
         self.status = status
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, axes=None):
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, axes: ThreeAxes | None = None
+    ) -> TrainingDisplay:
         """Draw the rounds of a fitted estimator.
 
         Parameters
@@ -88,7 +102,7 @@ class TrainingDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes=None):
+    def plot(self, *, axes: ThreeAxes | None = None) -> TrainingDisplay:
         """Draw three panels, one above the other, with a common axis of rounds.
 
         Parameters
