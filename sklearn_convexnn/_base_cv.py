@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -31,6 +32,11 @@ from sklearn_convexnn.core.fit.mean import certified_mean
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
 from sklearn_convexnn.core.problem.training_set import rows_of_weight
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike
 
 
 class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
@@ -92,7 +98,9 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         self.verbose = verbose
 
     @fit_method
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Choose alpha by cross-validation, then train on all rows.
 
         Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -23,6 +24,11 @@ from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike
 
 # Rounds of the cutting plane where max_iter=None.
 DEFAULT_ROUNDS = 50
@@ -166,7 +172,7 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
     def _input_sizes(self):
         return path_norms(self.coefs_)
 
-    def hidden_activations(self, X):
+    def hidden_activations(self, X: MatrixLike) -> np.ndarray:
         """Activations of the hidden neurons.
 
         Parameters
@@ -252,7 +258,7 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         self.verbose = verbose
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
