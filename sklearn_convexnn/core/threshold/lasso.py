@@ -10,11 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 # The proximal term, in parts of the diagonal; its centre moves at most so often.
-_PROXIMAL, _CENTRES = 1e-7, 50
+_PROXIMAL, _CENTRES = 1e-7, 10
 # Violated conditions that enter at once, and changes of the active set at most, per column.
 _MOST_ENTERING, _TURNS = 200, 20
-# Weights that leave one inverse before it is taken anew: rounding grows with each.
+# Weights that enter or leave one inverse before it is taken anew: rounding grows with each.
 _MOST_UPDATES = 30
+# Relative decreases that are none.
+_ROUNDING = 1e-15
 
 
 def lasso(gram, cross, alpha, start, tol=1e-10):
@@ -68,45 +70,48 @@ def _on_face(gram, cross, penalties, x, tol):
 
 
 class _ActiveSet:
-    """The problem for a definite matrix and a penalty for each weight."""
+    """The problem for a definite matrix and a penalty for each weight.
+
+    ``support`` are the active weights, ``inverse`` is that of their part of the matrix.
+    """
 
     def __init__(self, gram, cross, penalties, start):
         self.gram, self.cross, self.penalties = gram, cross, penalties
         self.x = start.copy()
         self.signs = np.sign(start)
+        self._start(np.flatnonzero(start))
 
     def solved(self, tol):
-        most = _MOST_ENTERING
+        most, lowest = _MOST_ENTERING, np.inf
         self._descend()
         for _ in range(_TURNS * len(self.x)):
             slope = self.gram @ self.x - self.cross
+            # Of many that enter together each may turn round another; a single one lowers the
+            # objective, but for rounding.
+            value = 0.5 * self.x @ (slope - self.cross) + self.penalties @ np.abs(self.x)
+            if value < lowest - _ROUNDING * abs(lowest if lowest < np.inf else value):
+                lowest, most = value, min(2 * most, _MOST_ENTERING)
+            elif most == 1:
+                break
+            else:
+                most = max(1, most // 4)
             excess = np.where(self.signs == 0, np.abs(slope) / self.penalties - 1.0, 0.0)
             entering = np.flatnonzero(excess > tol)
             if not len(entering):
                 break
             if len(entering) > most:
                 entering = entering[np.argsort(-excess[entering], kind="stable")[:most]]
-            before = self.x.copy()
             self.signs[entering] = -np.sign(slope[entering])
+            self._enter(entering)
             self._descend()
-            # Of many that enter together each may turn round another; a single one cannot.
-            if not np.array_equal(before, self.x):
-                most = _MOST_ENTERING
-            elif most == 1:
-                break  # rounding
-            else:
-                most = 1
         return self.x
 
     def _descend(self):
         """Towards the minimum of the face; weights that would turn round leave."""
-        support = np.flatnonzero(self.signs)
-        if not len(support):
-            return
-        inverse, updates = self._inverse(support), 0
-        while len(support):
+        while len(self.support):
+            support = self.support
             signs = self.signs[support]
-            target = inverse @ (self.cross[support] - self.penalties[support] * signs)
+            target = self.inverse @ (self.cross[support] - self.penalties[support] * signs)
             present = self.x[support]
             turning = target * signs <= 0
             if not turning.any():
@@ -119,21 +124,39 @@ class _ActiveSet:
                 first = int(np.argmin(reach))
                 self.x[support] = present + reach[first] * (target - present)
                 leaving[first] = True
-            gone, support = support[leaving], support[~leaving]
-            self.x[gone], self.signs[gone] = 0.0, 0.0
-            updates += len(gone)
-            if updates > _MOST_UPDATES:
-                inverse, updates = self._inverse(support), 0
-            else:
-                inverse = _without(inverse, leaving)
+            self._leave(leaving)
 
-    def _inverse(self, support):
-        return np.linalg.inv(self.gram[np.ix_(support, support)])
+    # ------------------------------------------------------------------ the inverse
 
+    def _start(self, support):
+        self.support, self.updates = support, 0
+        self.inverse = np.linalg.inv(self.gram[np.ix_(support, support)])
 
-def _without(inverse, leaving):
-    """The inverse of a matrix without some of its rows and columns, from its inverse."""
-    stays = ~leaving
-    edge = inverse[np.ix_(stays, leaving)]
-    corner = inverse[np.ix_(leaving, leaving)]
-    return inverse[np.ix_(stays, stays)] - edge @ np.linalg.solve(corner, edge.T)
+    def _many(self, count):
+        """Whether the inverse is to be taken anew where so many enter or leave."""
+        self.updates += count
+        return self.updates > _MOST_UPDATES
+
+    def _enter(self, entering):
+        support = np.concatenate([self.support, entering])
+        if self._many(len(entering)):
+            self._start(support)
+            return
+        edge = self.inverse @ self.gram[np.ix_(self.support, entering)]
+        corner = self.gram[np.ix_(entering, entering)]
+        corner = np.linalg.inv(corner - self.gram[np.ix_(entering, self.support)] @ edge)
+        across = -edge @ corner
+        self.inverse = np.block([[self.inverse - across @ edge.T, across], [across.T, corner]])
+        self.support = support
+
+    def _leave(self, leaving):
+        gone, stays = self.support[leaving], ~leaving
+        self.x[gone], self.signs[gone] = 0.0, 0.0
+        if self._many(len(gone)):
+            self._start(self.support[stays])
+            return
+        inverse = self.inverse
+        edge = inverse[np.ix_(stays, leaving)]
+        corner = inverse[np.ix_(leaving, leaving)]
+        self.inverse = inverse[np.ix_(stays, stays)] - edge @ np.linalg.solve(corner, edge.T)
+        self.support = self.support[stays]

@@ -34,7 +34,7 @@ class ColumnPhase:
 
     def __init__(self, run, pricing, start):
         self.run, self.pricing, self.options = run, pricing, run.options
-        self.effort, self.idle = 0, False
+        self.effort, self.stalled = 0, 0
         run.begin(start.network)
         if start.network.n_neurons:
             run.accept(self._refitted(start.network))
@@ -50,15 +50,15 @@ class ColumnPhase:
         run = self.run
         before = run.state.network
         network = self._extended(before, self._violated())
-        # A round that adds nothing refits more tightly: then prices are those of its columns.
-        self.idle = network.n_neurons == before.n_neurons
-        network = self._refitted(network, tight=self.idle)
-        run.accept(network, rounding=_ROUNDING if self.idle else 0.0)
-        self.idle = self.idle and self.effort >= self.most_effort
+        # A round that adds or gained nothing refits more tightly: then prices are those of the
+        # columns, and if nothing is gained by that either, there is nothing to gain.
+        tight = self.stalled > 0 or network.n_neurons == before.n_neurons
+        objective = run.state.objective
+        run.accept(self._refitted(network, tight=tight), rounding=_ROUNDING if tight else 0.0)
+        self.stalled = self.stalled + 1 if run.state.objective >= objective else 0
 
     def price(self):
         self.run.price(self.pricing, effort=self.effort)
-        self.idle = self.idle and self.run.prices.largest <= _VIOLATED * self.run.alpha
 
     def confirm(self, status):
         """The thorough pricing before a stop: the status if that bears it out."""
@@ -66,16 +66,23 @@ class ColumnPhase:
         run.price(self.thorough, effort=self.most_effort)
         if run.certificate.relative_gap <= self.options.gap_goal:
             return Status.GAP
+        if self.idle:
+            limit = self.options.max_neurons
+            full = limit is not None and run.state.network.n_neurons >= limit
+            return Status.PROGRESS if full else Status.INACCURATE
         if status is Status.GAP:
-            # None, if there is more to find; the lasso itself may be out of digits.
-            stuck = self.idle and run.prices.largest <= (1.0 + 1e-6) * run.alpha
-            status = Status.INACCURATE if stuck else None
+            status = None
         if status is Status.PROGRESS and self.effort < self.most_effort:
             # Little progress may be that of a light search.
             status = None
         if status is None:
             self.effort = min(self.effort + 1, self.most_effort)
         return status
+
+    @property
+    def idle(self):
+        """Did two rounds gain nothing, the second of which was as thorough as there are?"""
+        return self.stalled > 1 and self.effort >= self.most_effort
 
     @property
     def thorough(self):
@@ -86,7 +93,7 @@ class ColumnPhase:
 
     def gap_reached(self):
         """Is the gap below its goal, or is there nothing left to add?"""
-        return self.idle or self.run.gap_reached()
+        return self.stalled > 1 or self.run.gap_reached()
 
     def successor(self):
         return self

@@ -10,6 +10,8 @@ from sklearn_convexnn.core.threshold.lasso import lasso
 
 # Newton steps at most, halvings of one, and the decrease that it needs in parts of the promised.
 _STEPS, _HALVINGS, _LEAST_DECREASE = 50, 30, 1e-4
+# Accuracy of a lasso, in parts of that of the refit.
+_LASSO_SHARE = 0.1
 # Of several outputs: changes of face, and steps on the way to one.
 _FACES, _FACE_STEPS = 6, 10
 # Curvature that a column has at least, in parts of what it would have on rows of mean curvature:
@@ -49,7 +51,7 @@ def _refit_one_output(layer, C, b0, alpha, tol):
         edge, total = H[:-1, -1], H[-1, -1]
         gram = H[:-1, :-1] - np.outer(edge, edge) / total
         reduced = gradient[:, 0] - edge * (slope_b0[0] / total)
-        aim = lasso(gram, gram @ c - reduced, alpha, c)
+        aim = lasso(gram, gram @ c - reduced, alpha, c, tol=_LASSO_SHARE * tol)
         move = aim - c
         move_b0 = -(slope_b0 + edge @ move) / total
         promised = -(
