@@ -12,12 +12,15 @@ from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 from sklearn_convexnn._steps_cv import StepsCV
 from sklearn_convexnn._tabular import tabular_pipeline
 from sklearn_convexnn._version import __version__ as __version__
+from sklearn_convexnn._threshold import ConvexThresholdClassifier, ConvexThresholdRegressor
 
 __all__ = [
     "ConvexReLUClassifier",
     "ConvexReLUClassifierCV",
     "ConvexReLURegressor",
     "ConvexReLURegressorCV",
+    "ConvexThresholdClassifier",
+    "ConvexThresholdRegressor",
     "DeepLinearClassifier",
     "DeepLinearRegressor",
     "DeepLinearRegressorCV",
