@@ -186,7 +186,7 @@ class _Judge:
         """
         Z = np.concatenate(
             [
-                network_outputs(part.X, coefs, intercepts).astype(np.float64)
+                network_outputs(part.X, coefs, intercepts, part.neurons).astype(np.float64)
                 for part, (coefs, intercepts, _) in zip(self.parts, networks, strict=True)
             ]
         )
