@@ -241,7 +241,7 @@ def test_the_scale_is_that_of_patches(pooling):
 # finite programs over all patterns (CVXPY), to the digits in which descent from many starts agrees.
 REFERENCES = [
     ("average", 1, 0.164370140, {0.003: 0.020824633, 0.01: 0.062283388, 0.03: 0.137764382}),
-    ("average", 2, 0.251032468, {0.01: 0.039470896, 0.03: 0.099711422}),
+    ("average", 2, 0.251032468, {0.03: 0.099711422}),
     ("max", 1, 0.403837781, {0.01: 0.026135347, 0.03: 0.069781481}),
 ]
 
