@@ -9,7 +9,7 @@ from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
-from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.network import Network, network_outputs
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet
 
@@ -74,6 +74,10 @@ class Problem:
             biases.astype(dtype),
             (network.b0 * self.y_scale + self.y_shift).astype(dtype),
         ]
+
+    def outputs(self, X, coefs, intercepts):
+        """Outputs of the layers on any rows."""
+        return network_outputs(X, coefs, intercepts, self.rows.neurons)
 
     def network(self, coefs, intercepts):
         """The network in working units from the layers of :meth:`layers`."""
