@@ -169,6 +169,10 @@ class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
 
     # ------------------------------------------------------------------ the fitted network
 
+    def _layers(self):
+        """``coefs, intercepts`` of the network."""
+        return self.coefs_, self.intercepts_
+
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
         return network_outputs(self._validate_rows(X), self.coefs_, self.intercepts_)
@@ -196,7 +200,6 @@ class CuttingPlane:
     """Parameters and words that a fit by column generation has, for one alpha or for many."""
 
     _parameter_constraints = {
-        "refinement": [StrOptions({"cutting_plane"})],
         "max_neurons": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
