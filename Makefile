@@ -5,11 +5,13 @@
 #   make test ARGS="-k gap -x"       options for pytest, demo.py or the benchmarks
 #   make bench BENCHMARKS=benchmarks/tabular.py    one benchmark instead of all
 #   make bench-compare BASE=main     this tree against another revision, in one run
+#   make doc DOC_URL=https://...     with the address where the pages will lie: a sitemap
 #   make VENV=/tmp/env test          put the environment elsewhere
 
 VENV ?= .venv
 ARGS ?=
 BASE ?=
+DOC_URL ?=
 # Interpreters to try, in this order, when PYTHON is not given.
 PYTHON ?=
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
@@ -55,7 +57,7 @@ format: $(call INSTALLED,lint)  ## repair style and formatting
 
 doc: $(call INSTALLED,doc)  ## check the docstrings, build the documentation in doc/_build/html
 	$(RUN) -m numpydoc lint sklearn_convexnn/*.py sklearn_convexnn/inspection/*.py sklearn_convexnn/export/*.py
-	$(RUN) -m sphinx -W --keep-going -b html doc doc/_build/html
+	DOC_URL="$(DOC_URL)" $(RUN) -m sphinx -W --keep-going -b html doc doc/_build/html
 
 dist: $(call INSTALLED,dist)  ## build the archives, check them, try the wheel in an environment of its own
 	rm -rf build dist

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from docutils import nodes
 
 import sklearn_convexnn
 from sklearn_convexnn import _documentation
+
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_order, landing
 
 project = "sklearn_convexnn"
 author = "sklearn_convexnn developers"
@@ -97,6 +100,7 @@ numpydoc_show_inherited_class_members = True
 
 math_eqref_format = "({number})"
 math_number_all = False
+toc_object_entries_show_parents = "hide"
 
 # Links from the estimators' HTML representation, relative to a page of the gallery.
 _documentation.PAGES = "../../"
@@ -105,9 +109,10 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "subsection_order": ["../examples/basics", "../examples/inside", "../examples/theory"],
+    "within_subsection_order": "gallery_order.ByDifficulty",
     "filename_pattern": r"/plot_",
-    # A comparison that takes a minute, `make demo`, and a script that needs a C compiler.
-    "ignore_pattern": r"(^|/)(demo|microcontroller)\.py$",
+    # A comparison that takes a minute, `make demo`, and scripts that need a C compiler or SCIP.
+    "ignore_pattern": r"(^|/)(demo|microcontroller|optimisation_model)\.py$",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
