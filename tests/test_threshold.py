@@ -7,11 +7,11 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_convexnn import (
-    ConvexReLUClassifier,
     ConvexThresholdClassifier,
     ConvexThresholdRegressor,
 )
-from sklearn_convexnn.inspection import decision_regions, optimality_report
+from sklearn_convexnn.export import to_mlp
+from sklearn_convexnn.inspection import ShapeFunctionDisplay, decision_regions, prune
 from tests.conftest import make_rows
 
 SOME = {"random_state": 0, "max_iter": 200}
@@ -138,10 +138,9 @@ def test_warm_start_begins_where_it_was(Model, directions):
     X = make_rows(60, 3)
     model = Model(0.02, directions=directions, warm_start=True, gap_tol=0.05, **SOME)
     y = targets(model, X)
-    model.fit(X, y)
-    cold = model.n_iter_
-    model.fit(X, y)
-    assert model.n_iter_ < cold
+    cold = model.fit(X, y).history_["objective"][0]
+    last = model.objective_
+    assert model.fit(X, y).history_["objective"][0] <= min(cold, last * (1 + 1e-12))
     with pytest.raises(ValueError, match="warm_start=True needs"):
         model.fit(X[:, :2], y)
 
@@ -193,11 +192,27 @@ def test_they_are_no_relus():
     with pytest.raises(ValueError, match="are 0 or 1, no ReLUs"):
         decision_regions(model)
     with pytest.raises(ValueError, match="are 0 or 1, no ReLUs"):
-        optimality_report(model, X)
-    assert not isinstance(model, type(ConvexReLUClassifier()))
+        prune(model, X)
+    with pytest.raises(TypeError, match="are 0 or 1"):
+        to_mlp(model)
 
 
 def test_alpha_zero_is_refused(Model):
     X = make_rows(20, 2)
     with pytest.raises(ValueError, match="alpha=0 is refused"):
         Model(0.0).fit(X, targets(Model(), X))
+
+
+def test_shape_functions_are_drawn():
+    pytest.importorskip("matplotlib").use("Agg")
+    X = make_rows(80, 4)
+    model = ConvexThresholdRegressor(0.01, directions="axis", **SOME)
+    model.fit(X, targets(model, X))
+    display = ShapeFunctionDisplay.from_estimator(model, features=[1, 0])
+    assert [ax.get_xlabel() for ax in display.axes_] == ["x1", "x0"]
+    _, height = display.axes_[0].lines[0].get_data()
+    shape = model.shape_functions_[1]
+    np.testing.assert_allclose(np.unique(height), np.unique(shape.values[:, 0]))
+    assert len(ShapeFunctionDisplay.from_estimator(model, max_features=3).axes_) <= 3
+    with pytest.raises(ValueError, match="directions='axis'"):
+        ShapeFunctionDisplay.from_estimator(model.set_params(directions="all").fit(X, X[:, 0]))

@@ -15,6 +15,7 @@ from sklearn_convexnn.inspection._optimality_report import OptimalityReport, opt
 from sklearn_convexnn.inspection._path_display import PathDisplay
 from sklearn_convexnn.inspection._prune import prune
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
+from sklearn_convexnn.inspection._shape_function_display import ShapeFunctionDisplay
 from sklearn_convexnn.inspection._wedge import WedgeFeatures
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "OptimalityReport",
     "PathDisplay",
     "Region",
+    "ShapeFunctionDisplay",
     "WedgeFeatures",
     "decision_intervals",
     "decision_regions",
