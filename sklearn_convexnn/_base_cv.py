@@ -26,17 +26,10 @@ from sklearn_convexnn._validation import (
     check_relax,
     one_blas_thread,
 )
-from sklearn_convexnn.core.fit.cutting_plane import (
-    choose_options,
-    make_pricing,
-    start_of_path,
-    train,
-)
+from sklearn_convexnn.core.fit.cutting_plane import Descent, choose_options
 from sklearn_convexnn.core.fit.mean import certified_mean
-from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
-from sklearn_convexnn.core.problem.solution import Start
 from sklearn_convexnn.core.problem.training_set import rows_of_weight
 
 
@@ -136,15 +129,17 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
     @one_blas_thread
     def _solve(self, data, progress, *, routed):
         rng = self._rng()
-        splits = self._splits(data, rng, routed.splitter.split)
+        # The folds have random numbers of their own: the final fit is then that of alpha_.
+        (own,) = rng.spawn(1)
+        splits = self._splits(data, own, routed.splitter.split)
         shared = self._shared(data, splits)
         problem, targets = self._part(data, shared, np.arange(len(data.y)))
         progress.objective = problem.objective
-        alpha_max = start_of_path(problem, rng)[2]
-        scale = scale_alpha(problem.rows, alpha_max)
+        descent = Descent(problem, rng, **self._goals())
+        scale = scale_alpha(problem.rows, descent.alpha_max)
         folds = [
             self._fold(data, shared, train, self._held_out(data, test, routed.scorer.score), child)
-            for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
+            for (train, test), child in zip(splits, own.spawn(len(splits)), strict=True)
         ]
         options = self._options(problem.rows, tol=max(self.tol, LEAST_FOLD_TOL), gap_tol=None)
         paths = FoldPaths(
@@ -153,14 +148,16 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
-        self._follow(paths, alpha_max, scale)
+        self._follow(paths, descent.alpha_max, scale)
         alpha, k, tried = self._chosen(paths, scale)
         if getattr(self, "calibrate", False):
             tried["temperature_"] = paths.temperature(alpha, k)
         relax = tried["relax_"]
-        networks = _networks_of_folds(problem, paths.points(alpha, k))
-        solution = self._final(problem, networks, alpha, relax, rng, progress)
-        attributes = self._attributes(problem, targets, solution, alpha_max, relax * alpha)
+        if self.refit == "mean":
+            solution = self._mean(descent, paths.points(alpha, k), relax * alpha)
+        else:
+            solution = descent.solve_relaxed(alpha, relax, progress=progress)
+        attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
         return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 
     # ------------------------------------------------------------------ alphas, folds, scores
@@ -255,33 +252,30 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         estimator.n_features_in_ = data.X.shape[1]
         return Fold(problem, targets, estimator, held_out, rng)
 
-    def _final(self, problem, networks, alpha, relax, rng, progress):
-        """The network of all rows: their mean, or trained on all rows from there."""
-        if self.refit == "mean":
-            if not networks:
-                raise ValueError(
-                    "refit='mean' needs a fold whose training rows have all classes: choose other "
-                    "folds with cv, or refit=True."
-                )
-            return certified_mean(
-                problem.rows,
-                networks,
-                relax * alpha / problem.alpha_unit,
-                make_pricing(problem.rows, rng),
-                options=self._options(problem.rows, tol=self.tol, gap_tol=None),
+    def _goals(self):
+        return {
+            "tol": self.tol,
+            "gap_tol": self.gap_tol,
+            "max_iter": self.max_iter,
+            "max_neurons": self.max_neurons,
+        }
+
+    def _mean(self, descent, points, alpha):
+        """The mean of the networks of the folds as the network of all rows."""
+        networks = _networks_of_folds(descent.problem, points)
+        if not networks:
+            raise ValueError(
+                "refit='mean' needs a fold whose training rows have all classes: choose other "
+                "folds with cv, or refit=True."
             )
-        return train(
-            problem,
-            alpha,
-            rng=rng,
-            start=Start(mixture(networks), width=0.0) if networks else None,
-            relax=relax,
-            progress=progress,
-            tol=self.tol,
-            gap_tol=self.gap_tol,
-            max_iter=self.max_iter,
-            max_neurons=self.max_neurons,
-        )[0]
+        rows = descent.problem.rows
+        return certified_mean(
+            rows,
+            networks,
+            alpha / descent.problem.alpha_unit,
+            descent.pricing,
+            options=self._options(rows, tol=self.tol, gap_tol=None),
+        )
 
     # ------------------------------------------------------------------ what was found
 

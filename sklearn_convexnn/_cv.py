@@ -150,9 +150,8 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     -----
     Every fold descends its own path, each alpha from the network of the one before. Nothing passes
     between folds: a neuron found on rows that another fold holds out would leak them. The final fit
-    starts from the mean of the networks of all folds at ``alpha_``, neurons of similar directions
-    joined. Without that, as for ``refit="mean"``, the objective of the mean is by convexity no
-    larger than the mean of theirs.
+    is that of the estimator for one alpha, given ``alpha_``. With ``refit="mean"`` the objective of
+    the mean is by convexity no larger than the mean of the objectives.
 
     The folds hold no copies of the rows: all of them, and the final fit, read one array of the
     distinct rows.
@@ -375,9 +374,8 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     -----
     Every fold descends its own path, each alpha from the network of the one before. Nothing passes
     between folds: a neuron found on rows that another fold holds out would leak them. The final fit
-    starts from the mean of the networks of all folds at ``alpha_``, neurons of similar directions
-    joined. Without that, as for ``refit="mean"``, the objective of the mean is by convexity no
-    larger than the mean of theirs.
+    is that of the estimator for one alpha, given ``alpha_``. With ``refit="mean"`` the objective of
+    the mean is by convexity no larger than the mean of the objectives.
 
     The folds hold no copies of the rows: all of them, and the final fit, read one array of the
     distinct rows.

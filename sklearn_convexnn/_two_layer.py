@@ -48,8 +48,10 @@ class AlphaChoice:
         """
         if self.alpha != "auto":
             return given_alpha(whole.scale if self.alpha == "scale" else self.alpha)
+        # Random numbers of its own: the fit is then, to the bit, that of the chosen alpha.
+        (own,) = rng.spawn(1)
         return choose_alpha(
-            problem, whole.scale, whole.alpha_max, follow, rng, report=self._report_alpha
+            problem, whole.scale, whole.alpha_max, follow, own, report=self._report_alpha
         )
 
     def _report_alpha(self, alpha, loss):
@@ -299,7 +301,6 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         starts = [
             self._warm_start(problem, targets),
             self._start_from_patterns(problem, choice.alpha),
-            choice.start(problem),
         ]
         start = best_start(problem, choice.alpha, starts)
         solution = descent.solve(choice.alpha, start=start, progress=progress)

@@ -140,12 +140,26 @@ class Descent:
         self.start = solution.end if rows.loss.smooth else Start(solution.network)
         return solution
 
+    def solve_relaxed(self, alpha, relax, *, progress=None):
+        """The same with its neurons refitted at ``relax`` times alpha, which it is then about."""
+        solution = self.solve(alpha, progress=progress)
+        if relax >= 1 or solution.status is Status.INTERRUPTED:
+            return solution
+        return relaxed(
+            self.problem.rows,
+            solution.network,
+            relax * solution.alpha,
+            self.pricing,
+            options=self.options,
+            progress=progress,
+        )
+
     def advance(self, alpha):
-        """``coefs, intercepts, width`` of the network for the next alpha of a path."""
+        """``coefs, intercepts`` of the network for the next alpha of a path."""
         solution = self.solve(alpha, last=False)
         if solution.keyboard:
             raise KeyboardInterrupt
-        return *self.problem.layers(solution.network), solution.end.width
+        return self.problem.layers(solution.network)
 
 
 def best_start(problem, alpha, starts):
@@ -155,31 +169,3 @@ def best_start(problem, alpha, starts):
         return starts[0] if starts else None
     rows, alpha = problem.rows, alpha / problem.alpha_unit
     return min(starts, key=lambda start: rows.evaluate(start.network).objective(alpha))
-
-
-def train(problem, alpha, *, rng, start=None, relax=1.0, progress=None, **goals):
-    """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
-
-    ``start`` is a Start in working units; the constant network otherwise.  With ``relax`` below one
-    the neurons are then refitted at so many times alpha, and that is what the Solution is about.
-
-    Returns
-    -------
-    solution : Solution
-        In working units.
-    alpha_max : float
-        In the units of the data.
-    """
-    descent = Descent(problem, rng, **goals)
-    alpha = descent.scale if alpha == "scale" else alpha
-    solution = descent.solve(alpha, start=start, progress=progress)
-    if relax < 1 and solution.status is not Status.INTERRUPTED:
-        solution = relaxed(
-            problem.rows,
-            solution.network,
-            relax * solution.alpha,
-            descent.pricing,
-            options=descent.options,
-            progress=progress,
-        )
-    return solution, descent.alpha_max

@@ -108,8 +108,8 @@ class ThresholdDescent:
         return Start(network.with_outputs(jumps[places, None], levels[:1]), width=0.0)
 
     def advance(self, alpha):
-        """``coefs, intercepts, width`` of the network for the next alpha of a path."""
+        """``coefs, intercepts`` of the network for the next alpha of a path."""
         solution = self.solve(alpha, last=False)
         if solution.keyboard:
             raise KeyboardInterrupt
-        return *self.problem.layers(solution.network), 0.0
+        return self.problem.layers(solution.network)
