@@ -2,15 +2,15 @@
 Step functions with a certificate
 =================================
 
-Neurons that are 0 or 1 and look at one feature each make a sum of step functions. Their number, places and heights
-come from one convex program, whose optimality is checked exactly: no other thresholds would lower the
-objective.
+Neurons that are 0 or 1 and look at one feature each make a sum of step functions. Their number,
+places and heights come from one convex program, whose optimality is checked exactly: no other
+thresholds would lower the objective.
 """
 
 # %%
-# 442 patients, ten measurements, and the progression of their diabetes a year later. Held-out rows choose the
-# penalty, the total variation of all step functions. Columns keep their units: the program sees the order of
-# their values only.
+# 442 patients, ten measurements, and the progression of their diabetes a year later. Held-out
+# rows choose the penalty, the total variation of all step functions. Columns keep their units:
+# the program sees the order of their values only.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,7 +27,8 @@ print(f"{model.n_neurons_} steps, R2 on new rows {model.score(X_test, y_test):.2
 print(f"relative gap {model.dual_gap_:.0e} ({model.certificate_})")
 
 # %%
-# What each measurement adds, in units of the target: flat where the program found nothing worth a step.
+# What each measurement adds, in units of the target: flat where the program found nothing worth a
+# step.
 
 display = ShapeFunctionDisplay.from_estimator(model, max_features=6)
 display.figure_.supylabel("added to the mean")
@@ -46,8 +47,8 @@ ax.set(xlabel=X.columns[best], ylabel="added to the mean")
 ax.legend()
 
 # %%
-# Half-spaces of all features instead: where a plane separates the classes, one neuron is optimal, and a closed
-# form proves it.
+# Half-spaces of all features instead: where a plane separates the classes, one neuron is optimal,
+# and a closed form proves it.
 
 labels = X_train["bmi"] + X_train["bp"] / 5 > 45
 plane = ConvexThresholdClassifier(alpha=0.01, random_state=0).fit(X_train, labels)
