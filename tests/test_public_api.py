@@ -15,6 +15,10 @@ from sklearn.base import BaseEstimator, is_classifier
 
 import sklearn_convexnn
 from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNClassifierCV,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
@@ -34,6 +38,10 @@ from sklearn_convexnn import (
 from tests.conftest import make_rows
 
 ESTIMATORS = [
+    ConvexCNNRegressor,
+    ConvexCNNClassifier,
+    ConvexCNNRegressorCV,
+    ConvexCNNClassifierCV,
     ConvexReLURegressor,
     ConvexReLUClassifier,
     ConvexReLURegressorCV,
@@ -58,6 +66,7 @@ SETTINGS[StepsCV] = {"estimator": ConvexReLUClassifierCV(alphas=3, cv=2)}
 VARIANTS = {E: [{"refinement": None}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
 VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
 VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
+VARIANTS[ConvexCNNRegressor] = VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
 MODULES = sorted(
     module.name

@@ -36,6 +36,7 @@ class Convolution:
     """
 
     acts_on_rows = False
+    remedy = "subtract one number from all entries of X, and divide them by another."
 
     def __init__(self, windows, pooling):
         self.windows, self.pooling = windows, pooling
@@ -84,6 +85,32 @@ class Convolution:
         sizes = [np.einsum("jp,jp->j", U[:, block], U[:, block]) for block in self.blocks]
         return np.argmax(sizes, axis=0)
 
+    # ------------------------------------------------------------------ filters and maps
+
+    def filters(self, coefs):
+        """Filters of every window, ``(m_b, *space, channels)``, and their numbers (m_b,)."""
+        windows = self.window_of(coefs.T)
+        for k, (block, shape) in enumerate(zip(self.blocks, self.windows.shapes, strict=True)):
+            some = np.flatnonzero(windows == k)
+            yield coefs[block, some].T.reshape(len(some), *shape), some
+
+    def coefs(self, filters):
+        """The weights (p, m) of filters, window by window."""
+        ends = np.cumsum([len(some) for some in filters])
+        coefs = np.zeros((self.n_weights(0), ends[-1]), filters[0].dtype)
+        for block, some, end in zip(self.blocks, filters, ends, strict=True):
+            coefs[block, end - len(some) : end] = some.reshape(len(some), -1).T
+        return coefs
+
+    def maps(self, X, coefs, bias):
+        """Activations before they are pooled, ``(n, m, *positions)``."""
+        windows = self.windows
+        H = Convolution(windows, "average").inputs(np, X) @ coefs
+        H += bias
+        maps = np.empty((len(X), coefs.shape[1], windows.n_positions), H.dtype)
+        maps[:, :, windows.order] = np.maximum(H, 0).transpose(0, 2, 1)
+        return maps.reshape(*maps.shape[:2], *windows.counts)
+
     # ------------------------------------------------------------------ passes
 
     def inputs(self, xp, X):
@@ -94,10 +121,10 @@ class Convolution:
         A = A.transpose(0, 2, 1)  # rows, neurons, cells or positions
         if self.pooling == "average":
             A = A @ self.pool.astype(A.dtype)
-        return A.reshape(len(A), -1), slope
+        return A.reshape(len(A), A.shape[1] * self.n_cells), slope
 
     def pull_back(self, xp, slope, T):
-        T = T.reshape(len(T), -1, self.n_cells)
+        T = T.reshape(len(T), T.shape[1] // self.n_cells, self.n_cells)
         if self.pooling == "average":
             T = T @ self.pool.T.astype(T.dtype)
         T = T.transpose(0, 2, 1)
