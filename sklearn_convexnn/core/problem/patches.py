@@ -19,6 +19,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
 
 from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
 
@@ -99,7 +100,9 @@ class Convolution:
         ends = np.cumsum([len(some) for some in filters])
         coefs = np.zeros((self.n_weights(0), ends[-1]), filters[0].dtype)
         for block, some, end in zip(self.blocks, filters, ends, strict=True):
-            coefs[block, end - len(some) : end] = some.reshape(len(some), -1).T
+            coefs[block, end - len(some) : end] = some.reshape(
+                len(some), block.stop - block.start
+            ).T
         return coefs
 
     def maps(self, X, coefs, bias):
@@ -162,7 +165,7 @@ class _Patches:
         windows = self.neurons.window_of(W.T)
         for k, block in enumerate(self.neurons.blocks):
             some = np.flatnonzero(windows == k)
-            if len(some) == len(windows):
+            if 0 < len(some) == len(windows):
                 yield k, slice(None), np.ascontiguousarray(W[block].T)
             elif len(some):
                 yield k, some, np.ascontiguousarray(W[block, some].T)
@@ -220,14 +223,16 @@ class _Transposed:
         return total
 
     def _of_winners(self, window, filters, weights, T):
-        patches = self.patches
-        index = np.ascontiguousarray(patches.neurons.windows.index[window].T)
-        T, winners = T[:, filters], patches.winners[:, filters]
-        total = np.zeros(weights.shape)
-        values, width = patches.X.ravel(), patches.X.shape[1]
-        first = (np.arange(len(T)) * width)[:, None, None]
-        for j in range(len(weights)):
-            row, cell = np.nonzero(T[:, j])
-            places = first[row, 0] + index[winners[row, j, cell]]
-            total[j] = T[row, j, cell] @ values[places]
+        patches, (m, h) = self.patches, weights.shape
+        winners, (_, K) = patches.winners, patches.neurons.windows.index[window].shape
+        total = np.zeros((m, h))
+        for rows in patches._few_rows(window, m):
+            some = T[rows, filters].transpose(1, 0, 2).ravel()
+            count = len(patches.X[rows])
+            places = winners[rows, filters] + (K * np.arange(count))[:, None, None]
+            places = places.transpose(1, 0, 2).ravel()
+            ends = np.linspace(0, len(some), m + 1, dtype=places.dtype)
+            chosen = sparse.csr_array((some, places, ends), shape=(m, count * K))
+            flat = np.ascontiguousarray(patches.gathered(window, rows).transpose(0, 2, 1))
+            total += chosen @ flat.reshape(count * K, h)
         return total
