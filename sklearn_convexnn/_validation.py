@@ -6,7 +6,9 @@ The only file that uses scikit-learn's private helpers; other modules import tho
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -25,9 +27,16 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_convexnn.core.problem.alphas import alpha_grid
 
-# The solver works on blocks of rows that fit into the cache of one core: a second thread of the
-# BLAS has nothing to gain there, and waiting for each other made fits three to ten times slower.
-one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def one_blas_thread(function: Function) -> Function:
+    """The function on one thread of the BLAS, with its signature.
+
+    The solver works on blocks of rows that fit into the cache of one core: a second thread has
+    nothing to gain there, and waiting for each other made fits three to ten times slower.
+    """
+    return threadpool_limits.wrap(limits=1, user_api="blas")(function)
 
 
 class RoundKept(KeyboardInterrupt):
@@ -56,6 +65,7 @@ def all_or_nothing(fit):
 
 
 __all__ = [
+    "Function",
     "HasMethods",
     "Interval",
     "RoundKept",

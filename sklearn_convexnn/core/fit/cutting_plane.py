@@ -11,6 +11,7 @@ from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
+from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.screened import LEAST_ROWS, ScreenedPricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
@@ -18,6 +19,7 @@ from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.metric import Metric
+from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 
@@ -38,6 +40,8 @@ LEAST_SINGLE_SPREAD = 1e-4
 
 def make_pricing(rows, rng):
     """Exact pricing where that is cheap, local search otherwise."""
+    if isinstance(rows.neurons, Convolution):
+        return convolution_pricing(rows, rng, fast_dtype(rows))
     basis = plane_basis(rows)
     metric = Metric.of(rows)
     if basis is None:
@@ -169,12 +173,26 @@ class Descent:
         grown_start = Start(solution.network, width=solution.end.width)
         return grown_start, solution.status is Status.INTERRUPTED
 
+    def solve_relaxed(self, alpha, relax, *, progress=None):
+        """The same with its neurons refitted at ``relax`` times alpha, which it is then about."""
+        solution = self.solve(alpha, progress=progress)
+        if relax >= 1 or solution.status is Status.INTERRUPTED:
+            return solution
+        return relaxed(
+            self.problem.rows,
+            solution.network,
+            relax * solution.alpha,
+            self.pricing,
+            options=self.options,
+            progress=progress,
+        )
+
     def advance(self, alpha):
-        """``coefs, intercepts, width`` of the network for the next alpha of a path."""
+        """``coefs, intercepts`` of the network for the next alpha of a path."""
         solution = self.solve(alpha, last=False)
         if solution.keyboard:
             raise KeyboardInterrupt
-        return *self.problem.layers(solution.network), solution.end.width
+        return self.problem.layers(solution.network)
 
 
 def _interrupt(n_iter, row):
@@ -189,31 +207,3 @@ def best_start(problem, alpha, starts):
         return starts[0] if starts else None
     rows, alpha = problem.rows, alpha / problem.alpha_unit
     return min(starts, key=lambda start: rows.evaluate(start.network).objective(alpha))
-
-
-def train(problem, alpha, *, rng, start=None, relax=1.0, progress=None, **goals):
-    """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
-
-    ``start`` is a Start in working units; the constant network otherwise.  With ``relax`` below one
-    the neurons are then refitted at so many times alpha, and that is what the Solution is about.
-
-    Returns
-    -------
-    solution : Solution
-        In working units.
-    alpha_max : float
-        In the units of the data.
-    """
-    descent = Descent(problem, rng, **goals)
-    alpha = descent.scale if alpha == "scale" else alpha
-    solution = descent.solve(alpha, start=start, progress=progress)
-    if relax < 1 and solution.status is not Status.INTERRUPTED:
-        solution = relaxed(
-            problem.rows,
-            solution.network,
-            relax * solution.alpha,
-            descent.pricing,
-            options=descent.options,
-            progress=progress,
-        )
-    return solution, descent.alpha_max

@@ -31,7 +31,9 @@ _RARE = 1e-3
 
 def grows(rows, pricing):
     """Whether a network of these rows begins with samples."""
-    return rows.loss.smooth and pricing.kind == "estimated" and pricing.metric.trivial
+    # The pricing of other neurons, such as convolutions, is made for the rows of one problem.
+    dense = rows.neurons.acts_on_rows and pricing.metric.trivial
+    return dense and rows.loss.smooth and pricing.kind == "estimated"
 
 
 def sample_sizes(rows):

@@ -5,7 +5,7 @@ import pytest
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
 from sklearn_convexnn.core.fit import growing
-from sklearn_convexnn.core.fit.cutting_plane import train
+from sklearn_convexnn.core.fit.cutting_plane import Descent
 from sklearn_convexnn.core.fit.growing import sample_sizes
 from sklearn_convexnn.core.pricing import screened
 from sklearn_convexnn.core.problem.solution import Status
@@ -58,7 +58,8 @@ def test_sizes(n, d, sizes):
 def test_passes_over_all_rows():
     """The reference fit: every pass over all rows is counted where they are read."""
     problem = problem_of(60_000)
-    solution, _ = train(problem, "scale", rng=np.random.default_rng(0), **GOALS)
+    descent = Descent(problem, np.random.default_rng(0), **GOALS)
+    solution = descent.solve(descent.scale)
     assert solution.status is Status.PROGRESS
     assert 0 < problem.rows.engine.passes <= 60
 
@@ -68,10 +69,10 @@ def test_ordinary_objective(small, monkeypatch, loss):
     problem = problem_of(6000, loss)
     rng = np.random.default_rng
     alpha = 2e-3 * problem.alpha_unit
-    grown, _ = train(problem, alpha, rng=rng(0), **GOALS)
+    grown = Descent(problem, rng(0), **GOALS).solve(alpha)
     monkeypatch.setattr(growing, "LEAST_ROWS", 10_000)
     monkeypatch.setattr(screened, "LEAST_ROWS", 10_000)
-    ordinary, _ = train(problem, alpha, rng=rng(0), **GOALS)
+    ordinary = Descent(problem, rng(0), **GOALS).solve(alpha)
     # A round gains 1 % or is the last.
     assert grown.certificate.primal <= 1.02 * ordinary.certificate.primal
     assert grown.certificate.kind == "estimated"
@@ -105,7 +106,8 @@ def test_stop_within_a_sample(small, monkeypatch):
         seen.append(row)
         return True
 
-    solution, _ = train(problem, "scale", rng=np.random.default_rng(0), progress=stop, **GOALS)
+    descent = Descent(problem, np.random.default_rng(0), **GOALS)
+    solution = descent.solve(descent.scale, progress=stop)
     assert solution.status is Status.INTERRUPTED
     assert "n_rows" in seen[0]
     assert solution.n_iter == 1
