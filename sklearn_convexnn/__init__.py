@@ -11,6 +11,7 @@ from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, al
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 from sklearn_convexnn._steps_cv import StepsCV
 from sklearn_convexnn._tabular import tabular_pipeline
+from sklearn_convexnn._threshold import ConvexThresholdClassifier, ConvexThresholdRegressor
 from sklearn_convexnn._version import __version__ as __version__
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "ConvexReLUClassifierCV",
     "ConvexReLURegressor",
     "ConvexReLURegressorCV",
+    "ConvexThresholdClassifier",
+    "ConvexThresholdRegressor",
     "DeepLinearClassifier",
     "DeepLinearRegressor",
     "DeepLinearRegressorCV",

@@ -39,14 +39,13 @@ if TYPE_CHECKING:
     from sklearn_convexnn._typing import MatrixLike
 
 
-class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
-    """Parameters and fit of the cross-validated estimators.
+class ConvexCV(CrossValidation, CuttingPlane):
+    """The fit along paths of folds, of estimators trained by column generation.
 
-    A subclass names the estimator for one alpha (``_single``).
+    An estimator names that for one alpha (``_single``).
     """
 
     _parameter_constraints = {
-        **BaseTwoLayer._parameter_constraints,
         **CuttingPlane._parameter_constraints,
         **CrossValidation._parameter_constraints,
         "alphas": [StrOptions({"auto"}), *CrossValidation._parameter_constraints["alphas"]],
@@ -55,47 +54,6 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         "selection": [StrOptions({"scale", "best", "one_standard_error", "smallest"})],
         "refit": ["boolean", StrOptions({"mean"})],
     }
-
-    def __init__(
-        self,
-        *,
-        alphas,
-        eps,
-        cv,
-        scoring,
-        selection,
-        patience,
-        relax,
-        refit,
-        loss,
-        fit_intercept,
-        refinement,
-        max_neurons,
-        max_iter,
-        tol,
-        gap_tol,
-        n_jobs,
-        random_state,
-        verbose,
-    ):
-        self.alphas = alphas
-        self.eps = eps
-        self.cv = cv
-        self.scoring = scoring
-        self.selection = selection
-        self.patience = patience
-        self.relax = relax
-        self.refit = refit
-        self.loss = loss
-        self.fit_intercept = fit_intercept
-        self.refinement = refinement
-        self.max_neurons = max_neurons
-        self.max_iter = max_iter
-        self.tol = tol
-        self.gap_tol = gap_tol
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
 
     @fit_method
     def fit(
@@ -235,7 +193,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         y = data.y
         if is_classifier(self):
             y = np.unique(y, return_inverse=True)[1]
-        return SharedRows.of(data.X, y, held_out_by)
+        return SharedRows.of(data.X, y, held_out_by, neurons=self._neurons())
 
     def _part(self, data, shared, rows):
         """The training problem of some rows, and its Targets."""
@@ -254,11 +212,17 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
 
     def _fold(self, data, shared, train, held_out, rng):
         problem, targets = self._part(data, shared, train)
-        estimator = self._single(
-            loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self)
-        )
+        estimator = self._fold_estimator()
         estimator.n_features_in_ = data.X.shape[1]
         return Fold(problem, targets, estimator, held_out, rng)
+
+    def _fold_estimator(self):
+        """What becomes a fitted estimator with the networks of a fold."""
+        return self._single(loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self))
+
+    def _neurons(self):
+        """Neurons of another kind than ReLUs of the rows, or None."""
+        return
 
     def _goals(self):
         return {
@@ -297,9 +261,61 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
 
 def _networks_of_folds(problem, points):
     """Those that have all classes, in the units of all rows."""
-    shape = (problem.rows.n_features, problem.rows.n_outputs)
+    rows = problem.rows
+    shape = (rows.n_columns - rows.intercept, rows.n_weights)
     return [
         problem.network(point.coefs, point.intercepts)
         for point in points
         if (point.coefs[0].shape[0], point.coefs[1].shape[1]) == shape
     ]
+
+
+class BaseConvexReLUCV(ConvexCV, BaseTwoLayer):
+    """Parameters of the cross-validated two-layer ReLU estimators."""
+
+    _parameter_constraints = {
+        **BaseTwoLayer._parameter_constraints,
+        **ConvexCV._parameter_constraints,
+        "refinement": [StrOptions({"cutting_plane"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        alphas,
+        eps,
+        cv,
+        scoring,
+        selection,
+        patience,
+        relax,
+        refit,
+        loss,
+        fit_intercept,
+        refinement,
+        max_neurons,
+        max_iter,
+        tol,
+        gap_tol,
+        n_jobs,
+        random_state,
+        verbose,
+    ):
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.patience = patience
+        self.relax = relax
+        self.refit = refit
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.refinement = refinement
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose

@@ -43,7 +43,36 @@ PATTERNS = [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"}), "
 SOLVERS = StrOptions({"auto", "newton", "clarabel", "ecos", "scs"})
 
 
-class BaseTwoLayer(InputImportances, BaseNetwork):
+class AlphaChoice:
+    """The choice of ``alpha``, for estimators with ``verbose`` and a loss."""
+
+    def _choice(self, problem, whole, follow, rng):
+        """The Choice that the parameter ``alpha`` asks for.
+
+        ``whole`` is the solver of all rows, with its ``scale`` and ``alpha_max``; ``follow(problem,
+        rng)`` makes one for some of them.
+        """
+        if self.alpha != "auto":
+            return given_alpha(whole.scale if self.alpha == "scale" else self.alpha)
+        # Random numbers of its own: the fit is then, to the bit, that of the chosen alpha.
+        (own,) = rng.spawn(1)
+        return choose_alpha(
+            problem, whole.scale, whole.alpha_max, follow, own, report=self._report_alpha
+        )
+
+    def _report_alpha(self, alpha, loss):
+        if self.verbose:
+            print(f"[{type(self).__name__}] alpha {alpha:.3g}: loss {loss:.5g} of held-out rows")
+
+    def _chosen(self, choice):
+        """The attributes of a choice among alphas."""
+        chosen = choice.attributes
+        if getattr(self, "calibrate", False) and trait(self, "probabilities"):
+            chosen["temperature_"] = choice.temperature
+        return chosen
+
+
+class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
     """The problem, the attributes and the layers of a two-layer network."""
 
     _parameter_constraints = {
@@ -106,31 +135,6 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
             "alpha_max_": float(alpha_max),
         }
 
-    def _choice(self, problem, whole, follow, rng):
-        """The Choice that the parameter ``alpha`` asks for.
-
-        ``whole`` is the solver of all rows, with its ``scale`` and ``alpha_max``; ``follow(problem,
-        rng)`` makes one for some of them.
-        """
-        if self.alpha != "auto":
-            return given_alpha(whole.scale if self.alpha == "scale" else self.alpha)
-        # Random numbers of its own: the fit is then, to the bit, that of the chosen alpha.
-        (own,) = rng.spawn(1)
-        return choose_alpha(
-            problem, whole.scale, whole.alpha_max, follow, own, report=self._report_alpha
-        )
-
-    def _report_alpha(self, alpha, loss):
-        if self.verbose:
-            print(f"[{type(self).__name__}] alpha {alpha:.3g}: loss {loss:.5g} of held-out rows")
-
-    def _chosen(self, choice):
-        """The attributes of a choice among alphas."""
-        chosen = choice.attributes
-        if getattr(self, "calibrate", False) and trait(self, "probabilities"):
-            chosen["temperature_"] = choice.temperature
-        return chosen
-
     # ------------------------------------------------------------------ programs over patterns
 
     def _solver(self):
@@ -165,6 +169,10 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
 
     # ------------------------------------------------------------------ the fitted network
 
+    def _layers(self):
+        """``coefs, intercepts`` of the network."""
+        return self.coefs_, self.intercepts_
+
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
         return network_outputs(self._validate_rows(X), self.coefs_, self.intercepts_)
@@ -192,7 +200,6 @@ class CuttingPlane:
     """Parameters and words that a fit by column generation has, for one alpha or for many."""
 
     _parameter_constraints = {
-        "refinement": [StrOptions({"cutting_plane"})],
         "max_neurons": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],

@@ -14,6 +14,8 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
+    ConvexThresholdClassifier,
+    ConvexThresholdRegressor,
     DeepLinearClassifier,
     DeepLinearRegressor,
     DeepLinearRegressorCV,
@@ -35,6 +37,8 @@ FAMILIES = [
     ConvexReLUClassifierCV(alphas=3, cv=2, random_state=0),
     GatedReLURegressor(patterns=20, random_state=0),
     GatedReLUClassifier(patterns=20, random_state=0),
+    ConvexThresholdRegressor(random_state=0),
+    ConvexThresholdClassifier(directions="axis", random_state=0),
     SplineReLURegressor(),
     SplineReLURegressor(alpha=0),
     SplineReLUClassifier(),
@@ -46,7 +50,7 @@ FAMILIES = [
     DeepReLURegressor(batch_norm=True, random_state=0),
     DeepReLUClassifier(batch_norm=True, random_state=0),
 ]
-STATUS = {"progress", "gap", "stationary", "closed_form"}
+STATUS = {"progress", "gap", "stationary", "closed_form", "separable"}
 
 
 def data(model):

@@ -19,6 +19,8 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
+    ConvexThresholdClassifier,
+    ConvexThresholdRegressor,
     DeepLinearClassifier,
     DeepLinearRegressor,
     DeepLinearRegressorCV,
@@ -43,6 +45,8 @@ ESTIMATORS = [
     ConvexReLUClassifierCV,
     GatedReLURegressor,
     GatedReLUClassifier,
+    ConvexThresholdRegressor,
+    ConvexThresholdClassifier,
     DeepLinearRegressor,
     DeepLinearClassifier,
     DeepLinearRegressorCV,
@@ -60,6 +64,8 @@ SETTINGS[StepsCV] = {"estimator": ConvexReLUClassifierCV(alphas=3, cv=2)}
 # Settings whose fits have attributes of their own.
 VARIANTS = {E: [{"refinement": None}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
 VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
+VARIANTS[ConvexThresholdRegressor] = [{"directions": "axis", "loss": "huber"}]
+VARIANTS[ConvexThresholdClassifier] = [{"directions": "axis"}]
 VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
 MODULES = sorted(

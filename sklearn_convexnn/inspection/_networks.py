@@ -55,6 +55,11 @@ def two_layer_network(estimator):
             f"{name} is a gated network, which jumps at its gates: pass the ReLU network "
             "estimator.to_relu(X) of the training rows X."
         )
+    if getattr(estimator, "_hidden", "relu") != "relu":
+        raise ValueError(
+            f"The hidden neurons of {name} are 0 or 1, no ReLUs: pass a two-layer ReLU network, "
+            "such as ConvexReLUClassifier."
+        )
     if getattr(estimator, "activation", "relu") != "relu":
         raise ValueError(
             f"{name} has activation={estimator.activation!r}: its outputs are not piecewise "

@@ -10,12 +10,14 @@ from sklearn_convexnn.core.column_generation.options import LIGHT, Options
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
+from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.metric import Metric
+from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 
@@ -36,6 +38,8 @@ LEAST_SINGLE_SPREAD = 1e-4
 
 def make_pricing(rows, rng):
     """Exact pricing where that is cheap, local search otherwise."""
+    if isinstance(rows.neurons, Convolution):
+        return convolution_pricing(rows, rng, fast_dtype(rows))
     basis = plane_basis(rows)
     metric = Metric.of(rows)
     if basis is None:

@@ -17,7 +17,6 @@ import numpy as np
 
 from sklearn_convexnn.core.fit.alpha_descent import lowest_between
 from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
-from sklearn_convexnn.core.problem.network import network_outputs
 
 # Each alpha is this fraction of the one before.
 _STEP = 0.25
@@ -145,7 +144,7 @@ class _Judge:
     """The loss of every held-out row under the networks of the paths."""
 
     def __init__(self, problem, held_out):
-        data = problem.data
+        data, self.outputs = problem.data, problem.outputs
         self.parts = [data.take(rows) for rows in held_out]
         self.Y = np.concatenate([part.Y for part in self.parts])
         weights = np.concatenate([part.weights for part in self.parts])
@@ -167,7 +166,7 @@ class _Judge:
         """
         Z = np.concatenate(
             [
-                network_outputs(part.X, coefs, intercepts).astype(np.float64)
+                self.outputs(part.X, coefs, intercepts).astype(np.float64)
                 for part, (coefs, intercepts) in zip(self.parts, networks, strict=True)
             ]
         )

@@ -56,6 +56,8 @@ class ConeProjections:
         pattern are projected from different starts.
     """
 
+    sizes = None  # of the columns, where they differ much
+
     def __init__(self, X, D, owner):
         lengths = self._lengths(X)
         # A row of zeros is no wall, whatever its sign.
@@ -294,6 +296,11 @@ class ConeGroups:
         self.owner = np.arange(self.count) // 2
         self.sign = np.where(np.arange(self.count) % 2, -1.0, 1.0)
         self.cones = projections(X, D, self.owner, sizes)
+
+    @property
+    def column_sizes(self):
+        """Of the columns of ``X``: ones where they are left as they are."""
+        return np.ones(self.X.shape[1]) if self.cones.sizes is None else self.cones.sizes
 
     def again(self):
         """The same groups, for another output: their projections start elsewhere."""

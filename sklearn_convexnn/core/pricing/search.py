@@ -162,21 +162,23 @@ class SearchPricing:
         starts = np.concatenate(starts)
         metric = self.metric
         found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10, metric=metric)
-        if effort > 0 and rows.n_columns <= MAX_CURVATURE_COLUMNS:
-            thorough = effort == 3
-            best = select_diverse(
-                found,
-                self.sharpened[effort],
-                max_cosine=0.999 if thorough else 0.98,
-                metric=metric,
-            )
-            widths = FINE_WIDTHS if thorough else COARSE_WIDTHS
-            sharp = sharpen(fast, R, best, widths=widths, metric=metric)
-            if thorough:
-                best = select_diverse(sharp, self.n_last, max_cosine=0.999, metric=metric)
-                sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS, metric=metric))
-            found = joined(sharp, found)
+        if effort > 0:
+            found = self._on_kinks(rows, R, found, effort)
         return repriced(rows, R, found)
+
+    def _on_kinks(self, rows, R, found, effort):
+        """The directions found, with the best of them moved onto kinks."""
+        if rows.n_columns > MAX_CURVATURE_COLUMNS:
+            return found
+        fast, metric, thorough = rows.with_dtype(self.dtype), self.metric, effort == 3
+        cosine = 0.999 if thorough else 0.98
+        best = select_diverse(found, self.sharpened[effort], max_cosine=cosine, metric=metric)
+        widths = FINE_WIDTHS if thorough else COARSE_WIDTHS
+        sharp = sharpen(fast, R, best, widths=widths, metric=metric)
+        if thorough:
+            best = select_diverse(sharp, self.n_last, max_cosine=0.999, metric=metric)
+            sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS, metric=metric))
+        return joined(sharp, found)
 
     def seeds(self, rows, R, count):
         """Varied directions to begin with, one sweep from where they were drawn.

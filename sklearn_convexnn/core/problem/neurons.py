@@ -15,6 +15,11 @@ products and leave the rest to a class like :class:`ReLU`:
     Weights of a neuron on rows of ``n_features``, without the one of its constant.
 ``n_inputs(n_features)``
     Vectors that a row is to a neuron: the memory that a block of activations takes.
+``shares()``
+    The mean square of the inputs of a row is the sum of these times the squares of its features;
+    None where a row is its only input.
+``mean_input(mean_row)``
+    The mean of the inputs of rows of this mean.
 ``inputs(xp, X)``
     The inputs (k, n_weights) of the rows ``X``, row by row.
 ``activate(xp, H, smooth)``
@@ -69,6 +74,12 @@ class ReLU:
 
     def n_inputs(self, n_features):
         return 1
+
+    def shares(self):
+        return None
+
+    def mean_input(self, mean_row):
+        return mean_row
 
     def inputs(self, xp, X):
         return X
