@@ -1,5 +1,7 @@
 """Neural networks trained by convex optimisation, as scikit-learn estimators."""
 
+from sklearn_convexnn._convolution import ConvexCNNClassifier, ConvexCNNRegressor
+from sklearn_convexnn._convolution_cv import ConvexCNNClassifierCV, ConvexCNNRegressorCV
 from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
 from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegressor
 from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
@@ -15,6 +17,10 @@ from sklearn_convexnn._threshold import ConvexThresholdClassifier, ConvexThresho
 from sklearn_convexnn._version import __version__ as __version__
 
 __all__ = [
+    "ConvexCNNClassifier",
+    "ConvexCNNClassifierCV",
+    "ConvexCNNRegressor",
+    "ConvexCNNRegressorCV",
     "ConvexReLUClassifier",
     "ConvexReLUClassifierCV",
     "ConvexReLURegressor",

@@ -220,10 +220,6 @@ class ConvexCV(CrossValidation, CuttingPlane):
         """What becomes a fitted estimator with the networks of a fold."""
         return self._single(loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self))
 
-    def _neurons(self):
-        """Neurons of another kind than ReLUs of the rows, or None."""
-        return
-
     def _goals(self):
         return {
             "tol": self.tol,

@@ -11,7 +11,6 @@ from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import loss_options
 from sklearn_convexnn._two_layer import AlphaChoice
 from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
-from sklearn_convexnn.core.fit.cutting_plane import best_start
 from sklearn_convexnn.core.problem.network import path_norms
 from sklearn_convexnn.core.problem.solution import Start
 from sklearn_convexnn.core.threshold.bounds import with_lower_bound
@@ -131,12 +130,7 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
         choice = self._choice(
             problem, descent, lambda part, rng: ThresholdDescent(part, rng, **light), rng
         )
-        found = [problem.network(*layers) for layers in choice.networks]
-        starts = [
-            self._warm_start(problem, targets),
-            Start(problem.joined(found), width=0.0) if found else None,
-        ]
-        start = best_start(problem, choice.alpha, starts)
+        start = self._warm_start(problem, targets)
         solution = descent.solve(choice.alpha, start=start, progress=progress)
         solution, bound = with_lower_bound(problem, solution, descent.options.gap_goal)
         attributes = {

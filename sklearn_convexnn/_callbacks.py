@@ -55,8 +55,9 @@ class Progress:
         self.n_calls += 1
         if self.estimator.verbose:
             counts = [f"{row[name]} {word}" for name, word in COUNTS.items() if name in row]
+            sample = f" on {row['n_rows']} of the rows" if "n_rows" in row else ""
             print(
-                f"[{type(self.estimator).__name__}] round {n_iter}: "
+                f"[{type(self.estimator).__name__}] round {n_iter}{sample}: "
                 f"objective {self.objective(row['objective']):.6g}, "
                 f"relative gap {row['dual_gap']:.2e} ({row['certificate']}), {', '.join(counts)}"
             )

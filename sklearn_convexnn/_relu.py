@@ -149,7 +149,8 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
         "max_iter" or "inaccurate".
     n_iter_ : int
-        Number of rounds, or of iterations of the solver of the program.
+        Number of rounds, or of iterations of the solver of the program. With 50 000 rows or more
+        those on all rows: the rounds before them, on samples, are not counted.
     history_ : dict of ndarrays of shape (n_iter_,)
         After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
         "violation", by which fraction of alpha the worst dual constraint is exceeded. For the
@@ -375,7 +376,8 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
         "max_iter" or "inaccurate".
     n_iter_ : int
-        Number of rounds, or of iterations of the solver of the program.
+        Number of rounds, or of iterations of the solver of the program. With 50 000 rows or more
+        those on all rows: the rounds before them, on samples, are not counted.
     history_ : dict of ndarrays of shape (n_iter_,)
         After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
         "violation", by which fraction of alpha the worst dual constraint is exceeded. For the

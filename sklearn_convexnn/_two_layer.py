@@ -93,6 +93,9 @@ class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
             )
         super()._check_parameters()
 
+    def _neurons(self):
+        """Neurons of another kind than ReLUs of the rows: there are none."""
+
     def _problem(self, data):
         """The training problem and the Targets."""
         targets = self._encode_targets(data.y, data.weights)

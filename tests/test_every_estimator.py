@@ -15,6 +15,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_convexnn as package
 from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNClassifierCV,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
@@ -56,6 +60,10 @@ EVERY = [
     ConvexReLUClassifierCV(**SMALL),
     ConvexThresholdRegressor(),
     ConvexThresholdClassifier(directions="axis"),
+    ConvexCNNRegressor(),
+    ConvexCNNClassifier("scale", pooling="average", pool_grid=None, padding="same"),
+    ConvexCNNRegressorCV(**SMALL),
+    ConvexCNNClassifierCV(**SMALL),
     DeepLinearRegressor(n_layers=3),
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearRegressorCV(alphas=4),
@@ -80,6 +88,9 @@ OTHER_SETTINGS = [
     ConvexThresholdRegressor(directions="axis"),
     ConvexThresholdClassifier(),
     ConvexThresholdClassifier(alpha=0.01, loss="squared_hinge", representative="middle"),
+    ConvexCNNClassifier(),
+    ConvexCNNRegressor("scale", patch_size=[1, 2], dilation=[1, 1], padding="same"),
+    ConvexCNNRegressor(0.01, gap_tol=0.1),
     GatedReLURegressor(patterns=5, solver="clarabel"),
     DeepLinearRegressor(),
     DeepLinearRegressor(n_layers=3, penalty="layer_norm", fit_intercept=False, alpha=1e-3),
@@ -88,6 +99,13 @@ OTHER_SETTINGS = [
     SplineReLURegressor(alpha=1e-6, projection="pca"),
     SplineReLUClassifier(alpha=1e-4, projection="pca"),
 ]
+FOLDS = (
+    ConvexReLURegressorCV,
+    ConvexReLUClassifierCV,
+    ConvexCNNRegressorCV,
+    ConvexCNNClassifierCV,
+    StepsCV,
+)
 # Closed forms exist for special rows only, which the rows of most checks are not.
 CLOSED_FORMS = [DeepReLURegressor(), DeepReLUClassifier(whiten=True)]
 OTHER_CLOSED_FORMS = [DeepReLURegressor(whiten=True), DeepReLUClassifier()]
@@ -110,7 +128,7 @@ def no_convergence_warning(monkeypatch, request):
     caught, warn = [], warnings.warn
     estimator = request.node.callspec.params["estimator"]
     # Folds of a handful of rows are not always solved in the rounds of a path.
-    folds = isinstance(estimator, (ConvexReLURegressorCV, ConvexReLUClassifierCV, StepsCV))
+    folds = isinstance(estimator, FOLDS)
 
     def spy(message, category=None, *args, **kwargs):
         if isinstance(category, type) and issubclass(category, ConvergenceWarning):

@@ -10,6 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
@@ -35,6 +38,9 @@ FAMILIES = [
     ConvexReLURegressor(refinement=None, patterns=8, random_state=0),
     ConvexReLURegressorCV(alphas=3, cv=2, random_state=0),
     ConvexReLUClassifierCV(alphas=3, cv=2, random_state=0),
+    ConvexCNNRegressor(random_state=0),
+    ConvexCNNClassifier("scale", random_state=0),
+    ConvexCNNRegressorCV(alphas=3, cv=2, random_state=0),
     GatedReLURegressor(patterns=20, random_state=0),
     GatedReLUClassifier(patterns=20, random_state=0),
     ConvexThresholdRegressor(random_state=0),

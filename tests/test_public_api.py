@@ -15,6 +15,10 @@ from sklearn.base import BaseEstimator, is_classifier
 
 import sklearn_convexnn
 from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNClassifierCV,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
@@ -39,6 +43,10 @@ from tests import promises
 from tests.conftest import make_rows
 
 ESTIMATORS = [
+    ConvexCNNRegressor,
+    ConvexCNNClassifier,
+    ConvexCNNRegressorCV,
+    ConvexCNNClassifierCV,
     ConvexReLURegressor,
     ConvexReLUClassifier,
     ConvexReLURegressorCV,
@@ -67,6 +75,7 @@ VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
 VARIANTS[ConvexThresholdRegressor] = [{"directions": "axis", "loss": "huber"}]
 VARIANTS[ConvexThresholdClassifier] = [{"directions": "axis"}]
 VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
+VARIANTS[ConvexCNNRegressor] = VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
 MODULES = sorted(
     module.name

@@ -16,6 +16,7 @@ from sklearn_convexnn.inspection._optimality_report import OptimalityReport, opt
 from sklearn_convexnn.inspection._path_display import PathDisplay
 from sklearn_convexnn.inspection._prune import prune
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
+from sklearn_convexnn.inspection._shape_function_display import ShapeFunctionDisplay
 from sklearn_convexnn.inspection._training_display import TrainingDisplay
 from sklearn_convexnn.inspection._wedge import WedgeFeatures
 
@@ -32,6 +33,7 @@ __all__ = [
     "OptimalityReport",
     "PathDisplay",
     "Region",
+    "ShapeFunctionDisplay",
     "TrainingDisplay",
     "WedgeFeatures",
     "decision_intervals",

@@ -11,6 +11,8 @@ products and leave the rest to a class like :class:`ReLU`:
 ``acts_on_rows``
     Whether a neuron is the ReLU of the row itself: what is known of activation patterns of rows
     (programs, walls, exact prices, proofs) holds then only.
+``remedy``
+    What to do about rows that differ little, compared with their length.
 ``n_weights(n_features)``
     Weights of a neuron on rows of ``n_features``, without the one of its constant.
 ``n_inputs(n_features)``
@@ -68,6 +70,7 @@ class ReLU:
 
     n_cells = 1
     acts_on_rows = True
+    remedy = "standardise the features."
 
     def n_weights(self, n_features):
         return n_features

@@ -19,6 +19,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
 
 from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
 
@@ -36,6 +37,7 @@ class Convolution:
     """
 
     acts_on_rows = False
+    remedy = "subtract one number from all entries of X, and divide them by another."
 
     def __init__(self, windows, pooling):
         self.windows, self.pooling = windows, pooling
@@ -84,6 +86,34 @@ class Convolution:
         sizes = [np.einsum("jp,jp->j", U[:, block], U[:, block]) for block in self.blocks]
         return np.argmax(sizes, axis=0)
 
+    # ------------------------------------------------------------------ filters and maps
+
+    def filters(self, coefs):
+        """Filters of every window, ``(m_b, *space, channels)``, and their numbers (m_b,)."""
+        windows = self.window_of(coefs.T)
+        for k, (block, shape) in enumerate(zip(self.blocks, self.windows.shapes, strict=True)):
+            some = np.flatnonzero(windows == k)
+            yield coefs[block, some].T.reshape(len(some), *shape), some
+
+    def coefs(self, filters):
+        """The weights (p, m) of filters, window by window."""
+        ends = np.cumsum([len(some) for some in filters])
+        coefs = np.zeros((self.n_weights(0), ends[-1]), filters[0].dtype)
+        for block, some, end in zip(self.blocks, filters, ends, strict=True):
+            coefs[block, end - len(some) : end] = some.reshape(
+                len(some), block.stop - block.start
+            ).T
+        return coefs
+
+    def maps(self, X, coefs, bias):
+        """Activations before they are pooled, ``(n, m, *positions)``."""
+        windows = self.windows
+        H = Convolution(windows, "average").inputs(np, X) @ coefs
+        H += bias
+        maps = np.empty((len(X), coefs.shape[1], windows.n_positions), H.dtype)
+        maps[:, :, windows.order] = np.maximum(H, 0).transpose(0, 2, 1)
+        return maps.reshape(*maps.shape[:2], *windows.counts)
+
     # ------------------------------------------------------------------ passes
 
     def inputs(self, xp, X):
@@ -94,10 +124,10 @@ class Convolution:
         A = A.transpose(0, 2, 1)  # rows, neurons, cells or positions
         if self.pooling == "average":
             A = A @ self.pool.astype(A.dtype)
-        return A.reshape(len(A), -1), slope
+        return A.reshape(len(A), A.shape[1] * self.n_cells), slope
 
     def pull_back(self, xp, slope, T):
-        T = T.reshape(len(T), -1, self.n_cells)
+        T = T.reshape(len(T), T.shape[1] // self.n_cells, self.n_cells)
         if self.pooling == "average":
             T = T @ self.pool.T.astype(T.dtype)
         T = T.transpose(0, 2, 1)
@@ -135,7 +165,7 @@ class _Patches:
         windows = self.neurons.window_of(W.T)
         for k, block in enumerate(self.neurons.blocks):
             some = np.flatnonzero(windows == k)
-            if len(some) == len(windows):
+            if 0 < len(some) == len(windows):
                 yield k, slice(None), np.ascontiguousarray(W[block].T)
             elif len(some):
                 yield k, some, np.ascontiguousarray(W[block, some].T)
@@ -193,14 +223,16 @@ class _Transposed:
         return total
 
     def _of_winners(self, window, filters, weights, T):
-        patches = self.patches
-        index = np.ascontiguousarray(patches.neurons.windows.index[window].T)
-        T, winners = T[:, filters], patches.winners[:, filters]
-        total = np.zeros(weights.shape)
-        values, width = patches.X.ravel(), patches.X.shape[1]
-        first = (np.arange(len(T)) * width)[:, None, None]
-        for j in range(len(weights)):
-            row, cell = np.nonzero(T[:, j])
-            places = first[row, 0] + index[winners[row, j, cell]]
-            total[j] = T[row, j, cell] @ values[places]
+        patches, (m, h) = self.patches, weights.shape
+        winners, (_, K) = patches.winners, patches.neurons.windows.index[window].shape
+        total = np.zeros((m, h))
+        for rows in patches._few_rows(window, m):
+            some = T[rows, filters].transpose(1, 0, 2).ravel()
+            count = len(patches.X[rows])
+            places = winners[rows, filters] + (K * np.arange(count))[:, None, None]
+            places = places.transpose(1, 0, 2).ravel()
+            ends = np.linspace(0, len(some), m + 1, dtype=places.dtype)
+            chosen = sparse.csr_array((some, places, ends), shape=(m, count * K))
+            flat = np.ascontiguousarray(patches.gathered(window, rows).transpose(0, 2, 1))
+            total += chosen @ flat.reshape(count * K, h)
         return total

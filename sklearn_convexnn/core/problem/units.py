@@ -100,7 +100,7 @@ def obstacle(rows):
     if 1.0 - spread >= spread * _LARGEST_OFFSET**2:
         return (
             "The rows, with a constant for the bias, differ little compared with their length: "
-            "standardise the features."
+            + rows.neurons.remedy
         )
     statistics = rows.engine.statistics()
     if statistics.largest_weight > _LARGEST_WEIGHT_RATIO * statistics.least_weight:

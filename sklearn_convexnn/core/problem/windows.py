@@ -29,6 +29,10 @@ class Windows:
         Of the windows, ``(*space, channels)``.
     centres : ndarray of shape (K, n_space)
         Where positions are.
+    counts : tuple
+        Positions along every space axis.
+    order : ndarray of shape (K,)
+        Numbers of the positions in C order.
     grid : tuple
         Cells along every space axis.
     n_features : int
@@ -38,6 +42,8 @@ class Windows:
     bounds: np.ndarray
     shapes: tuple
     centres: np.ndarray
+    counts: tuple
+    order: np.ndarray
     grid: tuple
     n_features: int
 
@@ -91,7 +97,8 @@ class Windows:
         bounds = np.searchsorted(labels[order], np.arange(int(np.prod(grid)) + 1))
         shapes = tuple((*patch, channels) for patch in patches)
         n_features = int(np.prod(space)) * channels
-        return cls(index, bounds, shapes, starts + (largest - 1) // 2, tuple(grid), n_features)
+        centres = starts + (largest - 1) // 2
+        return cls(index, bounds, shapes, centres, counts, order, tuple(grid), n_features)
 
 
 def _cells(counts, grid):

@@ -15,6 +15,8 @@ _PROXIMAL, _CENTRES = 1e-7, 10
 _MOST_ENTERING, _TURNS = 200, 20
 # Weights that enter or leave one inverse before it is taken anew: rounding grows with each.
 _MOST_UPDATES = 30
+# What conditions on a face may be off by, relative to the penalty, with an inverse of updates.
+_OFF = 1e-10
 # Relative decreases that are none.
 _ROUNDING = 1e-15
 
@@ -111,7 +113,7 @@ class _ActiveSet:
         while len(self.support):
             support = self.support
             signs = self.signs[support]
-            target = self.inverse @ (self.cross[support] - self.penalties[support] * signs)
+            target = self._target(support, signs)
             present = self.x[support]
             turning = target * signs <= 0
             if not turning.any():
@@ -127,6 +129,17 @@ class _ActiveSet:
             self._leave(leaving)
 
     # ------------------------------------------------------------------ the inverse
+
+    def _target(self, support, signs):
+        """The minimum of the face; of an inverse that rounding has spoiled a new one is made."""
+        system, penalties = self.gram[np.ix_(support, support)], self.penalties[support]
+        right = self.cross[support] - penalties * signs
+        while True:
+            target = self.inverse @ right
+            target += self.inverse @ (right - system @ target)
+            if not self.updates or np.all(np.abs(right - system @ target) <= _OFF * penalties):
+                return target
+            self._start(support)
 
     def _start(self, support):
         self.support, self.updates = support, 0

@@ -161,15 +161,6 @@ class StepProblem(ThresholdProblem):
             base = base + mean
         return shapes, base.astype(coefs[1].dtype)
 
-    def joined(self, networks):
-        """The mean of networks as one, to be refitted."""
-        share = 1.0 / len(networks)
-        return StepNetwork(
-            np.concatenate([network.steps for network in networks]),
-            share * np.concatenate([network.C for network in networks]),
-            share * np.sum([network.b0 for network in networks], axis=0),
-        ).merged()
-
 
 class HalfSpaceProblem(ThresholdProblem):
     """Half-spaces of all features."""
@@ -227,26 +218,6 @@ class HalfSpaceProblem(ThresholdProblem):
     def outputs(self, X, coefs, intercepts):
         """Outputs of layers on any rows."""
         return threshold_outputs(X, coefs, intercepts)
-
-    def joined(self, networks):
-        """The mean of networks as one, each pattern once, to be refitted."""
-        share = 1.0 / len(networks)
-        U = np.concatenate([network.U for network in networks])
-        C = share * np.concatenate([network.C for network in networks])
-        b0 = share * np.sum([network.b0 for network in networks], axis=0)
-        on = self.rows.hidden(U) > 0
-        # A pattern and its complement are one column, with opposite weights.
-        turned = on[0]
-        on = on ^ turned
-        b0 = b0 + C[turned].sum(axis=0)
-        C = np.where(turned[:, None], -C, C)
-        U = np.where(turned[:, None], -U, U)
-        _, first, index = np.unique(
-            np.packbits(on, axis=0).T, axis=0, return_index=True, return_inverse=True
-        )
-        joint = np.zeros((len(first), C.shape[1]))
-        np.add.at(joint, index.ravel(), C)
-        return Network(U[first], joint, b0)
 
 
 def _centre_and_size(X, weights):

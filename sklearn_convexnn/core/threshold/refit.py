@@ -13,7 +13,9 @@ _STEPS, _HALVINGS, _LEAST_DECREASE = 50, 30, 1e-4
 # Accuracy of a lasso, in parts of that of the refit.
 _LASSO_SHARE = 0.1
 # Of several outputs: changes of face, and steps on the way to one.
-_FACES, _FACE_STEPS = 6, 10
+_FACES, _FACE_STEPS = 10, 3
+# Newton steps on a face, and weights that it may have.
+_FACE_ITER, _LARGEST_FACE = 20, 1500
 # Curvature that a column has at least, in parts of what it would have on rows of mean curvature:
 # losses may have none where rows are on the right side.
 _DAMPING = 1e-10
@@ -34,7 +36,7 @@ def refit(layer, C, b0, alpha, *, tol):
         C, b0, off = proximal_newton(layer, C, b0, alpha, max_steps=_FACE_STEPS, tol=tol)
         if off <= tol:
             break
-        C, b0 = newton_on_face(model, C, b0, alpha)
+        C, b0 = newton_on_face(model, C, b0, alpha, _FACE_ITER, _LARGEST_FACE)
     return C, b0
 
 

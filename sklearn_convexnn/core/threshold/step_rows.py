@@ -8,6 +8,7 @@ of two features at a time, in time of order ``n d^2 + m^2``.
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
@@ -18,6 +19,8 @@ from sklearn_convexnn.core.problem.row_state import RowState
 
 # Curvature at least, in parts of the largest, for losses without any on whole stretches.
 _LEAST_CURVATURE = 1e-6
+# Numbers up to which columns are written out: products of small arrays are faster than histograms.
+_MOST_NUMBERS = 1 << 19
 
 
 class StepRows:
@@ -119,6 +122,8 @@ class StepBins:
 
     def outputs(self, C, b0):
         """Outputs (n, C)."""
+        if self.columns is not None:
+            return self.columns @ C + b0
         Z = np.empty(self.rows.Y.shape)
         Z[...] = b0
         for part, bins in zip(self.slices, self.bins, strict=True):
@@ -128,6 +133,8 @@ class StepBins:
 
     def sums(self, E):
         """``sum_i E_i`` over the rows where a step is on, (m, C)."""
+        if self.columns is not None:
+            return self.columns.T @ E
         found = np.empty((len(self), E.shape[1]))
         for part, bins in zip(self.slices, self.bins, strict=True):
             count = part.stop - part.start + 1
@@ -135,8 +142,25 @@ class StepBins:
             found[part] = np.cumsum(np.column_stack(sums)[::-1], axis=0)[::-1][1:]
         return found
 
-    def moments(self, weights):
-        """``sum_i w_i a_i`` (m,) and ``sum_i w_i a_i a_i^T`` (m, m) of the columns ``a``."""
+    @cached_property
+    def columns(self):
+        """The columns themselves, (n, m), where they are small; else None."""
+        if self.rows.n_rows * len(self) > _MOST_NUMBERS:
+            return None
+        A = np.empty((self.rows.n_rows, len(self)))
+        for part, bins in zip(self.slices, self.bins, strict=True):
+            A[:, part] = bins[:, None] > np.arange(part.stop - part.start)
+        return A
+
+    def moments(self, weights, support=None):
+        """``sum_i w_i a_i`` (k,) and ``sum_i w_i a_i a_i^T`` (k, k) of the columns ``support``."""
+        if self.columns is not None:
+            A = self.columns if support is None else self.columns[:, support]
+            return weights @ A, A.T @ (A * weights[:, None])
+        mean, gram = self._moments(weights)
+        return (mean, gram) if support is None else (mean[support], gram[np.ix_(support, support)])
+
+    def _moments(self, weights):
         m = len(self)
         mean, gram = self.sums(weights[:, None])[:, 0], np.empty((m, m))
         for one, other in combinations_with_replacement(range(len(self.bins)), 2):
@@ -203,10 +227,9 @@ class StepLayer:
         for c in range(n_outputs):
             for d in range(c, n_outputs):
                 weights = rows.weights * hessians[:, c, d]
-                edge, gram = self.bins.moments(weights)
+                edge, gram = self.bins.moments(weights, support)
                 block = np.empty((k, k))
-                block[:-1, :-1] = gram[np.ix_(support, support)]
-                block[:-1, -1] = block[-1, :-1] = edge[support]
-                block[-1, -1] = weights.sum()
+                block[:-1, :-1], block[-1, -1] = gram, weights.sum()
+                block[:-1, -1] = block[-1, :-1] = edge
                 H[:, c, :, d] = H[:, d, :, c] = block
         return H.reshape(k * n_outputs, k * n_outputs)

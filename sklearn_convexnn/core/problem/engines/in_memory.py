@@ -13,12 +13,15 @@ from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.block import Block, Statistics
 from sklearn_convexnn.core.problem.engines.coded import CodedRows
+from sklearn_convexnn.core.problem.engines.row_keys import row_keys
 
 # One block of hidden activations; about half of a core's second-level cache.
 BLOCK_BYTES = 1 << 19
 _LEAST_ROWS = 64
 # Sizes of blocks in BLOCK_BYTES, where a block has a cost of its own beside that of its rows.
 _SPARSE_BLOCKS, _CODED_BLOCKS = 16, 4
+# Rows of a sample that are gathered at a time.
+_GATHERED_ROWS = 1 << 14
 
 
 class NumpyEngine:
@@ -42,6 +45,8 @@ class NumpyEngine:
         # The dtype is that of the features as they are stored.
         self.n_features, self.dtype = (0, None) if X is None else (X.shape[1], X.dtype)
         self._casts = {}
+        self._keys = None
+        self.passes = 0  # over the features of all rows
 
     @property
     def X(self):
@@ -55,6 +60,7 @@ class NumpyEngine:
     def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
         """See :mod:`sklearn_convexnn.core.problem.engines`."""
         n, step = self.n_rows, self.rows_per_block(width, dtype)
+        self.passes += dtype is not None
         if n <= step:
             X = None if dtype is None else self._all_features(dtype)
             sums, kept = kernel(np, Block(X, self.Y, self.weights, rowwise), *small)
@@ -127,6 +133,53 @@ class NumpyEngine:
     def first(self, count):
         """At most ``count`` rows, always the same ones."""
         return self.take(slice(0, count))
+
+    def sample(self, count, dtype):
+        """At most ``count`` rows, drawn by their keys, with weights of sum 1.
+
+        They have memory of their own, in another dtype.
+        """
+        count = min(count, self.n_rows)
+        index = np.sort(np.argpartition(self.keys, count - 1)[:count])
+        weights = self.weights[index]
+        return self._copied(index, dtype, weights / weights.sum())
+
+    def draw(self, handle, count, dtype):
+        """About ``count`` rows, drawn by their keys as often as what a pass has kept is large.
+
+        Returns an engine, and what was kept over the frequency of its row.
+        """
+        sizes = np.abs(handle).sum(axis=1)
+        frequency = np.minimum(1.0, count * (sizes / max(sizes.sum(), np.finfo(float).tiny)))
+        index = np.flatnonzero(self.keys < frequency * 2.0**64)
+        sample = self._copied(index, dtype, self.weights[index])
+        return sample, handle[index] / frequency[index, None]
+
+    @property
+    def keys(self):
+        """Of the rows, see :func:`.row_keys`."""
+        if self._keys is None:
+            self._keys = self._row_keys()
+        return self._keys
+
+    def _copied(self, index, dtype, weights):
+        X = self._gathered(index, np.dtype(dtype))
+        return NumpyEngine(X, self.Y[index], weights, block_bytes=self.block_bytes)
+
+    def _row_keys(self):
+        return row_keys(self.stored)
+
+    def _gathered(self, index, dtype):
+        """Features of some rows, without those of other dtype in between."""
+        if not isinstance(self.stored, np.ndarray):
+            return self.X[index].astype(dtype, copy=False)
+        X, step = np.empty((len(index), self.n_features), dtype), _GATHERED_ROWS
+        for start in range(0, len(index), step):
+            X[start : start + step] = self._some(index[start : start + step])
+        return X
+
+    def _some(self, index):
+        return self.stored[index]
 
     def with_weights(self, weights):
         return self._with(self.Y, weights)
