@@ -48,9 +48,9 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
         half way between the nearest rows of either side. For "axis" there is only the latter.
     max_neurons : int, default=None
         Largest number of neurons to keep.
-    max_iter : int, default=100
+    max_iter : int, default=200
         Largest number of rounds.
-    tol : float, default=1e-3
+    tol : float, default=3e-3
         With ``directions="axis"`` the relative duality gap at which a fit stops. Otherwise it stops
         when a round lowers the objective by less than this fraction of it after a thorough search,
         or when the gap is below it.
@@ -154,7 +154,7 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
     >>> from sklearn_convexnn import ConvexThresholdRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = ConvexThresholdRegressor(directions="axis", random_state=0).fit(X, y)
-    >>> model.certificate_, model.dual_gap_ < 1e-3
+    >>> model.certificate_, model.dual_gap_ < 3e-3
     ('exact', True)
     >>> bool(model.score(X, y) > 0.45)
     True
@@ -175,8 +175,8 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
         epsilon=1.35,
         representative="margin",
         max_neurons=None,
-        max_iter=100,
-        tol=1e-3,
+        max_iter=200,
+        tol=3e-3,
         gap_tol=None,
         warm_start=False,
         random_state=None,
@@ -237,9 +237,9 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
         half way between the nearest rows of either side. For "axis" there is only the latter.
     max_neurons : int, default=None
         Largest number of neurons to keep.
-    max_iter : int, default=100
+    max_iter : int, default=200
         Largest number of rounds.
-    tol : float, default=1e-3
+    tol : float, default=3e-3
         With ``directions="axis"`` the relative duality gap at which a fit stops. Otherwise it stops
         when a round lowers the objective by less than this fraction of it after a thorough search,
         or when the gap is below it.
@@ -372,8 +372,8 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
         loss="log_loss",
         representative="margin",
         max_neurons=None,
-        max_iter=100,
-        tol=1e-3,
+        max_iter=200,
+        tol=3e-3,
         gap_tol=None,
         warm_start=False,
         random_state=None,
