@@ -98,6 +98,9 @@ def test_cells(pooling):
     assert two.output_weights_.shape == (two.n_neurons_, 2, 1)
     assert two.transform(X).shape == (40, 2 * two.n_neurons_)
     assert two.score(X, y) > one.score(X, y) + 0.3
+    both = clone(two).set_params(pool_grid=[1, 2]).fit(X, y)
+    assert both.output_weights_.shape == (both.n_neurons_, 3, 1)
+    assert both.score(X, y) > one.score(X, y) + 0.3
     each = clone(two).set_params(pool_grid=None).fit(X, y)
     assert each.grid_shape_ == (12,)
 
