@@ -67,20 +67,22 @@ class ProgramPhase:
         if run.decrease_from(before) < _LITTLE * gap:
             self.pricing.widen()  # the light search overlooks what the gap is made of
 
-    def price(self, effort=None):
+    def price(self, **settings):
         """Search for violated constraints; what is still violated is so at nearly the same place.
 
-        ``effort`` is that of a round by default.
+        ``settings`` are those of the pricing, with the effort of a round by default.
         """
         run = self.run
-        effort = self.options.round_effort if effort is None else effort
         known = run.diverse(_MOST_VIOLATED, above=run.alpha, max_cosine=_SAME)
-        run.price(self.pricing, effort=effort, known=known.directions)
+        settings = {"effort": self.options.round_effort, **settings}
+        run.price(self.pricing, known=known.directions, **settings)
 
     def confirm(self, status):
         """Thorough pricing, and a proof where that is quick, before a stop."""
-        run = self.run
-        self.price(self.options.confirm_effort)
+        run, settings = self.run, {"effort": self.options.confirm_effort}
+        if self.pricing.kind == "estimated":
+            settings["enough"] = self._allowed_price(1.0)
+        self.price(**settings)
         if self.gap_reached():
             self._prove()
         if run.certificate.relative_gap <= self.options.gap_goal:
@@ -103,11 +105,8 @@ class ProgramPhase:
     def _prove(self):
         """Replace the estimate by a bound, or by a direction that shows it to be wrong."""
         run, goal = self.run, self.options.gap_goal
-        state, residual = run.state, run.state.residual
-        enough = state.on_rows.dual_point.allowed_price(
-            state.objective, run.alpha, _PROVEN_SHARE * goal, state.size
-        )
-        proof = self.pricing.prove(run.rows, residual, enough)
+        residual = run.state.residual
+        proof = self.pricing.prove(run.rows, residual, self._allowed_price(_PROVEN_SHARE))
         if proof is None:
             return
         upper, direction = proof
@@ -118,3 +117,10 @@ class ProgramPhase:
         values = run.rows.prices(direction[None], residual)
         found = Prices(direction[None], values, np.linalg.norm(values, axis=1))
         run.take_prices(joined(run.prices, found), self.pricing.kind)
+
+    def _allowed_price(self, share):
+        """The largest price of the present network at this share of the goal for the gap."""
+        run = self.run
+        state, goal = run.state, share * self.options.gap_goal
+        point = state.on_rows.dual_point
+        return point.allowed_price(state.objective, run.alpha, goal, state.size)

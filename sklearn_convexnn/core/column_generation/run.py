@@ -82,10 +82,10 @@ class Run:
         """What was gained since a state, relative to its size."""
         return (before.objective - self.state.objective) / max(before.size, np.finfo(float).tiny)
 
-    def price(self, pricing, *, effort, known=None):
+    def price(self, pricing, **settings):
         """Search for violated constraints at the present network and take its duality gap."""
         state = self.state
-        prices = pricing(self.rows, state.residual, state.network, effort=effort, known=known)
+        prices = pricing(self.rows, state.residual, state.network, **settings)
         self.take_prices(prices, pricing.kind)
 
     def take_prices(self, prices, kind):
