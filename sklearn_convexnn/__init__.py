@@ -13,6 +13,8 @@ from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, al
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 from sklearn_convexnn._steps_cv import StepsCV
 from sklearn_convexnn._tabular import tabular_pipeline
+from sklearn_convexnn._threshold import ConvexThresholdClassifier, ConvexThresholdRegressor
+from sklearn_convexnn._version import __version__ as __version__
 
 __all__ = [
     "ConvexCNNClassifier",
@@ -23,6 +25,8 @@ __all__ = [
     "ConvexReLUClassifierCV",
     "ConvexReLURegressor",
     "ConvexReLURegressorCV",
+    "ConvexThresholdClassifier",
+    "ConvexThresholdRegressor",
     "DeepLinearClassifier",
     "DeepLinearRegressor",
     "DeepLinearRegressorCV",
@@ -38,5 +42,3 @@ __all__ = [
     "convexnn_path",
     "tabular_pipeline",
 ]
-
-__version__ = "0.1.0"

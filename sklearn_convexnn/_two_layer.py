@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._importances import InputImportances
@@ -20,9 +22,15 @@ from sklearn_convexnn.core.fit.given_patterns import (
     start_from_patterns,
 )
 from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
+from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike
 
 # Rounds of the cutting plane where max_iter=None.
 DEFAULT_ROUNDS = 50
@@ -177,7 +185,7 @@ class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
     def _input_sizes(self):
         return path_norms(self.coefs_)
 
-    def hidden_activations(self, X):
+    def hidden_activations(self, X: MatrixLike) -> np.ndarray:
         """Activations of the hidden neurons.
 
         Parameters
@@ -246,6 +254,7 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         warm_start,
         random_state,
         verbose,
+        n_jobs=None,
     ):
         self.alpha = alpha
         self.loss = loss
@@ -258,11 +267,12 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         self.tol = tol
         self.gap_tol = gap_tol
         self.warm_start = warm_start
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -296,6 +306,10 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
 
     @one_blas_thread
     def _solve(self, data, progress):
+        with worker_threads(effective_n_jobs(self.n_jobs)):
+            return self._solved(data, progress)
+
+    def _solved(self, data, progress):
         if self.refinement is None:
             return self._solve_program(data, progress, self._settings())
         problem, targets = self._problem(data)

@@ -12,10 +12,13 @@ from sklearn_convexnn.inspection._neural_collapse import (
     NeuralCollapseDisplay,
     neural_collapse,
 )
+from sklearn_convexnn.inspection._neuron_display import NeuronDisplay
 from sklearn_convexnn.inspection._optimality_report import OptimalityReport, optimality_report
 from sklearn_convexnn.inspection._path_display import PathDisplay
 from sklearn_convexnn.inspection._prune import prune
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
+from sklearn_convexnn.inspection._shape_function_display import ShapeFunctionDisplay
+from sklearn_convexnn.inspection._training_display import TrainingDisplay
 from sklearn_convexnn.inspection._wedge import WedgeFeatures
 
 __all__ = [
@@ -27,10 +30,13 @@ __all__ = [
     "LayerAlignment",
     "NeuralCollapse",
     "NeuralCollapseDisplay",
+    "NeuronDisplay",
     "NeuronEncodings",
     "OptimalityReport",
     "PathDisplay",
     "Region",
+    "ShapeFunctionDisplay",
+    "TrainingDisplay",
     "WedgeFeatures",
     "decision_intervals",
     "decision_regions",

@@ -41,6 +41,10 @@ class State:
         return self.on_rows.residual
 
 
+# What is kept of every round.
+_HISTORY = ("objective", "lower_bound", "dual_gap", "n_neurons", "violation")
+
+
 class Run:
     """The state of one solve; every step leaves it consistent and never raises the objective.
 
@@ -57,7 +61,7 @@ class Run:
         self.state = self.prices = self.certificate = self.complete = None
         self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective
-        self.history = {"objective": [], "dual_gap": [], "n_neurons": [], "violation": []}
+        self.history = {name: [] for name in _HISTORY}
 
     # ------------------------------------------------------------------ steps
 
@@ -122,6 +126,7 @@ class Run:
         self.complete = self.state, self.certificate
         row = {
             "objective": self.state.objective,
+            "lower_bound": self.certificate.lower_bound,
             "dual_gap": self.certificate.relative_gap,
             "n_neurons": self.state.network.n_neurons,
             "violation": max(0.0, self.certificate.kappa / self.alpha - 1.0),

@@ -58,9 +58,14 @@ def local_ascent(rows, R, U, *, sweeps, metric=ISOTROPIC):
     and R were positive); a start whose value did not rise goes back and halves its step.
     """
     U = normalise(U)
-    V = rows.prices(U, R)
-    Q = normalise(V)
-    V, G = rows.prices_and_ascent(U, Q, R)
+    if rows.n_weights == 1:
+        # The sign in Q is a factor of G: one pass less.
+        V, G = rows.prices_and_ascent(U, np.ones((len(U), 1)), R)
+        Q = normalise(V)
+        G *= Q
+    else:
+        Q = normalise(rows.prices(U, R))
+        V, G = rows.prices_and_ascent(U, Q, R)
     best = np.linalg.norm(V, axis=1)
     step, total = np.ones(len(U)), 0.0
     if not metric.trivial:
@@ -154,12 +159,7 @@ class SearchPricing:
 
     def __call__(self, rows, R, network, *, effort, known=None):
         fast = rows.with_dtype(self.dtype)
-        starts = [network.U]
-        if known is None:
-            starts.append(self._random(self.ascents[effort], rows))
-        else:
-            starts += [known, self._random(self.n_fresh, rows)]
-        starts = np.concatenate(starts)
+        starts = self.starts(rows, network, effort=effort, known=known)
         metric = self.metric
         found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10, metric=metric)
         if effort > 0:
@@ -179,6 +179,15 @@ class SearchPricing:
             best = select_diverse(sharp, self.n_last, max_cosine=0.999, metric=metric)
             sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS, metric=metric))
         return joined(sharp, found)
+
+    def starts(self, rows, network, *, effort, known=None):
+        """Directions to climb from, (k, p)."""
+        starts = [network.U]
+        if known is None:
+            starts.append(self._random(self.ascents[effort], rows))
+        else:
+            starts += [known, self._random(self.n_fresh, rows)]
+        return np.concatenate(starts)
 
     def seeds(self, rows, R, count):
         """Varied directions to begin with, one sweep from where they were drawn.
