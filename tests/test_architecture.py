@@ -39,6 +39,8 @@ READERS = {
         "the program of the neurons' patterns",
     ),
     "core/pricing/all_patterns.py": ({"dense", "fetch"}, "the exact price of a few rows"),
+    "core/pricing/patch_table.py": ({"X"}, "windows that a climb meets, of some rows at a time"),
+    "core/pricing/patches.py": ({"fetch"}, "pulls of groups of patches, which climbs gather"),
     "core/pricing/plane.py": (
         {"dense", "fetch"},
         "the exact price sorts the kinks of all rows in a plane",

@@ -103,6 +103,38 @@ def test_hard_problems_end_with_true_bounds(seed, cpu_limit):
         assert model.objective_ - model.dual_gap_abs_ <= best * (1 + slack) + 1e-14
 
 
+@pytest.mark.parametrize("seed", [53, 107, 235, 261])
+def test_programs_over_all_patterns_are_solved(seed, cpu_limit):
+    """Cones that are thin in the units of the data, at a gap of which the bound is exact."""
+    Estimator, X, y, w, intercept, fraction = awkward(seed)
+    settings = {"fit_intercept": intercept, "random_state": 0}
+    alpha = fraction * find_alpha_max(Estimator(**settings), X, y, w)
+    model = Estimator(alpha, refinement=None, patterns="exact", **settings)
+    model.fit(X, y, sample_weight=w)
+    assert (model.certificate_, model.status_) == ("exact", "gap")
+    assert model.dual_gap_ <= 1e-6
+
+
+def find_alpha_max(model, X, y, w):
+    """From a fit that is a constant network."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.set_params(alpha=1e9).fit(X, y, sample_weight=w).alpha_max_
+
+
+@pytest.mark.parametrize("solver", ["newton", "clarabel"])
+def test_programs_do_not_depend_on_the_unit_of_the_features(solver):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((12, 2))
+    y = np.abs(X[:, 0]) + 0.1 * rng.standard_normal(12)
+    program = {"refinement": None, "patterns": "exact", "solver": solver}
+    small, smaller = (
+        ConvexReLURegressor(0.02 * unit, gap_tol=1e-6, **program).fit(unit * X, y)
+        for unit in (1e-4, 1e-5)
+    )
+    assert smaller.objective_ == pytest.approx(small.objective_, rel=1e-6)
+
+
 def test_the_unit_of_the_features_does_not_decide_whether_a_fit_ends(cpu_limit):
     """The bias is free of cost in small units: the limit of the objectives is the same."""
     rng = np.random.default_rng(0)

@@ -15,6 +15,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_convexnn as package
 from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNClassifierCV,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
@@ -38,15 +42,14 @@ from sklearn_convexnn import (
 
 NARROW = {"alpha": "scale", "fit_intercept": False, "max_neurons": 3, "tol": 1e-3}
 PROGRAM = {"refinement": None, "patterns": 4}
-SMALL = {"alphas": 3, "eps": 0.05, "cv": 2}
+SMALL = {"alphas": 2, "eps": 0.1, "cv": 2}
 # The checks train on several features.  Their largest demand is a good fit on the training rows.
 SPLINE = {"n_layers": 3, "projection": "pca"}
 
 EVERY = [
     ConvexReLURegressor(),
-    ConvexReLUClassifier(),
+    ConvexReLUClassifier(0.01),
     ConvexReLURegressor(**NARROW),
-    ConvexReLURegressor("scale", loss="poisson"),
     # One check asks for 1000 rounds on weights a factor of 10^7 apart, where alpha="scale" is tiny.
     GatedReLUClassifier(alpha=0.01),
     GatedReLURegressor(),
@@ -56,6 +59,10 @@ EVERY = [
     ConvexReLUClassifierCV(**SMALL),
     ConvexThresholdRegressor("scale"),
     ConvexThresholdClassifier(directions="axis"),
+    ConvexCNNRegressor(),
+    ConvexCNNClassifier("scale", pooling="average", pool_grid=None, padding="same"),
+    ConvexCNNRegressorCV(**SMALL),
+    ConvexCNNClassifierCV(**SMALL),
     DeepLinearRegressor(n_layers=3),
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearRegressorCV(alphas=4),
@@ -68,7 +75,9 @@ EVERY = [
 ]
 OTHER_SETTINGS = [
     StepsCV(ConvexReLUClassifierCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
+    ConvexReLUClassifier(),
     ConvexReLUClassifier(**NARROW),
+    ConvexReLURegressor("scale", loss="poisson"),
     ConvexReLURegressor(alpha=1.0, **PROGRAM),
     ConvexReLURegressor(loss="huber"),
     ConvexReLUClassifier(loss="squared_hinge"),
@@ -81,6 +90,9 @@ OTHER_SETTINGS = [
     ConvexThresholdRegressor(),
     ConvexThresholdClassifier(),
     ConvexThresholdClassifier(alpha=0.01, loss="squared_hinge", representative="middle"),
+    ConvexCNNClassifier(),
+    ConvexCNNRegressor("scale", patch_size=[1, 2], dilation=[1, 1], padding="same"),
+    ConvexCNNRegressor(0.01, gap_tol=0.1),
     GatedReLURegressor(patterns=5, solver="clarabel"),
     DeepLinearRegressor(),
     DeepLinearRegressor(n_layers=3, penalty="layer_norm", fit_intercept=False, alpha=1e-3),
@@ -89,6 +101,13 @@ OTHER_SETTINGS = [
     SplineReLURegressor(alpha=1e-6, projection="pca"),
     SplineReLUClassifier(alpha=1e-4, projection="pca"),
 ]
+FOLDS = (
+    ConvexReLURegressorCV,
+    ConvexReLUClassifierCV,
+    ConvexCNNRegressorCV,
+    ConvexCNNClassifierCV,
+    StepsCV,
+)
 # Closed forms exist for special rows only, which the rows of most checks are not.
 CLOSED_FORMS = [DeepReLURegressor(), DeepReLUClassifier(whiten=True)]
 OTHER_CLOSED_FORMS = [DeepReLURegressor(whiten=True), DeepReLUClassifier()]
@@ -111,7 +130,7 @@ def no_convergence_warning(monkeypatch, request):
     caught, warn = [], warnings.warn
     estimator = request.node.callspec.params["estimator"]
     # Folds of a handful of rows are not always solved in the rounds of a path.
-    folds = isinstance(estimator, (ConvexReLURegressorCV, ConvexReLUClassifierCV, StepsCV))
+    folds = isinstance(estimator, FOLDS)
 
     def spy(message, category=None, *args, **kwargs):
         if isinstance(category, type) and issubclass(category, ConvergenceWarning):
@@ -131,13 +150,10 @@ def no_convergence_warning(monkeypatch, request):
 @pytest.mark.filterwarnings(HARD)
 @parametrize_with_checks(EVERY)
 def test_sklearn_check(estimator, check):
-    # Two outputs per row leave the class of targets for which a closed form exists; those of this
-    # check are negative, whatever the tags of an estimator of counts say.
+    # Two outputs per row leave the class of targets for which a closed form exists.
     several = name_of(check) == "check_regressor_multioutput"
     if several and isinstance(estimator, DeepReLURegressor):
         assert_refused(estimator, check)
-    elif several and getattr(estimator, "loss", None) == "poisson":
-        assert_refused(estimator, check, "negative")
     else:
         check(estimator)
 

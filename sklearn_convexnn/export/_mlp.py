@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer
@@ -9,7 +11,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn_convexnn.export._network import network_of, refuse_jumps
 
 
-def to_mlp(model):
+def to_mlp(model: Any) -> Any:
     """Make a fitted perceptron of scikit-learn with the same predictions.
 
     Wherever an ``MLPRegressor`` or ``MLPClassifier`` goes, the network goes with it: converters to

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sklearn_convexnn._optional import optional
 from sklearn_convexnn.export._network import network_of, refuse_jumps
 
 
-def to_torch(model):
+def to_torch(model: Any) -> Any:
     """Make the layers of the network a module of PyTorch.
 
     Parameters
@@ -52,7 +54,7 @@ def to_torch(model):
     torch = optional("torch", caller="to_torch", extra="torch")
     network = network_of(model)
     refuse_jumps(model, network)
-    modules = []
+    modules: list = []
     for W, b in network.layers:
         if modules and network.activation == "relu":
             modules.append(torch.nn.ReLU())

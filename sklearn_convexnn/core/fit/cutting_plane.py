@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 
 from sklearn_convexnn.core.column_generation.options import LIGHT, Options
+from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
+from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
+from sklearn_convexnn.core.pricing.screened import LEAST_ROWS, ScreenedPricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.metric import Metric
+from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 
@@ -36,12 +40,15 @@ LEAST_SINGLE_SPREAD = 1e-4
 
 def make_pricing(rows, rng):
     """Exact pricing where that is cheap, local search otherwise."""
+    if isinstance(rows.neurons, Convolution):
+        return convolution_pricing(rows, rng, fast_dtype(rows))
     basis = plane_basis(rows)
     metric = Metric.of(rows)
     if basis is None:
         # Single precision does not see what such rows differ by.
         dtype = fast_dtype(rows) if metric.trivial else np.float64
-        return SearchPricing(rng, dtype=dtype, metric=metric)
+        search = SearchPricing(rng, dtype=dtype, metric=metric)
+        return ScreenedPricing(search) if rows.n_rows >= LEAST_ROWS else search
     return PlanePricing(basis, metric=metric)
 
 
@@ -132,13 +139,39 @@ class Descent:
     def solve(self, alpha, *, start=None, last=True, progress=None):
         """The Solution for ``alpha`` in the units of the data, from ``start`` or where we are."""
         rows, alpha = self.problem.rows, alpha / self.problem.alpha_unit
-        settings = {"options": self.options, "start": start or self.start, "progress": progress}
+        start, interrupted = start or self.start, False
+        if start is not None and not start.network.n_neurons:
+            start, interrupted = self._grown(alpha, start, progress)
+            if interrupted:  # one round for a certificate of all rows
+                progress = _interrupt
+        settings = {"options": self.options, "start": start, "progress": progress}
         if rows.loss.smooth:
             (solution,) = solve_path(rows, [alpha], self.pricing, last=last, **settings)
         else:
             solution = solve_rounded(rows, alpha, self.pricing, **settings)
         self.start = solution.end if rows.loss.smooth else Start(solution.network)
-        return solution
+        return replace(solution, status=Status.INTERRUPTED) if interrupted else solution
+
+    def _grown(self, alpha, start, progress):
+        """The Start from samples, if the rows are that many, and whether its solves were ended."""
+        options, rows = self.options, self.problem.rows
+        alpha_max = self.alpha_max / self.problem.alpha_unit
+        if alpha >= alpha_max or not grows(rows, self.pricing):
+            return start, False
+        light = choose_options(
+            rows,
+            tol=max(SAMPLE_TOL, options.tol),
+            gap_tol=None,
+            max_iter=options.max_iter,
+            max_neurons=options.max_neurons,
+        )
+        solution = grown(rows, alpha, alpha_max, self.pricing, options=light, progress=progress)
+        if solution is None:
+            return start, False
+        if solution.keyboard:
+            raise KeyboardInterrupt
+        grown_start = Start(solution.network, width=solution.end.width)
+        return grown_start, solution.status is Status.INTERRUPTED
 
     def solve_relaxed(self, alpha, relax, *, progress=None):
         """The same with its neurons refitted at ``relax`` times alpha, which it is then about."""
@@ -160,6 +193,11 @@ class Descent:
         if solution.keyboard:
             raise KeyboardInterrupt
         return self.problem.layers(solution.network)
+
+
+def _interrupt(n_iter, row):
+    """Progress that ends a solve."""
+    return True
 
 
 def best_start(problem, alpha, starts):

@@ -25,6 +25,7 @@ from sklearn_convexnn.core.patterns.enumeration import (
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.constant import constant_residual
+from sklearn_convexnn.core.problem.metric import Metric
 from sklearn_convexnn.core.problem.solution import Solution, Start, Status, end_of_history
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.gated_layers import active_gates, gated_neurons
@@ -285,17 +286,18 @@ def _moments(rows):
 
 
 def _all_patterns(rows):
-    A = rows.dense()
-    reduced, _ = reduce_rank(distinct_lines(A))
+    even, T = Metric.of(rows).even(rows.dense())
+    reduced, _ = reduce_rank(distinct_lines(even))
     bound = count_bound(*reduced.shape)
-    if bound > MAX_PATTERNS or bound * len(A) > _MAX_ENTRIES:
+    if bound > MAX_PATTERNS or bound * len(even) > _MAX_ENTRIES:
         raise ValueError(
             f"patterns='exact' needs all activation patterns, of which {len(reduced)} distinct "
             f"rows of rank {reduced.shape[1]} may have {bound:.3g}, more than can be written out: "
             "give a number of patterns to sample, use the cutting plane of ConvexReLURegressor or "
             "ConvexReLUClassifier, or fewer features."
         )
-    return enumerate_patterns(A, MAX_PATTERNS)
+    found = enumerate_patterns(even, MAX_PATTERNS)
+    return found._replace(gates=T @ found.gates)
 
 
 def _given_gates(rows, gates):

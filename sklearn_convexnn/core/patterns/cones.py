@@ -21,7 +21,7 @@ _VIOLATED = 1e-11
 class WallsHeld(NamedTuple):
     """Active walls of cones: numbers of rows and multipliers (m, p), how many of each count."""
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     multipliers: np.ndarray
     used: np.ndarray
 
@@ -55,6 +55,8 @@ class ConeProjections:
         The pattern of each of the cones whose active walls are kept in mind: two groups with one
         pattern are projected from different starts.
     """
+
+    sizes = None  # of the columns, where they differ much
 
     def __init__(self, X, D, owner):
         lengths = self._lengths(X)
@@ -294,6 +296,11 @@ class ConeGroups:
         self.owner = np.arange(self.count) // 2
         self.sign = np.where(np.arange(self.count) % 2, -1.0, 1.0)
         self.cones = projections(X, D, self.owner, sizes)
+
+    @property
+    def column_sizes(self):
+        """Of the columns of ``X``: ones where they are left as they are."""
+        return np.ones(self.X.shape[1]) if self.cones.sizes is None else self.cones.sizes
 
     def again(self):
         """The same groups, for another output: their projections start elsewhere."""

@@ -131,6 +131,17 @@ class Metric:
     def ungraded(self, V):
         return V if self.trivial else V @ self.axes.T
 
+    def even(self, A):
+        """Rows in coordinates in which they are about as long every way, and a map from these.
+
+        Activations are ``(A T) y`` with the map ``T`` (p, r): the patterns are the same.
+        """
+        if self.trivial:
+            return A, np.eye(A.shape[1])
+        seen = self.sizes > 0
+        T = self.axes[:, seen] / self.sizes[seen]
+        return A @ T, T
+
 
 # The metric of rows that are about as long every way.
 ISOTROPIC = Metric()

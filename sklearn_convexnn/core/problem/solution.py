@@ -91,5 +91,10 @@ class Solution:
 
 def end_of_history(certificate, **quantities):
     """The history of a solve without rounds: what it ends with."""
-    row = {"objective": certificate.primal, "dual_gap": certificate.relative_gap, **quantities}
+    row = {
+        "objective": certificate.primal,
+        "lower_bound": certificate.lower_bound,
+        "dual_gap": certificate.relative_gap,
+        **quantities,
+    }
     return {name: [value] for name, value in row.items()}

@@ -63,16 +63,19 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
     _check_size(rows, groups)
     D = np.asarray(groups.patterns, dtype=np.float64)
     n_outputs = rows.n_outputs
-    parts = [cp.Variable((groups.count, groups.X.shape[1])) for _ in range(n_outputs)]
-    fits = [cp.sum(cp.multiply(D * groups.sign, groups.X @ V.T), axis=1) for V in parts]
+    # A solver's tolerances lose what columns of small sizes do: Y = V diag(sizes).
+    sizes = groups.column_sizes
+    X, weights = groups.X / sizes, np.broadcast_to(1.0 / sizes, (groups.count, len(sizes)))
+    parts = [cp.Variable((groups.count, X.shape[1])) for _ in range(n_outputs)]
+    fits = [cp.sum(cp.multiply(D * groups.sign, X @ Y.T), axis=1) for Y in parts]
     cones = []
     if groups.cones is not None:
-        cones = [cp.multiply(2 * D - 1, groups.X @ V.T) >= 0 for V in parts]
-    penalty = sum(cp.sum(cp.norm(V, 2, axis=1)) for V in parts)
+        cones = [cp.multiply(2 * D - 1, X @ Y.T) >= 0 for Y in parts]
+    penalty = sum(cp.sum(cp.norm(cp.multiply(weights, Y), 2, axis=1)) for Y in parts)
     b0, multiplier, n_iter, optimal, limited = _minimise(
         cp, rows, fits, alpha * penalty, cones, solver, tol, max_iter
     )
-    V = np.concatenate([part.value for part in parts])
+    V = np.concatenate([part.value for part in parts]) / sizes
     outputs = OutputGroups(groups, n_outputs)
     return _solution(rows, outputs, alpha, V, b0, multiplier, n_iter, optimal, limited)
 

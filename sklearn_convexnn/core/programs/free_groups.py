@@ -35,7 +35,7 @@ class FreeGroups:
     def __init__(self, X, D):
         # Products with numbers are faster than with truth values.
         self.X, self.D = X, D.astype(np.float64) if D.size <= _NUMBERS else D
-        self.count = D.shape[1]
+        self.count, self.column_sizes = D.shape[1], np.ones(X.shape[1])
         self._inner = None
 
     @property

@@ -13,6 +13,7 @@ import numpy as np
 
 from sklearn_convexnn.core.patterns.cones import ConeGroups
 from sklearn_convexnn.core.problem.certificates import Certificate
+from sklearn_convexnn.core.problem.metric import Metric
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.solution import Solution, Status
 from sklearn_convexnn.core.programs.conic import EndedSolution, solve_conic
@@ -125,12 +126,13 @@ def train_relu(rows, patterns, alpha, *, tol=1e-6, max_iter=None, solver="newton
         of the rows and one output its certificate is that of (P), otherwise (P) may have a lower
         value.
     """
-    groups = ConeGroups(rows.dense(), patterns.active)
+    metric = Metric.of(rows)
+    groups = ConeGroups(metric.graded(rows.dense()), patterns.active, metric.sizes)
     settings = {"tol": tol, "max_iter": max_iter, "solver": solver}
     solution = solve_outputs(rows, groups, alpha, **settings)
     lengths = np.linalg.norm(solution.V, axis=1)
     kept = lengths > (0.0 if solver == "newton" else _CONIC_ZERO * lengths.max(initial=0.0))
     outputs = np.zeros((kept.sum(), rows.n_outputs))
     outputs[np.arange(len(outputs)), solution.output[kept]] = groups.sign[solution.index[kept]]
-    network = Network.from_factors(solution.V[kept], outputs, solution.b0)
+    network = Network.from_factors(metric.ungraded(solution.V[kept]), outputs, solution.b0)
     return ProgramSolution.of(network, solution, alpha)
