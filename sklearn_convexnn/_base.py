@@ -20,6 +20,7 @@ from sklearn_convexnn._validation import (
     all_or_nothing,
     check_weights,
     check_X,
+    refuse_lazy,
 )
 from sklearn_convexnn._warnings import warn_user
 from sklearn_convexnn.core.problem.column_scales import unequal_columns
@@ -138,6 +139,7 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
 
     def _validated(self, X, y, sample_weight):
         """The Data; names and number of features are remembered by scikit-learn."""
+        refuse_lazy(X=X, y=y, sample_weight=sample_weight)
         X, y = validate_data(
             self, X, y, accept_sparse=self._sparse_formats(), dtype=_DTYPES, **self._target_checks()
         )
@@ -218,6 +220,7 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
 
     def _validate_rows(self, X):
         check_is_fitted(self)
+        refuse_lazy(X=X)
         return validate_data(
             self, X, accept_sparse=self._sparse_formats(), dtype=_DTYPES, reset=False
         )

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import is_classifier
 
 from sklearn_convexnn._base import Outcome, fit_method
@@ -30,6 +31,7 @@ from sklearn_convexnn._validation import (
 from sklearn_convexnn.core.fit.cutting_plane import Descent, choose_options
 from sklearn_convexnn.core.fit.mean import certified_mean
 from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
 from sklearn_convexnn.core.problem.training_set import rows_of_weight
 
@@ -122,7 +124,8 @@ class ConvexCV(CrossValidation, CuttingPlane):
         if self.refit == "mean":
             solution = self._mean(descent, paths.points(alpha, k), relax * alpha)
         else:
-            solution = descent.solve_relaxed(alpha, relax, progress=progress)
+            with worker_threads(effective_n_jobs(self.n_jobs)):
+                solution = descent.solve_relaxed(alpha, relax, progress=progress)
         attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
         return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 

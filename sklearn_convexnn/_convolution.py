@@ -60,9 +60,10 @@ class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
         at every place, of a stride.
     pooling : {"max", "average"}, default="max"
         Whether the largest activation of a cell of positions is passed on, or the mean.
-    pool_grid : int, tuple of int or None, default=1
+    pool_grid : int, tuple of int, list or None, default=1
         Cells along the space axes. 1: one cell, the output does not depend on where a pattern is.
-        None: every position has output weights of its own.
+        None: every position has output weights of its own. A list has several grids, ``[1, 4]``
+        says both what there is and in which quarter.
     loss : {"squared_error", "huber", "poisson"}, default="squared_error"
         As in :class:`ConvexReLURegressor`.
     epsilon : float, default=1.35
@@ -106,7 +107,7 @@ class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
     image_shape_ : tuple
         Shape of an image.
     grid_shape_ : tuple
-        Cells along every space axis.
+        Cells along every space axis; of several grids the number of all their cells.
     out_activation_ : str
         "identity", for the Poisson loss "exp".
     scale_ : ndarray of shape (n_outputs_,)
@@ -265,9 +266,10 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
         at every place, of a stride.
     pooling : {"max", "average"}, default="max"
         Whether the largest activation of a cell of positions is passed on, or the mean.
-    pool_grid : int, tuple of int or None, default=1
+    pool_grid : int, tuple of int, list or None, default=1
         Cells along the space axes. 1: one cell, the output does not depend on where a pattern is.
-        None: every position has output weights of its own.
+        None: every position has output weights of its own. A list has several grids, ``[1, 4]``
+        says both what there is and in which quarter.
     loss : {"log_loss", "squared_hinge", "hinge"}, default="log_loss"
         As in :class:`ConvexReLUClassifier`.
     fit_intercept : bool, default=True
@@ -315,7 +317,7 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
     image_shape_ : tuple
         Shape of an image.
     grid_shape_ : tuple
-        Cells along every space axis.
+        Cells along every space axis; of several grids the number of all their cells.
     out_activation_ : str
         "logistic" or "softmax"; "identity" where scores are no log-odds.
     temperature_ : float

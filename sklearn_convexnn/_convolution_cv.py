@@ -71,9 +71,10 @@ class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
         at every place, of a stride.
     pooling : {"max", "average"}, default="max"
         Whether the largest activation of a cell of positions is passed on, or the mean.
-    pool_grid : int, tuple of int or None, default=1
+    pool_grid : int, tuple of int, list or None, default=1
         Cells along the space axes. 1: one cell, the output does not depend on where a pattern is.
-        None: every position has output weights of its own.
+        None: every position has output weights of its own. A list has several grids, ``[1, 4]``
+        says both what there is and in which quarter.
     loss : {"squared_error", "huber", "poisson"}, default="squared_error"
         As in :class:`ConvexReLURegressor`.
     epsilon : float, default=1.35
@@ -131,7 +132,7 @@ class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
     image_shape_ : tuple
         Shape of an image.
     grid_shape_ : tuple
-        Cells along every space axis.
+        Cells along every space axis; of several grids the number of all their cells.
     out_activation_ : str
         "identity", for the Poisson loss "exp".
     scale_ : ndarray of shape (n_outputs_,)
@@ -301,9 +302,10 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
         at every place, of a stride.
     pooling : {"max", "average"}, default="max"
         Whether the largest activation of a cell of positions is passed on, or the mean.
-    pool_grid : int, tuple of int or None, default=1
+    pool_grid : int, tuple of int, list or None, default=1
         Cells along the space axes. 1: one cell, the output does not depend on where a pattern is.
-        None: every position has output weights of its own.
+        None: every position has output weights of its own. A list has several grids, ``[1, 4]``
+        says both what there is and in which quarter.
     loss : {"log_loss"}, default="log_loss"
         Logistic loss for two classes, cross-entropy of the softmax for more.
     fit_intercept : bool, default=True
@@ -365,7 +367,7 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
     image_shape_ : tuple
         Shape of an image.
     grid_shape_ : tuple
-        Cells along every space axis.
+        Cells along every space axis; of several grids the number of all their cells.
     out_activation_ : str
         "logistic" or "softmax"; "identity" where scores are no log-odds.
     temperature_ : float

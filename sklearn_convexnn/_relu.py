@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Literal
 
 from sklearn_convexnn._losses import estimator_for, losses_for, regression_tags
@@ -92,6 +92,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     warm_start : bool, default=False
         Start the cutting plane from the neurons of the previous fit, if there is one. The alpha of
         ``"auto"`` is chosen anew.
+    n_jobs : int, default=None
+        Threads that share the rows of a pass; the network is the same for any number. They pay from
+        some ten thousand rows on. None is 1, unless in a ``joblib.parallel_config`` context, -1
+        all cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the rows that are held out, the directions from which neurons are searched, and the
         sampled patterns.
@@ -197,6 +201,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
+        "n_jobs": [Integral, None],
         "loss": [StrOptions(set(losses_for("regression")))],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
     }
@@ -216,6 +221,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         tol: float = 1e-2,
         gap_tol: float | None = None,
         warm_start: bool = False,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -231,6 +237,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
             tol=tol,
             gap_tol=gap_tol,
             warm_start=warm_start,
+            n_jobs=n_jobs,
             random_state=random_state,
             verbose=verbose,
         )
@@ -311,6 +318,10 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     warm_start : bool, default=False
         Start the cutting plane from the neurons of the previous fit, if there is one. The alpha of
         ``"auto"`` is chosen anew.
+    n_jobs : int, default=None
+        Threads that share the rows of a pass; the network is the same for any number. They pay from
+        some ten thousand rows on. None is 1, unless in a ``joblib.parallel_config`` context, -1
+        all cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the rows that are held out, the directions from which neurons are searched, and the
         sampled patterns.
@@ -421,6 +432,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
+        "n_jobs": [Integral, None],
         "loss": [StrOptions(set(losses_for("classification")))],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "calibrate": ["boolean"],
@@ -440,6 +452,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         tol: float = 1e-2,
         gap_tol: float | None = None,
         warm_start: bool = False,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
         class_weight: ClassWeight = None,
@@ -457,6 +470,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             tol=tol,
             gap_tol=gap_tol,
             warm_start=warm_start,
+            n_jobs=n_jobs,
             random_state=random_state,
             verbose=verbose,
         )

@@ -52,9 +52,9 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
         half way between the nearest rows of either side. For "axis" there is only the latter.
     max_neurons : int, default=None
         Largest number of neurons to keep.
-    max_iter : int, default=100
+    max_iter : int, default=200
         Largest number of rounds.
-    tol : float, default=1e-3
+    tol : float, default=3e-3
         With ``directions="axis"`` the relative duality gap at which a fit stops. Otherwise it stops
         when a round lowers the objective by less than this fraction of it after a thorough search,
         or when the gap is below it.
@@ -158,7 +158,7 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
     >>> from sklearn_convexnn import ConvexThresholdRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = ConvexThresholdRegressor(directions="axis", random_state=0).fit(X, y)
-    >>> model.certificate_, model.dual_gap_ < 1e-3
+    >>> model.certificate_, model.dual_gap_ < 3e-3
     ('exact', True)
     >>> bool(model.score(X, y) > 0.45)
     True
@@ -179,8 +179,8 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
         epsilon: float = 1.35,
         representative: Literal["margin", "middle"] = "margin",
         max_neurons: int | None = None,
-        max_iter: int = 100,
-        tol: float = 1e-3,
+        max_iter: int = 200,
+        tol: float = 3e-3,
         gap_tol: float | None = None,
         warm_start: bool = False,
         random_state: RandomState = None,
@@ -241,9 +241,9 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
         half way between the nearest rows of either side. For "axis" there is only the latter.
     max_neurons : int, default=None
         Largest number of neurons to keep.
-    max_iter : int, default=100
+    max_iter : int, default=200
         Largest number of rounds.
-    tol : float, default=1e-3
+    tol : float, default=3e-3
         With ``directions="axis"`` the relative duality gap at which a fit stops. Otherwise it stops
         when a round lowers the objective by less than this fraction of it after a thorough search,
         or when the gap is below it.
@@ -376,8 +376,8 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
         loss: Literal["log_loss", "squared_hinge"] = "log_loss",
         representative: Literal["margin", "middle"] = "margin",
         max_neurons: int | None = None,
-        max_iter: int = 100,
-        tol: float = 1e-3,
+        max_iter: int = 200,
+        tol: float = 3e-3,
         gap_tol: float | None = None,
         warm_start: bool = False,
         random_state: RandomState = None,

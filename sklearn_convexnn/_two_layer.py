@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._importances import InputImportances
@@ -21,6 +22,7 @@ from sklearn_convexnn.core.fit.given_patterns import (
     start_from_patterns,
 )
 from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
+from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
@@ -252,6 +254,7 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         warm_start,
         random_state,
         verbose,
+        n_jobs=None,
     ):
         self.alpha = alpha
         self.loss = loss
@@ -264,6 +267,7 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         self.tol = tol
         self.gap_tol = gap_tol
         self.warm_start = warm_start
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -302,6 +306,10 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
 
     @one_blas_thread
     def _solve(self, data, progress):
+        with worker_threads(effective_n_jobs(self.n_jobs)):
+            return self._solved(data, progress)
+
+    def _solved(self, data, progress):
         if self.refinement is None:
             return self._solve_program(data, progress, self._settings())
         problem, targets = self._problem(data)

@@ -124,7 +124,7 @@ def test_alpha_auto_is_near_the_best_on_real_data():
     train, test = np.arange(442) % 3 != 0, np.arange(442) % 3 == 0
     model = ConvexThresholdRegressor(directions="axis", **SOME).fit(X[train], y[train])
     assert model.certificate_ == "exact"
-    assert model.dual_gap_ <= 1e-3
+    assert model.dual_gap_ <= 3e-3
     assert len(model.alphas_) == len(model.validation_losses_) > 2
     scores = [
         clone(model).set_params(alpha=share * model.alpha_max_).fit(X[train], y[train])

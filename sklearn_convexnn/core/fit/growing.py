@@ -23,6 +23,8 @@ SAMPLE_TOL = 3e-2
 _LARGEST_SHARE = 0.5
 # Rows of a sample for each column: forty neurons have a tenth of that in numbers.
 _ROWS_PER_COLUMN = 400
+# Bytes of its features: beyond, memory would grow with rows that are on disk.
+_MOST_BYTES = 1 << 27
 # Mean of an indicator below which samples say too little of its class.
 _RARE = 1e-3
 
@@ -37,7 +39,8 @@ def grows(rows, pricing):
 def sample_sizes(rows):
     """Sizes of the samples, ascending; empty where all rows are few for their columns."""
     sizes, size = [], max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns)
-    while rows.n_rows >= LEAST_ROWS and size <= _LARGEST_SHARE * rows.n_rows:
+    most = min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_columns))
+    while rows.n_rows >= LEAST_ROWS and size <= most:
         sizes.append(size)
         size *= FACTOR
     return [] if _has_rare_targets(rows) else sizes

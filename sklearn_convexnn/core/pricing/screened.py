@@ -8,12 +8,16 @@ often as their residuals are large: where most rows are fitted, few of them have
 
 from __future__ import annotations
 
+import numpy as np
+
 from sklearn_convexnn.core.pricing.search import local_ascent, repriced
 from sklearn_convexnn.core.problem.directions import select_diverse
 
 # Rows from which on a sample is searched, its share of them, and its rows at most.
 LEAST_ROWS, SHARE, MOST_ROWS = 50_000, 0.25, 50_000
 _MAX_COSINE = 0.98
+# Prices of so many times those of the network's neurons are more than the noise of samples.
+_MUCH = 2.0
 
 
 class ScreenedPricing:
@@ -22,10 +26,11 @@ class ScreenedPricing:
     Parameters
     ----------
     search : SearchPricing
-        What it does on a sample, and in its stead from effort 2 on: near the optimum, where no
-        price is much larger than alpha, samples show noise only.  (3e5 x 30 rows with prices up to
-        9.6 alpha: a search of effort 0 on all rows finds 9.3, this one 9.5 in 0.4 of the time; at
-        1.07 alpha and 1e5 x 30 rows a search of effort 1 finds 1.07, this one nothing.)
+        What searches all rows from effort 2 on, and where no price is much larger than those of the
+        network's own neurons, which near the optimum are alpha: samples show noise only there.
+        (3e5 x 30 rows with prices up to 9.6 alpha: a search of effort 0 on all rows finds 9.3, this
+        one 9.5 in 0.4 of the time.  1e5 x 30 rows with prices up to 1.07 alpha: a search of effort
+        1 finds them all, samples none.)
     """
 
     kind = "estimated"
@@ -47,9 +52,12 @@ class ScreenedPricing:
         )
         best = select_diverse(found, self.finalists[effort], max_cosine=_MAX_COSINE, metric=metric)
         fast, sweeps = rows.with_dtype(search.dtype), self.sweeps[effort]
-        return repriced(
-            rows, R, local_ascent(fast, R, best.directions, sweeps=sweeps, metric=metric)
-        )
+        climbed = local_ascent(fast, R, best.directions, sweeps=sweeps, metric=metric)
+        if network.n_neurons:
+            own = np.median(np.linalg.norm(fast.prices(network.U, R), axis=1))
+            if climbed.largest < _MUCH * own:
+                return search(rows, R, network, effort=effort, known=known)
+        return repriced(rows, R, climbed)
 
     def seeds(self, rows, R, count):
         """See :meth:`.SearchPricing.seeds`: directions to begin with, whose prices do not count."""

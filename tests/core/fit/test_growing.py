@@ -45,11 +45,13 @@ def small(monkeypatch):
         (50_000, 3, [20_000]),
         (100_000, 50, [20_400]),
         (1_000_000, 50, [20_400, 81_600, 326_400]),
+        (10_000_000, 50, [20_400, 81_600, 326_400]),  # in 128 MB, whatever is on disk
         (60_000, 100, []),  # a network of so many columns has thousands of parameters
     ],
 )
 def test_sizes(n, d, sizes):
-    rows = make_rows(np.zeros((n, d), dtype=np.float32), 1, intercept=True)
+    X = np.broadcast_to(np.float32(0), (n, d))
+    rows = make_rows(X, 1, intercept=True)
     assert sample_sizes(rows) == sizes
 
 

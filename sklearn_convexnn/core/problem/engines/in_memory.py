@@ -7,6 +7,7 @@ faster than one large product and keeps the memory beyond ``X`` bounded whatever
 from __future__ import annotations
 
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from scipy import sparse
@@ -14,6 +15,7 @@ from scipy import sparse
 from sklearn_convexnn.core.problem.engines.block import Block, Statistics
 from sklearn_convexnn.core.problem.engines.coded import CodedRows
 from sklearn_convexnn.core.problem.engines.row_keys import row_keys
+from sklearn_convexnn.core.problem.engines.threads import MOST_CHUNKS, mapped
 
 # One block of hidden activations; about half of a core's second-level cache.
 BLOCK_BYTES = 1 << 19
@@ -22,6 +24,35 @@ _LEAST_ROWS = 64
 _SPARSE_BLOCKS, _CODED_BLOCKS = 16, 4
 # Rows of a sample that are gathered at a time.
 _GATHERED_ROWS = 1 << 14
+
+
+# Some BLAS kernels set the flag of invalid numbers where there are none (numpy issue 24067): by
+# what stands beside an array in memory, so that one run warns and the next does not.  Results that
+# are no numbers show in the objective, which no network is accepted without.
+def _no_flags():
+    return np.errstate(invalid="ignore")
+
+
+def _added(totals, sums):
+    """Sums in float64, added in place to those before them, if there are any."""
+    if totals is None:
+        return [np.array(part, dtype=np.float64) for part in sums]
+    for total, part in zip(totals, sums, strict=True):
+        total += part
+    return totals
+
+
+class _Kept:
+    """An array (n, ..) that blocks are put into by whichever thread has them."""
+
+    def __init__(self, n):
+        self.n, self.rows, self.lock = n, None, Lock()
+
+    def put(self, block, kept):
+        with self.lock:
+            if self.rows is None:
+                self.rows = np.empty((self.n, *kept.shape[1:]), kept.dtype)
+        self.rows[block] = kept
 
 
 class NumpyEngine:
@@ -53,31 +84,36 @@ class NumpyEngine:
         """The features as they are stored."""
         return self.stored
 
-    # Some BLAS kernels set the flag of invalid numbers where there are none (numpy issue 24067): by
-    # what stands beside an array in memory, so that one run warns and the next does not.  Results
-    # that are no numbers show in the objective, which no network is accepted without.
-    @np.errstate(invalid="ignore")
     def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
         """See :mod:`sklearn_convexnn.core.problem.engines`."""
         n, step = self.n_rows, self.rows_per_block(width, dtype)
         self.passes += dtype is not None
         if n <= step:
             X = None if dtype is None else self._all_features(dtype)
-            sums, kept = kernel(np, Block(X, self.Y, self.weights, rowwise), *small)
+            with _no_flags():
+                sums, kept = kernel(np, Block(X, self.Y, self.weights, rowwise), *small)
             return [np.asarray(part, dtype=np.float64) for part in sums], kept
-        totals, handle = [], None
-        for start in range(0, n, step):
-            block = slice(start, min(start + step, n))
-            sums, kept = kernel(np, self._block(block, step, dtype, rowwise), *small)
-            if not start:
-                totals = [np.asarray(part, dtype=np.float64) for part in sums]
-                handle = np.empty((n, *kept.shape[1:]), kept.dtype) if keep else None
-            else:
-                for total, part in zip(totals, sums, strict=True):
-                    total += part
-            if keep:
-                handle[block] = kept
-        return totals, handle
+        if self.coded and dtype is not None:
+            self._all_features(dtype).blocks(step)  # made once, not by every thread
+        handle = _Kept(n) if keep else None
+
+        def sums_of(starts):
+            totals = None
+            with _no_flags():
+                for start in starts:
+                    block = slice(start, min(start + step, n))
+                    sums, kept = kernel(np, self._block(block, step, dtype, rowwise), *small)
+                    totals = _added(totals, sums)
+                    if keep:
+                        handle.put(block, kept)
+            return totals
+
+        starts, totals = range(0, n, step), None
+        size = -(-len(starts) // MOST_CHUNKS)
+        chunks = [starts[first : first + size] for first in range(0, len(starts), size)]
+        for sums in mapped(sums_of, chunks):
+            totals = _added(totals, sums)
+        return totals, handle.rows if keep else None
 
     def rows_per_block(self, width, dtype):
         """Rows whose (rows x width) block has about ``block_bytes``."""
