@@ -20,7 +20,7 @@ CONSTRAINTS = {
     "dilation": [_COUNT, tuple, list],
     "padding": [Interval(Integral, 0, None, closed="left"), tuple, StrOptions({"same"})],
     "pooling": [StrOptions({"max", "average"})],
-    "pool_grid": [_COUNT, tuple, None],
+    "pool_grid": [_COUNT, tuple, list, None],
 }
 GEOMETRY = [name for name in CONSTRAINTS if name != "pooling"]
 
@@ -55,15 +55,15 @@ def windows_of(shape, *, image_shape, patch_size, stride, dilation, padding, poo
     if padding != "same":
         padding = _axes("padding", padding, len(space), least=0)
     counts = _positions(space, patches, dilations, strides, padding)
-    if pool_grid is not None:
-        pool_grid = _axes("pool_grid", pool_grid, len(space))
-        if np.any(np.array(pool_grid) > counts):
-            raise ValueError(
-                f"pool_grid={pool_grid} asks for more cells than there are positions of the "
-                f"windows, {tuple(counts.tolist())}."
-            )
+    grids = pool_grid if isinstance(pool_grid, list) else [pool_grid]
+    grids = [None if grid is None else _axes("pool_grid", grid, len(space)) for grid in grids]
+    if not grids or any(grid is not None and np.any(np.array(grid) > counts) for grid in grids):
+        raise ValueError(
+            f"pool_grid={pool_grid} asks for none, or for more cells than there are positions of "
+            f"the windows, {tuple(counts.tolist())}."
+        )
     return Windows.of(
-        space, channels, patches, dilations, strides=strides, padding=padding, grid=pool_grid
+        space, channels, patches, dilations, strides=strides, padding=padding, grids=grids
     )
 
 

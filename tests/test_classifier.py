@@ -20,7 +20,9 @@ def labelled(request):
 
 
 def test_probabilities(labelled):
-    model = ConvexReLUClassifier(random_state=0, calibrate=False).fit(labelled.X, labelled.y)
+    model = ConvexReLUClassifier("scale", random_state=0, calibrate=False).fit(
+        labelled.X, labelled.y
+    )
     X = make_rows(200, seed=1)
     proba, scores = model.predict_proba(X), model.decision_function(X)
     n_classes = len(model.classes_)
@@ -41,7 +43,7 @@ def test_probabilities(labelled):
 
 
 def test_log_probabilities_do_not_underflow(labelled):
-    model = ConvexReLUClassifier(random_state=0).fit(labelled.X, labelled.y)
+    model = ConvexReLUClassifier("scale", random_state=0).fit(labelled.X, labelled.y)
     logs = model.predict_log_proba(1e6 * labelled.X)
     assert np.all(np.isfinite(logs))
     assert logs.min() < -1000
@@ -82,7 +84,7 @@ def test_above_alpha_max_without_intercept_they_are_equal(labelled):
 )
 def test_labels_of_any_type(binary, labels):
     y = np.where(binary.y == "yes", *labels)
-    model = ConvexReLUClassifier(random_state=0).fit(binary.X, y)
+    model = ConvexReLUClassifier("scale", random_state=0).fit(binary.X, y)
     np.testing.assert_array_equal(model.classes_, np.unique(y))
     assert model.predict(binary.X).dtype == y.dtype
     assert model.score(binary.X, y) > 0.9
@@ -90,15 +92,15 @@ def test_labels_of_any_type(binary, labels):
 
 def test_object_labels(binary):
     y = binary.y.astype(object)
-    model = ConvexReLUClassifier(random_state=0).fit(binary.X, y)
-    reference = ConvexReLUClassifier(random_state=0).fit(binary.X, binary.y)
+    model = ConvexReLUClassifier("scale", random_state=0).fit(binary.X, y)
+    reference = ConvexReLUClassifier("scale", random_state=0).fit(binary.X, binary.y)
     np.testing.assert_array_equal(model.predict(binary.X), reference.predict(binary.X))
 
 
 def test_names_of_classes_are_no_matter(labelled):
     codes = np.unique(labelled.y, return_inverse=True)[1]
-    model = ConvexReLUClassifier(random_state=0).fit(labelled.X, codes)
-    reference = ConvexReLUClassifier(random_state=0).fit(labelled.X, labelled.y)
+    model = ConvexReLUClassifier("scale", random_state=0).fit(labelled.X, codes)
+    reference = ConvexReLUClassifier("scale", random_state=0).fit(labelled.X, labelled.y)
     np.testing.assert_array_equal(
         model.predict_proba(labelled.X), reference.predict_proba(labelled.X)
     )
@@ -106,7 +108,7 @@ def test_names_of_classes_are_no_matter(labelled):
 
 def test_column_of_labels_warns_as_scikit_learn_does(binary):
     with pytest.warns(DataConversionWarning, match="column-vector"):
-        model = ConvexReLUClassifier(random_state=0).fit(binary.X, binary.y[:, None])
+        model = ConvexReLUClassifier("scale", random_state=0).fit(binary.X, binary.y[:, None])
     assert model.predict(binary.X).shape == (40,)
 
 
@@ -142,7 +144,7 @@ def test_class_weight_is_a_sample_weight(labelled):
 
 def test_balanced_counts_repeated_rows(binary):
     counts = np.random.default_rng(0).integers(0, 4, len(binary.y))
-    model = ConvexReLUClassifier(class_weight="balanced", random_state=0)
+    model = ConvexReLUClassifier("scale", class_weight="balanced", random_state=0)
     weighted = model.fit(binary.X, binary.y, sample_weight=counts).predict_proba(binary.X)
     model.fit(np.repeat(binary.X, counts, axis=0), np.repeat(binary.y, counts))
     np.testing.assert_allclose(model.predict_proba(binary.X), weighted, rtol=1e-6)
@@ -151,12 +153,18 @@ def test_balanced_counts_repeated_rows(binary):
 def test_a_class_of_weight_zero_is_left_out(multiclass):
     weights = (multiclass.y != 6).astype(float)
     for model in (
-        ConvexReLUClassifier(random_state=0).fit(multiclass.X, multiclass.y, sample_weight=weights),
-        ConvexReLUClassifier(class_weight={6: 0}, random_state=0).fit(multiclass.X, multiclass.y),
+        ConvexReLUClassifier("scale", random_state=0).fit(
+            multiclass.X, multiclass.y, sample_weight=weights
+        ),
+        ConvexReLUClassifier("scale", class_weight={6: 0}, random_state=0).fit(
+            multiclass.X, multiclass.y
+        ),
     ):
         np.testing.assert_array_equal(model.classes_, [5, 7])
         keep = weights > 0
-        reference = ConvexReLUClassifier(random_state=0).fit(multiclass.X[keep], multiclass.y[keep])
+        reference = ConvexReLUClassifier("scale", random_state=0).fit(
+            multiclass.X[keep], multiclass.y[keep]
+        )
         np.testing.assert_array_equal(
             model.predict_proba(multiclass.X), reference.predict_proba(multiclass.X)
         )

@@ -38,9 +38,9 @@ def outputs(model, X):
 
 def test_pipeline(simple_case):
     X = 100 * simple_case.X + 7
-    pipeline = make_pipeline(StandardScaler(), simple_case.Estimator(random_state=0))
+    pipeline = make_pipeline(StandardScaler(), simple_case.Estimator("scale", random_state=0))
     pipeline.fit(X, simple_case.y)
-    alone = simple_case.Estimator(random_state=0)
+    alone = simple_case.Estimator("scale", random_state=0)
     alone.fit(StandardScaler().fit_transform(X), simple_case.y)
     scaled = pipeline[0].transform(X)
     np.testing.assert_array_equal(outputs(pipeline, X), outputs(alone, scaled))
@@ -48,7 +48,7 @@ def test_pipeline(simple_case):
 
 def test_grid_search_in_parallel(simple_case):
     prefix = type(simple_case.Estimator()).__name__.lower()
-    pipeline = make_pipeline(StandardScaler(), simple_case.Estimator(random_state=0))
+    pipeline = make_pipeline(StandardScaler(), simple_case.Estimator("scale", random_state=0))
     grid = {f"{prefix}__alpha": [0.01, 0.05, 10.0]}
     searches = [
         GridSearchCV(pipeline, grid, cv=2, n_jobs=n_jobs).fit(simple_case.X, simple_case.y)
@@ -62,7 +62,7 @@ def test_grid_search_in_parallel(simple_case):
 def test_routing_of_sample_weight(simple_case):
     weights = np.random.default_rng(0).uniform(0.1, 3, len(simple_case.X))
     with config_context(enable_metadata_routing=True):
-        model = simple_case.Estimator(random_state=0)
+        model = simple_case.Estimator("scale", random_state=0)
         model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         options = {"cv": 3, "return_estimator": True}
         results = cross_validate(
@@ -97,19 +97,19 @@ def test_representations(simple_case):
 
 
 def test_pickle(case):
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     for protocol in (2, pickle.HIGHEST_PROTOCOL):
         copy = pickle.loads(pickle.dumps(model, protocol))
         np.testing.assert_array_equal(outputs(copy, case.X), outputs(model, case.X))
         assert copy.history_.keys() == model.history_.keys()
     # A fitted model is its layers: nothing of the size of the data is kept.
-    large = case.Estimator(random_state=0, alpha=model.alpha_)
+    large = case.Estimator(model.alpha_, random_state=0)
     large.fit(np.tile(case.X, (50, 1)), np.concatenate([case.y] * 50))
     assert len(pickle.dumps(large)) < 2 * len(pickle.dumps(model))
 
 
 def test_warm_start_after_pickle(simple_case):
-    model = simple_case.Estimator(warm_start=True, random_state=0)
+    model = simple_case.Estimator("scale", warm_start=True, random_state=0)
     copy = pickle.loads(pickle.dumps(model.fit(simple_case.X, simple_case.y)))
     objective = copy.objective_
     assert copy.fit(simple_case.X, simple_case.y).objective_ <= objective * (1 + 1e-12)
@@ -117,7 +117,7 @@ def test_warm_start_after_pickle(simple_case):
 
 def test_skops(case):
     io = pytest.importorskip("skops.io")
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     data = io.dumps(model)
     untrusted = io.get_untrusted_types(data=data)
     # Nothing but the class of the estimator itself is asked for.
@@ -138,8 +138,8 @@ def test_data_frames(case, library):
         y = frames.DataFrame({f"y{j}": case.y[:, j] for j in range(2)})
     else:
         y = frames.Series(case.y.tolist())
-    model = case.Estimator(random_state=0).fit(X, y)
-    reference = case.Estimator(random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", random_state=0).fit(X, y)
+    reference = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     assert list(model.feature_names_in_) == columns
     np.testing.assert_array_equal(outputs(model, X), outputs(reference, case.X))
     with pytest.raises(ValueError, match="feature names should match"):
@@ -154,8 +154,8 @@ def test_pandas_weights_with_another_index(simple_case):
     weights = np.random.default_rng(0).uniform(size=len(index))
     frame = pd.DataFrame(simple_case.X, index=index, columns=list("abc"))
     y, w = pd.Series(simple_case.y, index=index), pd.Series(weights, index=index + 5)
-    model = simple_case.Estimator(random_state=0).fit(frame, y, sample_weight=w)
-    reference = simple_case.Estimator(random_state=0)
+    model = simple_case.Estimator("scale", random_state=0).fit(frame, y, sample_weight=w)
+    reference = simple_case.Estimator("scale", random_state=0)
     reference.fit(simple_case.X, simple_case.y, sample_weight=weights)
     np.testing.assert_array_equal(outputs(model, frame), outputs(reference, simple_case.X))
 
@@ -163,7 +163,7 @@ def test_pandas_weights_with_another_index(simple_case):
 def test_categorical_pandas_labels(binary):
     pd = pytest.importorskip("pandas")
     y = pd.Series(pd.Categorical(binary.y, categories=["yes", "no", "never"]))
-    model = ConvexReLUClassifier(random_state=0).fit(binary.X, y)
+    model = ConvexReLUClassifier("scale", random_state=0).fit(binary.X, y)
     assert list(model.classes_) == ["no", "yes"]
 
 
@@ -171,15 +171,15 @@ def test_read_only_memory_map(simple_case):
     X, y, weights = create_memmap_backed_data(
         [simple_case.X, simple_case.y, np.ones(len(simple_case.X))]
     )
-    model = simple_case.Estimator(random_state=0).fit(X, y, sample_weight=weights)
-    reference = simple_case.Estimator(random_state=0).fit(simple_case.X, simple_case.y)
+    model = simple_case.Estimator("scale", random_state=0).fit(X, y, sample_weight=weights)
+    reference = simple_case.Estimator("scale", random_state=0).fit(simple_case.X, simple_case.y)
     np.testing.assert_array_equal(outputs(model, X), outputs(reference, simple_case.X))
 
 
 def test_set_output_is_for_transformers(simple_case):
     assert not hasattr(simple_case.Estimator(), "set_output")
     pytest.importorskip("pandas")
-    pipeline = make_pipeline(StandardScaler(), simple_case.Estimator(random_state=0))
+    pipeline = make_pipeline(StandardScaler(), simple_case.Estimator("scale", random_state=0))
     pipeline.set_output(transform="pandas").fit(simple_case.X, simple_case.y)
     assert isinstance(pipeline.predict(simple_case.X), np.ndarray)
     assert list(pipeline[-1].feature_names_in_) == ["x0", "x1", "x2"]
@@ -194,30 +194,35 @@ def test_calibration(binary):
 
 
 def test_one_versus_rest(multiclass):
-    model = OneVsRestClassifier(ConvexReLUClassifier(random_state=0))
+    model = OneVsRestClassifier(ConvexReLUClassifier("scale", random_state=0))
     assert model.fit(multiclass.X, multiclass.y).score(multiclass.X, multiclass.y) > 0.9
     assert len(model.estimators_) == 3
 
 
 def test_multioutput_wrappers(regression, binary):
     targets = np.column_stack([regression.y, regression.X[:, 0]])
-    model = MultiOutputRegressor(ConvexReLURegressor(random_state=0)).fit(regression.X, targets)
+    model = MultiOutputRegressor(ConvexReLURegressor("scale", random_state=0)).fit(
+        regression.X, targets
+    )
     assert model.score(regression.X, targets) > 0.9
     labels = np.column_stack([binary.y == "yes", binary.X[:, 0] > 0])
     for Wrapper in (MultiOutputClassifier, ClassifierChain):
-        model = Wrapper(ConvexReLUClassifier(random_state=0)).fit(binary.X, labels)
+        model = Wrapper(ConvexReLUClassifier("scale", random_state=0)).fit(binary.X, labels)
         assert np.mean(model.predict(binary.X) == labels) > 0.9
 
 
 def test_bagging_uses_weights(simple_case):
     Bagging = BaggingClassifier if is_classifier(simple_case.Estimator()) else BaggingRegressor
-    model = Bagging(simple_case.Estimator(), n_estimators=3, random_state=0)
+    model = Bagging(simple_case.Estimator("scale"), n_estimators=3, random_state=0)
     assert model.fit(simple_case.X, simple_case.y).score(simple_case.X, simple_case.y) > 0.8
 
 
 def test_transformed_target(regression):
     model = TransformedTargetRegressor(
-        ConvexReLURegressor(random_state=0), func=np.exp, inverse_func=np.log, check_inverse=False
+        ConvexReLURegressor("scale", random_state=0),
+        func=np.exp,
+        inverse_func=np.log,
+        check_inverse=False,
     )
     y = regression.y / 10
     prediction = model.fit(regression.X, y).predict(regression.X)
@@ -225,7 +230,7 @@ def test_transformed_target(regression):
 
 
 def test_permutation_importance_finds_the_noise_column(simple_case):
-    model = simple_case.Estimator(random_state=0).fit(simple_case.X, simple_case.y)
+    model = simple_case.Estimator("scale", random_state=0).fit(simple_case.X, simple_case.y)
     found = permutation_importance(model, simple_case.X, simple_case.y, random_state=0)
     assert found.importances_mean.argmin() == 2  # the target does not depend on it
 

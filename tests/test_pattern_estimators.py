@@ -313,7 +313,9 @@ def test_too_many_patterns_are_refused_with_their_number():
 def test_warm_start_with_patterns(parameters):
     """A program has one optimum wherever it starts; the cutting plane prefers its last network."""
     case = make_case("regression")
-    model = case.Estimator(warm_start=True, random_state=0, **parameters).fit(case.X, case.y)
+    model = case.Estimator("scale", warm_start=True, random_state=0, **parameters).fit(
+        case.X, case.y
+    )
     first = model.objective_
     assert model.fit(case.X, case.y).objective_ <= first * (1 + 1e-6)
 

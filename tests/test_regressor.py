@@ -96,14 +96,16 @@ def test_targets_whose_squares_overflow_are_refused(regression):
 
 
 def test_target_far_from_zero(regression):
-    model = ConvexReLURegressor(random_state=0).fit(regression.X, 1e8 + regression.y)
+    model = ConvexReLURegressor("scale", random_state=0).fit(regression.X, 1e8 + regression.y)
     assert r2(regression.y, model.predict(regression.X) - 1e8) > 0.9
 
 
 def test_integer_and_column_targets(regression):
     y = np.round(5 * regression.y).astype(int)
-    flat = ConvexReLURegressor(random_state=0).fit(regression.X, y)
-    column = ConvexReLURegressor(random_state=0).fit(regression.X, y[:, None].astype(float))
+    flat = ConvexReLURegressor("scale", random_state=0).fit(regression.X, y)
+    column = ConvexReLURegressor("scale", random_state=0).fit(
+        regression.X, y[:, None].astype(float)
+    )
     assert flat.predict(regression.X).shape == (40,)
     assert column.predict(regression.X).shape == (40, 1)
     np.testing.assert_array_equal(flat.predict(regression.X), column.predict(regression.X)[:, 0])
@@ -111,13 +113,13 @@ def test_integer_and_column_targets(regression):
 
 def test_one_constant_output_among_several(regression):
     y = np.column_stack([regression.y, np.full(40, 7.0)])
-    model = ConvexReLURegressor(random_state=0).fit(regression.X, y)
+    model = ConvexReLURegressor("scale", random_state=0).fit(regression.X, y)
     np.testing.assert_allclose(model.predict(regression.X)[:, 1], 7, rtol=1e-6)
 
 
 def test_float32_targets_and_rows(regression):
     X, y = regression.X.astype(np.float32), regression.y.astype(np.float32)
-    model = ConvexReLURegressor(random_state=0).fit(X, y)
+    model = ConvexReLURegressor("scale", random_state=0).fit(X, y)
     assert model.predict(X).dtype == np.float32
     assert model.score(X, y) > 0.9
 

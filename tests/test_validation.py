@@ -106,14 +106,16 @@ def test_bad_rows(simple_case, spoil, match):
 
 def test_float16_and_integers_become_float64(simple_case):
     for X in (np.round(4 * simple_case.X).astype(np.int32), simple_case.X.astype(np.float16)):
-        model = simple_case.Estimator(random_state=0).fit(X, simple_case.y)
-        reference = simple_case.Estimator(random_state=0).fit(X.astype(float), simple_case.y)
+        model = simple_case.Estimator("scale", random_state=0).fit(X, simple_case.y)
+        reference = simple_case.Estimator("scale", random_state=0).fit(
+            X.astype(float), simple_case.y
+        )
         assert model.coefs_[0].dtype == np.float64
         np.testing.assert_array_equal(model.predict(X), reference.predict(X.astype(float)))
 
 
 def test_integers_beyond_float64_and_booleans(simple_case):
-    model = simple_case.Estimator(random_state=0).fit(simple_case.X > 0, simple_case.y)
+    model = simple_case.Estimator("scale", random_state=0).fit(simple_case.X > 0, simple_case.y)
     assert np.isfinite(model.objective_)
 
 
@@ -158,7 +160,7 @@ def test_single_row(simple_case):
     if simple_case.kind == "binary":
         assert_refused(simple_case.Estimator(), X, y, "one class")
     else:
-        np.testing.assert_allclose(simple_case.Estimator().fit(X, y).predict(X), y)
+        np.testing.assert_allclose(simple_case.Estimator("scale").fit(X, y).predict(X), y)
 
 
 # ------------------------------------------------------------------------------------------ weights
@@ -192,9 +194,9 @@ def test_one_class_with_positive_weight(binary):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
 def test_weights_of_any_size(simple_case, scale):
-    model = simple_case.Estimator(random_state=0)
+    model = simple_case.Estimator("scale", random_state=0)
     model.fit(simple_case.X, simple_case.y, sample_weight=np.full(len(simple_case.X), scale))
-    reference = simple_case.Estimator(random_state=0).fit(simple_case.X, simple_case.y)
+    reference = simple_case.Estimator("scale", random_state=0).fit(simple_case.X, simple_case.y)
     assert model.objective_ == pytest.approx(reference.objective_, rel=1e-2)
 
 
@@ -205,7 +207,7 @@ def test_weights_of_any_size(simple_case, scale):
 @pytest.mark.parametrize("fault", ["X", "y", "weights", "alpha"])
 def test_a_failed_fit_leaves_the_old_network(simple_case, fault, warm_start):
     X, y = simple_case.X, simple_case.y
-    model = simple_case.Estimator(random_state=0, warm_start=warm_start).fit(X, y)
+    model = simple_case.Estimator("scale", random_state=0, warm_start=warm_start).fit(X, y)
     before, predictions = dict(vars(model)), model.predict(X)
     weights = np.ones(len(X))
     if fault == "X":
@@ -223,7 +225,7 @@ def test_a_failed_fit_leaves_the_old_network(simple_case, fault, warm_start):
 
 
 def test_warm_start_with_other_features(simple_case):
-    model = simple_case.Estimator(warm_start=True).fit(simple_case.X, simple_case.y)
+    model = simple_case.Estimator("scale", warm_start=True).fit(simple_case.X, simple_case.y)
     coefs = model.coefs_
     with pytest.raises(ValueError, match=r"warm_start=True needs.*3 features.*now.* 2"):
         model.fit(simple_case.X[:, :2], simple_case.y)
@@ -233,14 +235,14 @@ def test_warm_start_with_other_features(simple_case):
 
 
 def test_warm_start_with_other_outputs(regression):
-    model = ConvexReLURegressor(warm_start=True).fit(regression.X, regression.y)
+    model = ConvexReLURegressor("scale", warm_start=True).fit(regression.X, regression.y)
     with pytest.raises(ValueError, match=r"warm_start=True needs.*outputs"):
         model.fit(regression.X, np.column_stack([regression.y] * 2))
 
 
 @pytest.mark.parametrize("labels", [["a", "b"], ["no", "yes", "maybe"]])
 def test_warm_start_with_other_classes(binary, labels):
-    model = ConvexReLUClassifier(warm_start=True).fit(binary.X, binary.y)
+    model = ConvexReLUClassifier("scale", warm_start=True).fit(binary.X, binary.y)
     with pytest.raises(ValueError, match=r"warm_start=True needs.*classes"):
         model.fit(binary.X, np.resize(labels, len(binary.y)))
 
@@ -265,7 +267,7 @@ def test_predict_needs_a_fit(simple_case):
     ],
 )
 def test_bad_rows_to_predict(simple_case, spoil, match):
-    model = simple_case.Estimator().fit(simple_case.X, simple_case.y)
+    model = simple_case.Estimator("scale").fit(simple_case.X, simple_case.y)
     for method in (model.predict, model.hidden_activations):
         with pytest.raises(ValueError, match=match):
             method(spoil(simple_case.X))
@@ -314,8 +316,10 @@ def test_sparse_formats(simple_case, name):
     dense = np.where(simple_case.X > 0, simple_case.X, 0.0)
     X = SPARSE[name](dense)
     entries = X.toarray()
-    model = simple_case.Estimator(random_state=0).fit(X, simple_case.y)
-    reference = simple_case.Estimator(random_state=0).fit(sparse.csr_array(dense), simple_case.y)
+    model = simple_case.Estimator("scale", random_state=0).fit(X, simple_case.y)
+    reference = simple_case.Estimator("scale", random_state=0).fit(
+        sparse.csr_array(dense), simple_case.y
+    )
     for ours, theirs in zip(
         model.coefs_ + model.intercepts_, reference.coefs_ + reference.intercepts_, strict=True
     ):

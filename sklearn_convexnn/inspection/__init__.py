@@ -3,6 +3,7 @@
 from sklearn_convexnn.inspection._decision_region_display import DecisionRegionDisplay
 from sklearn_convexnn.inspection._decision_regions import decision_intervals, decision_regions
 from sklearn_convexnn.inspection._encodings import NeuronEncodings, neuron_encodings
+from sklearn_convexnn.inspection._filter_display import FilterDisplay
 from sklearn_convexnn.inspection._kernels import min_l1_solution, ntk_kernel, relu_kernel
 from sklearn_convexnn.inspection._l0_l1 import L0L1Certificate, l0_l1_certificate
 from sklearn_convexnn.inspection._layers import LayerAlignment, layer_alignment
@@ -24,6 +25,7 @@ __all__ = [
     "DecisionIntervals",
     "DecisionRegionDisplay",
     "DecisionRegions",
+    "FilterDisplay",
     "L0L1Certificate",
     "LayerAlignment",
     "NeuralCollapse",

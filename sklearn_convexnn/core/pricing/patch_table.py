@@ -33,8 +33,10 @@ class PatchTable:
         self.n_columns, self.n_positions = len(self.columns), neurons.windows.n_positions
         self.pool = neurons.pool
         self.largest = neurons.pooling == "max"
-        # Where groups of positions begin: one activation of each is passed on.
-        self.starts = neurons.windows.bounds[:-1] if self.largest else np.arange(self.n_positions)
+        # Positions of every group: one activation of each is passed on.
+        every = np.arange(self.n_positions)
+        cells = neurons.windows.cells if self.largest else every[:, None]
+        self.groups = [every[cell] for cell in cells]
         self._kept = None
 
     def __deepcopy__(self, memo):
@@ -49,7 +51,7 @@ class PatchTable:
 
     @property
     def n_groups(self):
-        return len(self.starts)
+        return len(self.groups)
 
     @property
     def shares(self):

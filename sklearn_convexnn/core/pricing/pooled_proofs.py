@@ -102,7 +102,7 @@ def plane_of(table):
 
 def n_arcs(table):
     """At most so many arcs there are."""
-    groups = np.diff(table.starts, append=table.n_positions)
+    groups = np.array([len(group) for group in table.groups])
     return 2 * table.n_rows * int(np.sum(groups * (groups + 1) // 2))
 
 
@@ -142,11 +142,9 @@ def price_in_plane(table, R, basis):
 def _borders(A, table):
     """Angles, ascending, at which the order of two patches of a group, or of zero, changes."""
     differences = [A.reshape(-1, 2)]
-    ends = np.append(table.starts[1:], table.n_positions)
-    for start, stop in zip(table.starts, ends, strict=True):
-        first, second = np.triu_indices(stop - start, 1)
-        group = A[:, start:stop]
-        differences.append((group[:, first] - group[:, second]).reshape(-1, 2))
+    for group in table.groups:
+        first, second = np.triu_indices(len(group), 1)
+        differences.append((A[:, group[first]] - A[:, group[second]]).reshape(-1, 2))
     differences = np.concatenate(differences)
     differences = differences[np.any(differences != 0, axis=1)]
     angle = np.arctan2(differences[:, 1], differences[:, 0])
@@ -157,16 +155,8 @@ def _borders(A, table):
 def _linear_maps(A, table, R, U):
     """The map (C * G, 2) of every arc, at directions ``U`` inside of them."""
     H = np.einsum("kq,rpq->krp", U, A)
-    passed = np.zeros(H.shape)
-    ends = np.append(table.starts[1:], table.n_positions)
-    for start, stop in zip(table.starts, ends, strict=True):
-        part = H[:, :, start:stop]
-        where = part.argmax(axis=2)[:, :, None]
-        np.put_along_axis(
-            passed[:, :, start:stop], where, np.take_along_axis(part, where, 2) > 0, 2
-        )
-    # Positions to cells: a group is a cell, or has its share of one.
-    pool = (table.pool > 0).astype(float) if table.largest else table.pool
-    weighted = np.einsum("krp,rpq->krpq", passed, A)
-    maps = np.einsum("krpq,pg,rc->kgcq", weighted, pool, R, optimize=True)
+    where = np.stack([group[H[:, :, group].argmax(axis=2)] for group in table.groups], axis=2)
+    row = np.arange(len(A))[None, :, None]
+    won = A[row, where] * (np.take_along_axis(H, where, 2) > 0)[..., None]
+    maps = np.einsum("krsq,sg,rc->kgcq", won, table.shares, R, optimize=True)
     return maps.reshape(len(U), -1, 2)

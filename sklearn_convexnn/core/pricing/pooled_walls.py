@@ -153,11 +153,7 @@ class _Climbs:
         table = self.table
         if not table.largest:  # each position is a group
             return H, np.broadcast_to(np.arange(H.shape[2]), H.shape)
-        ends = np.append(table.starts[1:], table.n_positions)
-        where = np.stack(
-            [H[:, :, a:b].argmax(axis=2) + a for a, b in zip(table.starts, ends, strict=True)],
-            axis=2,
-        )
+        where = np.stack([group[H[:, :, group].argmax(axis=2)] for group in table.groups], axis=2)
         return np.take_along_axis(H, where, 2), where
 
     def _sums(self, rows, values):

@@ -16,7 +16,6 @@ only.
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -45,10 +44,9 @@ class Convolution:
         lengths = [len(index) for index in windows.index]
         ends = np.cumsum(lengths)
         self.blocks = [slice(int(e - h), int(e)) for e, h in zip(ends, lengths, strict=True)]
-        counts = np.diff(windows.bounds)
         self.pool = np.zeros((windows.n_positions, self.n_cells))
-        cell = np.repeat(np.arange(self.n_cells), counts)
-        self.pool[np.arange(len(cell)), cell] = 1.0 / counts[cell]
+        for g, cell in enumerate(windows.cells):
+            self.pool[cell, g] = 1.0 / len(self.pool[cell])
 
     # ------------------------------------------------------------------ sizes
 
@@ -187,12 +185,12 @@ class _Patches:
         return H.transpose(0, 2, 1)
 
     def _keep_largest(self, products, rows, filters, H):
-        bounds = self.neurons.windows.bounds
-        for g, (start, stop) in enumerate(pairwise(bounds)):
-            part = products[:, :, start:stop]
+        for g, cell in enumerate(self.neurons.windows.cells):
+            part = products[:, :, cell]
             where = part.argmax(axis=2)
             H[rows, filters, g] = np.take_along_axis(part, where[:, :, None], 2)[:, :, 0]
-            self.winners[rows, filters, g] = where + start
+            where = where + cell.start if isinstance(cell, slice) else cell[where]
+            self.winners[rows, filters, g] = where
 
     @property
     def T(self):

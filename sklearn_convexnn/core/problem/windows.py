@@ -9,22 +9,22 @@ place for every filter.  Positions are put in *cells*, over each of which activa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of a row, position by position, those of a cell side by side.
+    """Windows of a row, position by position, those of a cell of the first grid side by side.
 
     Parameters
     ----------
     index : tuple of ndarrays of shape (h_b, K)
         For each window the places in the row of its ``h_b`` entries at every position; beyond the
         border, where the row is zero, the number of features.
-    bounds : ndarray of shape (G + 1,)
-        Where cells begin among the positions, and where the last one ends.
+    cells : tuple of slices or ndarrays
+        The positions of every cell.
     shapes : tuple of tuples
         Of the windows, ``(*space, channels)``.
     centres : ndarray of shape (K, n_space)
@@ -34,12 +34,12 @@ class Windows:
     order : ndarray of shape (K,)
         Numbers of the positions in C order.
     grid : tuple
-        Cells along every space axis.
+        Cells along every space axis; of several grids the number of all cells.
     n_features : int
     """
 
     index: tuple
-    bounds: np.ndarray
+    cells: tuple
     shapes: tuple
     centres: np.ndarray
     counts: tuple
@@ -53,10 +53,10 @@ class Windows:
 
     @property
     def n_cells(self):
-        return len(self.bounds) - 1
+        return len(self.cells)
 
     @classmethod
-    def of(cls, space, channels, patches, dilations, *, strides, padding, grid):
+    def of(cls, space, channels, patches, dilations, *, strides, padding, grids):
         """Windows of rows of shape ``(*space, channels)``.
 
         Parameters
@@ -67,8 +67,9 @@ class Windows:
             Of every window, along every space axis.
         padding : tuple of int or "same"
             Zeros beyond either border; "same": a position at every place.
-        grid : tuple of int or None
-            Cells along every space axis; None: every position is one.
+        grids : list of tuples of int or None
+            Cells along every space axis; None: every position is one. Cells of several grids
+            overlap.
         """
         extents = np.array(
             [
@@ -86,22 +87,27 @@ class Windows:
             )
         ]
         counts = tuple(len(one) for one in first)
-        grid = counts if grid is None else grid
-        labels = _cells(counts, grid)
+        grids = [counts if grid is None else grid for grid in grids]
+        labels = _labels(counts, grids[0])
         order = np.argsort(labels, kind="stable")
+        bounds = np.searchsorted(labels[order], np.arange(int(np.prod(grids[0])) + 1)).tolist()
+        cells = [slice(start, stop) for start, stop in pairwise(bounds)]
+        for grid in grids[1:]:
+            labels = _labels(counts, grid)[order]
+            cells += [np.flatnonzero(labels == g) for g in range(int(np.prod(grid)))]
         starts = np.array(list(product(*first)))[order]
         index = tuple(
             _places(starts + (largest - extent) // 2, patch, dilation, space, channels)
             for patch, dilation, extent in zip(patches, dilations, extents, strict=True)
         )
-        bounds = np.searchsorted(labels[order], np.arange(int(np.prod(grid)) + 1))
         shapes = tuple((*patch, channels) for patch in patches)
         n_features = int(np.prod(space)) * channels
         centres = starts + (largest - 1) // 2
-        return cls(index, bounds, shapes, centres, counts, order, tuple(grid), n_features)
+        grid = tuple(grids[0]) if len(grids) == 1 else (len(cells),)
+        return cls(index, tuple(cells), shapes, centres, counts, order, grid, n_features)
 
 
-def _cells(counts, grid):
+def _labels(counts, grid):
     """The cell of every position, in C order: cells are as even as they can be."""
     labels = np.zeros(counts, dtype=int)
     for axis, (count, parts) in enumerate(zip(counts, grid, strict=True)):

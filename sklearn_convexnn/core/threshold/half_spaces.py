@@ -18,6 +18,8 @@ from sklearn_convexnn.core.threshold.plane_sweeps import plane_sweep, sweep_all_
 
 # For each effort: random starts of a kind, sweeps, and directions that the later ones keep.
 _STARTS, _SWEEPS, _KEPT = (6, 12, 32), (6, 9, 18), (16, 24, 32)
+# Present neurons that a light search starts from.
+_MOST_PRESENT = 64
 # Widths of the blurred step, in parts of the size of the rows, and climbs at each.
 _WIDTHS, _CLIMBS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05), 4
 # Rows of rank three up to which all their half-spaces are gone through, and singular values that
@@ -48,7 +50,10 @@ class HalfSpaceSearch:
         A = self.A
         starts = self._starts(R, _STARTS[effort])
         climbed = _climbed(*self._some(R), starts, self.size)
-        U = np.concatenate([self._steps(R), starts, climbed, normalise(network.U)])
+        present = network.U
+        if effort == 0 and len(present) > _MOST_PRESENT:
+            present = present[self.rng.permutation(len(present))[:_MOST_PRESENT]]
+        U = np.concatenate([self._steps(R), starts, climbed, normalise(present)])
         best, last = np.zeros(len(U)), _SWEEPS[effort]
         for k in range(last):
             U_new, values = plane_sweep(A, R, U, self._planes(R, U, k))

@@ -18,7 +18,7 @@ from sklearn_convexnn.core.problem.windows import Windows
 def make_rows(pooling, grid=1, n_outputs=1, *, n=12, length=6, sizes=(3,), intercept=True, seed=0):
     rng = np.random.default_rng(seed)
     X, R = rng.standard_normal((n, length)), rng.standard_normal((n, n_outputs))
-    settings = {"strides": (1,), "padding": (0,), "grid": (grid,)}
+    settings = {"strides": (1,), "padding": (0,), "grids": [(k,) for k in np.atleast_1d(grid)]}
     windows = Windows.of((length,), 1, [(k,) for k in sizes], [(1,)] * len(sizes), **settings)
     loss, weights = get_loss("squared_error", n_outputs), np.full(n, 1 / n)
     neurons = Convolution(windows, pooling)
@@ -36,7 +36,7 @@ def unit(rng, count, p):
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
-@pytest.mark.parametrize("grid, n_outputs", [(1, 1), (2, 1), (1, 3), (2, 2)])
+@pytest.mark.parametrize("grid, n_outputs", [(1, 1), ((1, 2), 1), (1, 3), (2, 2)])
 def test_climbs_end_above_dense_sampling(pooling, grid, n_outputs):
     rows, R = make_rows(pooling, grid, n_outputs)
     rng = np.random.default_rng(1)
@@ -76,7 +76,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
-@pytest.mark.parametrize("grid, n_outputs", [(1, 1), (2, 2)])
+@pytest.mark.parametrize("grid, n_outputs", [(1, 1), (2, 2), ((1, 2), 1)])
 @pytest.mark.parametrize("sizes, intercept", [((2,), False), ((1,), True)])
 def test_exact_in_a_plane(pooling, grid, n_outputs, sizes, intercept):
     rows, R = make_rows(pooling, grid, n_outputs, sizes=sizes, intercept=intercept)

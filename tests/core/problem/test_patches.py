@@ -36,7 +36,7 @@ def plain_patches(images, patch, dilation, starts):
 def test_windows_of_an_image(patch, dilation, padding, strides):
     space, channels = (5, 6), 2
     X = np.random.default_rng(0).standard_normal((3, *space, channels))
-    settings = {"strides": strides, "padding": padding, "grid": (1, 1)}
+    settings = {"strides": strides, "padding": padding, "grids": [(1, 1)]}
     windows = Windows.of(space, channels, [patch], [dilation], **settings)
     extent = [(size - 1) * d + 1 for size, d in zip(patch, dilation, strict=True)]
     before = [(e - 1) // 2 for e in extent] if padding == "same" else padding
@@ -60,7 +60,7 @@ def test_windows_of_an_image(patch, dilation, padding, strides):
 
 
 def test_windows_share_their_positions():
-    settings = {"strides": (1,), "padding": (0,), "grid": (1,)}
+    settings = {"strides": (1,), "padding": (0,), "grids": [(1,)]}
     windows = Windows.of((9,), 1, [(5,), (3,), (2,)], [(1,), (1,), (2,)], **settings)
     assert windows.n_positions == 5
     first = [index[:, 0].tolist() for index in windows.index]
@@ -69,13 +69,13 @@ def test_windows_share_their_positions():
 
 def test_cells_are_even_and_their_positions_side_by_side():
     settings = {"strides": (1, 1), "padding": (0, 0)}
-    windows = Windows.of((6, 5), 1, [(2, 2)], [(1, 1)], grid=(2, 2), **settings)
+    windows = Windows.of((6, 5), 1, [(2, 2)], [(1, 1)], grids=[(2, 2)], **settings)
     assert windows.n_positions == 20
-    np.testing.assert_array_equal(np.diff(windows.bounds), [6, 6, 4, 4])
+    np.testing.assert_array_equal([cell.stop - cell.start for cell in windows.cells], [6, 6, 4, 4])
     for g, (low, high) in enumerate([((0, 0), (2, 1)), ((0, 2), (2, 3)), ((3, 0), (4, 1))]):
-        inside = windows.centres[windows.bounds[g] : windows.bounds[g + 1]]
+        inside = windows.centres[windows.cells[g]]
         assert (tuple(inside.min(axis=0)), tuple(inside.max(axis=0))) == (low, high)
-    each = Windows.of((6, 5), 1, [(2, 2)], [(1, 1)], grid=None, **settings)
+    each = Windows.of((6, 5), 1, [(2, 2)], [(1, 1)], grids=[None], **settings)
     assert (each.n_cells, each.grid) == (20, (5, 4))
 
 
@@ -84,7 +84,7 @@ def test_cells_are_even_and_their_positions_side_by_side():
 
 def convolution(pooling, grid=1, *, length=7, sizes=(3, 2), dilations=(1, 2), padding=(1,)):
     patches, steps = [(k,) for k in sizes], [(k,) for k in dilations[: len(sizes)]]
-    settings = {"strides": (1,), "padding": padding, "grid": (grid,)}
+    settings = {"strides": (1,), "padding": padding, "grids": [(k,) for k in np.atleast_1d(grid)]}
     return Convolution(Windows.of((length,), 1, patches, steps, **settings), pooling)
 
 
@@ -97,7 +97,7 @@ def plain_features(neurons, X, U, intercept):
         H = flat[:, windows.index[window].T] @ U[j, neurons.blocks[window]]
         H = np.maximum(H + (U[j, -1] if intercept else 0.0), 0)
         for g in range(windows.n_cells):
-            cell = H[:, windows.bounds[g] : windows.bounds[g + 1]]
+            cell = H[:, windows.cells[g]]
             F[:, j, g] = cell.max(axis=1) if neurons.pooling == "max" else cell.mean(axis=1)
     return F
 
@@ -114,7 +114,7 @@ def directions(rng, neurons, m, intercept):
 
 
 @pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("pooling, grid", [("max", 1), ("max", 3), ("average", 2)])
+@pytest.mark.parametrize("pooling, grid", [("max", 1), ("max", 3), ("average", 2), ("max", (1, 2))])
 @pytest.mark.parametrize("loss, n_outputs", [("squared_error", 2), ("log_loss", 3)])
 def test_passes_equal_the_plain_formulas(loss, n_outputs, pooling, grid, intercept):
     rng, n, m = np.random.default_rng(0), 90, 5
@@ -123,6 +123,7 @@ def test_passes_equal_the_plain_formulas(loss, n_outputs, pooling, grid, interce
     weights = np.full(n, 1 / n)
     settings = {"intercept": intercept, "neurons": neurons, "block_bytes": 1 << 10}
     rows = Rows.of(X, Y, weights, get_loss(loss, n_outputs), scale=0.7, **settings)
+    grid = int(np.sum(grid))
     assert (rows.n_columns, rows.n_weights) == (5 + intercept, n_outputs * grid)
     U = directions(rng, neurons, m, intercept)
     C, Q = rng.standard_normal((2, m, rows.n_weights))
