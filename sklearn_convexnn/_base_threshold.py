@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from sklearn_convexnn.core.threshold.problem import make_threshold_problem
 from sklearn_convexnn.core.threshold.step_network import additive_outputs
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from numpy.typing import ArrayLike
 
 # Paths that choose an alpha are solved no finer than this: scores do not see more.

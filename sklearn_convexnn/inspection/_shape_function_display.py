@@ -13,10 +13,6 @@ from sklearn_convexnn.inspection._plotting import PETROFF_COLORS, pyplot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
-
-    from sklearn_convexnn.core.threshold.step_network import ShapeFunction
-
 
 class ShapeFunctionDisplay:
     """Step functions of single features, whose sum is a network.
@@ -55,7 +51,7 @@ class ShapeFunctionDisplay:
     ['bmi', 'bp']
     """
 
-    def __init__(self, *, shapes: list[ShapeFunction], names: list[str], labels: list[str]) -> None:
+    def __init__(self, *, shapes: Sequence[Any], names: list[str], labels: list[str]) -> None:
         self.shapes = shapes
         self.names = names
         self.labels = labels
@@ -67,7 +63,7 @@ class ShapeFunctionDisplay:
         *,
         features: Sequence[int | str] | None = None,
         max_features: int = 9,
-        axes: Sequence[Axes] | None = None,
+        axes: Any = None,
     ) -> ShapeFunctionDisplay:
         """Draw the shape functions of a fitted network.
 
@@ -114,7 +110,7 @@ class ShapeFunctionDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes: Sequence[Axes] | None = None) -> ShapeFunctionDisplay:
+    def plot(self, *, axes: Any = None) -> ShapeFunctionDisplay:
         """Draw the step functions.
 
         Parameters

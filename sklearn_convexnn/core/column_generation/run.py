@@ -88,10 +88,10 @@ class Run:
         """What was gained since a state, relative to its size."""
         return (before.objective - self.state.objective) / max(before.size, np.finfo(float).tiny)
 
-    def price(self, pricing, *, effort, known=None):
+    def price(self, pricing, **settings):
         """Search for violated constraints at the present network and take its duality gap."""
         state = self.state
-        prices = pricing(self.rows, state.residual, state.network, effort=effort, known=known)
+        prices = pricing(self.rows, state.residual, state.network, **settings)
         self.take_prices(prices, pricing.kind)
 
     def take_prices(self, prices, kind):
@@ -100,11 +100,8 @@ class Run:
 
     def prove(self, pricing):
         """Replace an estimate by a bound, or by a direction that shows it to be wrong."""
-        goal, state, residual = self.options.gap_goal, self.state, self.state.residual
-        enough = state.on_rows.dual_point.allowed_price(
-            state.objective, self.alpha, _PROVEN_SHARE * goal, state.size
-        )
-        proof = pricing.prove(self.rows, residual, enough)
+        goal, residual = self.options.gap_goal, self.state.residual
+        proof = pricing.prove(self.rows, residual, self.allowed_price(_PROVEN_SHARE * goal))
         if proof is None:
             return
         upper, direction = proof
@@ -115,6 +112,11 @@ class Run:
         values = self.rows.prices(direction[None], residual)
         found = Prices(direction[None], values, np.linalg.norm(values, axis=1))
         self.take_prices(joined(self.prices, found), pricing.kind)
+
+    def allowed_price(self, gap):
+        """The largest price with which the present network has this relative gap."""
+        state = self.state
+        return state.on_rows.dual_point.allowed_price(state.objective, self.alpha, gap, state.size)
 
     def certified(self, kappa, kind):
         """The certificate of the present network with ``kappa`` for the largest price."""
