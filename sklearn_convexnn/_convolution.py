@@ -378,8 +378,8 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
     >>> from sklearn.datasets import load_digits
     >>> from sklearn_convexnn import ConvexCNNClassifier
     >>> X, y = load_digits(n_class=3, return_X_y=True)
-    >>> model = ConvexCNNClassifier("scale", image_shape=(8, 8), max_iter=3, random_state=0)
-    >>> model.fit(X[:100] / 16, y[:100]).score(X[100:] / 16, y[100:]) > 0.95
+    >>> model = ConvexCNNClassifier("scale", image_shape=(8, 8), random_state=0)
+    >>> model.fit(X[:100] / 16, y[:100]).score(X[100:] / 16, y[100:]) > 0.9
     True
     """
 

@@ -59,10 +59,11 @@ EVERY = [
     ConvexReLUClassifierCV(**SMALL),
     ConvexThresholdRegressor("scale"),
     ConvexThresholdClassifier(directions="axis"),
-    ConvexCNNRegressor(),
-    ConvexCNNClassifier("scale", pooling="average", pool_grid=None, padding="same"),
-    ConvexCNNRegressorCV(**SMALL),
-    ConvexCNNClassifierCV(**SMALL),
+    ConvexCNNRegressor(tol=0.1),
+    ConvexCNNClassifier("scale", pooling="average", pool_grid=None, padding="same", tol=0.1),
+    # Held-out rows of the checks are not predicted by what may be anywhere: one alpha, a small one.
+    ConvexCNNRegressorCV(alphas=[0.01], cv=2, tol=0.1),
+    ConvexCNNClassifierCV(tol=0.1, **SMALL),
     DeepLinearRegressor(n_layers=3),
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearRegressorCV(alphas=4),
@@ -71,7 +72,7 @@ EVERY = [
     DeepReLURegressor(batch_norm=True),
     DeepReLUClassifier(batch_norm=True),
     QuantileSteps(n_steps=4),
-    StepsCV(ConvexReLURegressorCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
+    StepsCV(ConvexReLURegressorCV(alphas=[0.1], cv=2, random_state=0), weights=(0, 0.5), n_steps=3),
 ]
 OTHER_SETTINGS = [
     StepsCV(ConvexReLUClassifierCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
@@ -86,6 +87,7 @@ OTHER_SETTINGS = [
     ConvexReLUClassifier(alpha=0.01, gap_tol=0.1),
     ConvexReLURegressorCV(loss="huber", **SMALL),
     ConvexReLUClassifier(alpha=0.05, loss="hinge", refinement=None, patterns=12),
+    ConvexCNNRegressor(),
     ConvexThresholdRegressor(directions="axis"),
     ConvexThresholdRegressor(),
     ConvexThresholdClassifier(),

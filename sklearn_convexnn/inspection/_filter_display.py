@@ -13,7 +13,6 @@ from sklearn_convexnn.inspection._plotting import pyplot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
 # Panels side by side.
@@ -62,7 +61,7 @@ class FilterDisplay:
     def __init__(
         self,
         *,
-        filters: list[np.ndarray],
+        filters: Sequence[np.ndarray],
         sizes: np.ndarray,
         image: np.ndarray | None = None,
         maps: np.ndarray | None = None,
@@ -79,7 +78,7 @@ class FilterDisplay:
         image: ArrayLike | None = None,
         *,
         n_filters: int = 16,
-        axes: Sequence[Axes] | np.ndarray | None = None,
+        axes: Any = None,
     ) -> FilterDisplay:
         """Draw the largest filters of a fitted network.
 
@@ -125,7 +124,7 @@ class FilterDisplay:
         display = cls(filters=[every[j] for j in order], sizes=sizes[order], image=image, maps=maps)
         return display.plot(axes=axes)
 
-    def plot(self, *, axes: Sequence[Axes] | np.ndarray | None = None) -> FilterDisplay:
+    def plot(self, *, axes: Any = None) -> FilterDisplay:
         """Draw a panel for every filter and, with an image, for every map below.
 
         Parameters
