@@ -4,10 +4,14 @@
 #   make PYTHON=python3.13 test      choose the interpreter (the environment is made anew if needed)
 #   make test ARGS="-k gap -x"       options for pytest, demo.py or the benchmarks
 #   make bench BENCHMARKS=benchmarks/tabular.py    one benchmark instead of all
+#   make bench-compare BASE=main     this tree against another revision, in one run
+#   make doc DOC_URL=https://...     with the address where the pages will lie: a sitemap
 #   make VENV=/tmp/env test          put the environment elsewhere
 
 VENV ?= .venv
 ARGS ?=
+BASE ?=
+DOC_URL ?=
 # Interpreters to try, in this order, when PYTHON is not given.
 PYTHON ?=
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
@@ -15,9 +19,9 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 INSTALLED = $(VENV)/.installed-$(1)
-BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
+BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/compare.py benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
-.PHONY: help demo test test-kernels test-torch coverage lint format doc bench clean FORCE
+.PHONY: help demo test test-kernels test-torch coverage lint format doc dist bench bench-compare clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -42,9 +46,10 @@ coverage: $(call INSTALLED,test)  ## run the tests and list the lines that they 
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
-lint: $(call INSTALLED,lint)  ## check style and formatting
+lint: $(call INSTALLED,lint)  ## check style, formatting and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 format: $(call INSTALLED,lint)  ## repair style and formatting
 	$(RUN) -m ruff check --fix .
@@ -52,15 +57,25 @@ format: $(call INSTALLED,lint)  ## repair style and formatting
 
 doc: $(call INSTALLED,doc)  ## check the docstrings, build the documentation in doc/_build/html
 	$(RUN) -m numpydoc lint sklearn_convexnn/*.py sklearn_convexnn/inspection/*.py sklearn_convexnn/export/*.py
-	$(RUN) -m sphinx -W --keep-going -b html doc doc/_build/html
+	DOC_URL="$(DOC_URL)" $(RUN) -m sphinx -W --keep-going -b html doc doc/_build/html
+
+dist: $(call INSTALLED,dist)  ## build the archives, check them, try the wheel in an environment of its own
+	rm -rf build dist
+	$(RUN) -m build --outdir dist
+	$(RUN) -m twine check --strict dist/*
+	$(RUN) -m tests.archives dist
 
 bench: $(call INSTALLED,bench)  ## run every benchmark
 	@test -n "$(BENCHMARKS)" || { echo "There is no script in benchmarks/ to run."; exit 1; }
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(RUN) "$$script" $(ARGS); done
 
+bench-compare: $(call INSTALLED,bench)  ## BASE=revision: this tree against another, ratios of CPU time
+	@test -n "$(BASE)" || { echo "Say what to compare with: make bench-compare BASE=main"; exit 1; }
+	$(RUN) benchmarks/compare.py --base "$(BASE)" $(ARGS)
+
 clean:  ## remove the environment and everything that was generated
-	rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	rm -rf doc/_build doc/api/generated doc/auto_examples doc/sg_execution_times.rst
+	rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf doc/_build doc/api/generated doc/auto_examples doc/sg_execution_times.rst doc/plot_directive
 	rm -f demo.png .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,5 +1,7 @@
 """Neural networks trained by convex optimisation, as scikit-learn estimators."""
 
+from sklearn_convexnn._convolution import ConvexCNNClassifier, ConvexCNNRegressor
+from sklearn_convexnn._convolution_cv import ConvexCNNClassifierCV, ConvexCNNRegressorCV
 from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
 from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegressor
 from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
@@ -11,12 +13,20 @@ from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, al
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 from sklearn_convexnn._steps_cv import StepsCV
 from sklearn_convexnn._tabular import tabular_pipeline
+from sklearn_convexnn._threshold import ConvexThresholdClassifier, ConvexThresholdRegressor
+from sklearn_convexnn._version import __version__ as __version__
 
 __all__ = [
+    "ConvexCNNClassifier",
+    "ConvexCNNClassifierCV",
+    "ConvexCNNRegressor",
+    "ConvexCNNRegressorCV",
     "ConvexReLUClassifier",
     "ConvexReLUClassifierCV",
     "ConvexReLURegressor",
     "ConvexReLURegressorCV",
+    "ConvexThresholdClassifier",
+    "ConvexThresholdRegressor",
     "DeepLinearClassifier",
     "DeepLinearRegressor",
     "DeepLinearRegressorCV",
@@ -32,5 +42,3 @@ __all__ = [
     "convexnn_path",
     "tabular_pipeline",
 ]
-
-__version__ = "0.1.0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,12 +11,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from sklearn_convexnn._documentation import DocumentationLink
+from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._validation import (
+    Function,
     RoundKept,
     _fit_context,
     all_or_nothing,
     check_weights,
     check_X,
+    refuse_lazy,
 )
 from sklearn_convexnn._warnings import warn_user
 from sklearn_convexnn.core.problem.column_scales import unequal_columns
@@ -68,7 +72,7 @@ class Outcome(NamedTuple):
     remedy: str | None = None
 
 
-def fit_method(method):
+def fit_method(method: Function) -> Function:
     """A ``fit`` with callbacks and checks of parameters, whose errors name the public class."""
     # What callbacks leave on the estimator is theirs to clear: the state is restored behind them.
     checked = all_or_nothing(
@@ -89,10 +93,10 @@ def fit_method(method):
         with np.errstate(under="ignore"):
             return checked(estimator, *args, **kwargs)
 
-    return fit
+    return cast(Function, fit)
 
 
-class BaseNetwork(CallbackSupportMixin, BaseEstimator):
+class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseEstimator):
     """The fit that all families share.
 
     A family has ``_check_parameters``, ``_solve(data, progress) -> Outcome``, and ``_goal``, the
@@ -104,6 +108,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
     # Whether sparse rows are taken, and whether the penalty acts in the units of the columns.
     _takes_sparse = False
     _compares_columns = False
+    _parameter_constraints: dict = {}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -134,6 +139,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
 
     def _validated(self, X, y, sample_weight):
         """The Data; names and number of features are remembered by scikit-learn."""
+        refuse_lazy(X=X, y=y, sample_weight=sample_weight)
         X, y = validate_data(
             self, X, y, accept_sparse=self._sparse_formats(), dtype=_DTYPES, **self._target_checks()
         )
@@ -154,7 +160,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
         """How a solve ended, as attributes; objectives are times ``unit``, plus ``offset``."""
         certificate = solution.certificate
         history = {name: np.array(values) for name, values in solution.history.items()}
-        history["objective"] = history["objective"] * unit + offset
+        for name in ("objective", "lower_bound"):
+            history[name] = history[name] * unit + offset
         return {
             "objective_": float(certificate.primal * unit + offset),
             "dual_gap_": float(certificate.relative_gap),
@@ -213,6 +220,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator):
 
     def _validate_rows(self, X):
         check_is_fitted(self)
+        refuse_lazy(X=X)
         return validate_data(
             self, X, accept_sparse=self._sparse_formats(), dtype=_DTYPES, reset=False
         )

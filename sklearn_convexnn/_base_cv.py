@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import is_classifier
 
 from sklearn_convexnn._base import Outcome, fit_method
@@ -26,28 +28,26 @@ from sklearn_convexnn._validation import (
     check_relax,
     one_blas_thread,
 )
-from sklearn_convexnn.core.fit.cutting_plane import (
-    choose_options,
-    make_pricing,
-    start_of_path,
-    train,
-)
+from sklearn_convexnn.core.fit.cutting_plane import Descent, choose_options
 from sklearn_convexnn.core.fit.mean import certified_mean
-from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
-from sklearn_convexnn.core.problem.solution import Start
 from sklearn_convexnn.core.problem.training_set import rows_of_weight
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
-    """Parameters and fit of the cross-validated estimators.
+    from sklearn_convexnn._typing import MatrixLike
 
-    A subclass names the estimator for one alpha (``_single``).
+
+class ConvexCV(CrossValidation, CuttingPlane):
+    """The fit along paths of folds, of estimators trained by column generation.
+
+    An estimator names that for one alpha (``_single``).
     """
 
     _parameter_constraints = {
-        **BaseTwoLayer._parameter_constraints,
         **CuttingPlane._parameter_constraints,
         **CrossValidation._parameter_constraints,
         "alphas": [StrOptions({"auto"}), *CrossValidation._parameter_constraints["alphas"]],
@@ -57,49 +57,10 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         "refit": ["boolean", StrOptions({"mean"})],
     }
 
-    def __init__(
-        self,
-        *,
-        alphas,
-        eps,
-        cv,
-        scoring,
-        selection,
-        patience,
-        relax,
-        refit,
-        loss,
-        fit_intercept,
-        refinement,
-        max_neurons,
-        max_iter,
-        tol,
-        gap_tol,
-        n_jobs,
-        random_state,
-        verbose,
-    ):
-        self.alphas = alphas
-        self.eps = eps
-        self.cv = cv
-        self.scoring = scoring
-        self.selection = selection
-        self.patience = patience
-        self.relax = relax
-        self.refit = refit
-        self.loss = loss
-        self.fit_intercept = fit_intercept
-        self.refinement = refinement
-        self.max_neurons = max_neurons
-        self.max_iter = max_iter
-        self.tol = tol
-        self.gap_tol = gap_tol
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
-
     @fit_method
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Choose alpha by cross-validation, then train on all rows.
 
         Parameters
@@ -136,15 +97,17 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
     @one_blas_thread
     def _solve(self, data, progress, *, routed):
         rng = self._rng()
-        splits = self._splits(data, rng, routed.splitter.split)
+        # The folds have random numbers of their own: the final fit is then that of alpha_.
+        (own,) = rng.spawn(1)
+        splits = self._splits(data, own, routed.splitter.split)
         shared = self._shared(data, splits)
         problem, targets = self._part(data, shared, np.arange(len(data.y)))
         progress.objective = problem.objective
-        alpha_max = start_of_path(problem, rng)[2]
-        scale = scale_alpha(problem.rows, alpha_max)
+        descent = Descent(problem, rng, **self._goals())
+        scale = scale_alpha(problem.rows, descent.alpha_max)
         folds = [
             self._fold(data, shared, train, self._held_out(data, test, routed.scorer.score), child)
-            for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
+            for (train, test), child in zip(splits, own.spawn(len(splits)), strict=True)
         ]
         options = self._options(problem.rows, tol=max(self.tol, LEAST_FOLD_TOL), gap_tol=None)
         paths = FoldPaths(
@@ -153,14 +116,17 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
             n_jobs=self.n_jobs,
             report=self._report_alpha,
         )
-        self._follow(paths, alpha_max, scale)
+        self._follow(paths, descent.alpha_max, scale)
         alpha, k, tried = self._chosen(paths, scale)
         if getattr(self, "calibrate", False):
             tried["temperature_"] = paths.temperature(alpha, k)
         relax = tried["relax_"]
-        networks = _networks_of_folds(problem, paths.points(alpha, k))
-        solution = self._final(problem, networks, alpha, relax, rng, progress)
-        attributes = self._attributes(problem, targets, solution, alpha_max, relax * alpha)
+        if self.refit == "mean":
+            solution = self._mean(descent, paths.points(alpha, k), relax * alpha)
+        else:
+            with worker_threads(effective_n_jobs(self.n_jobs)):
+                solution = descent.solve_relaxed(alpha, relax, progress=progress)
+        attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
         return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 
     # ------------------------------------------------------------------ alphas, folds, scores
@@ -230,7 +196,7 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
         y = data.y
         if is_classifier(self):
             y = np.unique(y, return_inverse=True)[1]
-        return SharedRows.of(data.X, y, held_out_by)
+        return SharedRows.of(data.X, y, held_out_by, neurons=self._neurons())
 
     def _part(self, data, shared, rows):
         """The training problem of some rows, and its Targets."""
@@ -249,39 +215,38 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
 
     def _fold(self, data, shared, train, held_out, rng):
         problem, targets = self._part(data, shared, train)
-        estimator = self._single(
-            loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self)
-        )
+        estimator = self._fold_estimator()
         estimator.n_features_in_ = data.X.shape[1]
         return Fold(problem, targets, estimator, held_out, rng)
 
-    def _final(self, problem, networks, alpha, relax, rng, progress):
-        """The network of all rows: their mean, or trained on all rows from there."""
-        if self.refit == "mean":
-            if not networks:
-                raise ValueError(
-                    "refit='mean' needs a fold whose training rows have all classes: choose other "
-                    "folds with cv, or refit=True."
-                )
-            return certified_mean(
-                problem.rows,
-                networks,
-                relax * alpha / problem.alpha_unit,
-                make_pricing(problem.rows, rng),
-                options=self._options(problem.rows, tol=self.tol, gap_tol=None),
+    def _fold_estimator(self):
+        """What becomes a fitted estimator with the networks of a fold."""
+        return self._single(loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self))
+
+    def _goals(self):
+        return {
+            "tol": self.tol,
+            "gap_tol": self.gap_tol,
+            "max_iter": self.max_iter,
+            "max_neurons": self.max_neurons,
+        }
+
+    def _mean(self, descent, points, alpha):
+        """The mean of the networks of the folds as the network of all rows."""
+        networks = _networks_of_folds(descent.problem, points)
+        if not networks:
+            raise ValueError(
+                "refit='mean' needs a fold whose training rows have all classes: choose other "
+                "folds with cv, or refit=True."
             )
-        return train(
-            problem,
-            alpha,
-            rng=rng,
-            start=Start(mixture(networks), width=0.0) if networks else None,
-            relax=relax,
-            progress=progress,
-            tol=self.tol,
-            gap_tol=self.gap_tol,
-            max_iter=self.max_iter,
-            max_neurons=self.max_neurons,
-        )[0]
+        rows = descent.problem.rows
+        return certified_mean(
+            rows,
+            networks,
+            alpha / descent.problem.alpha_unit,
+            descent.pricing,
+            options=self._options(rows, tol=self.tol, gap_tol=None),
+        )
 
     # ------------------------------------------------------------------ what was found
 
@@ -295,9 +260,61 @@ class BaseConvexReLUCV(CrossValidation, CuttingPlane, BaseTwoLayer):
 
 def _networks_of_folds(problem, points):
     """Those that have all classes, in the units of all rows."""
-    shape = (problem.rows.n_features, problem.rows.n_outputs)
+    rows = problem.rows
+    shape = (rows.n_columns - rows.intercept, rows.n_weights)
     return [
         problem.network(point.coefs, point.intercepts)
         for point in points
         if (point.coefs[0].shape[0], point.coefs[1].shape[1]) == shape
     ]
+
+
+class BaseConvexReLUCV(ConvexCV, BaseTwoLayer):
+    """Parameters of the cross-validated two-layer ReLU estimators."""
+
+    _parameter_constraints = {
+        **BaseTwoLayer._parameter_constraints,
+        **ConvexCV._parameter_constraints,
+        "refinement": [StrOptions({"cutting_plane"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        alphas,
+        eps,
+        cv,
+        scoring,
+        selection,
+        patience,
+        relax,
+        refit,
+        loss,
+        fit_intercept,
+        refinement,
+        max_neurons,
+        max_iter,
+        tol,
+        gap_tol,
+        n_jobs,
+        random_state,
+        verbose,
+    ):
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.patience = patience
+        self.relax = relax
+        self.refit = refit
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.refinement = refinement
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +18,11 @@ from sklearn_convexnn.core.programs.gated_layers import (
     gated_outputs,
     relu_of_layers,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike
 
 # What the ReLU network with the same outputs has in common with the gated one.
 _INHERITED = (
@@ -76,7 +82,7 @@ class BaseGatedReLU(BaseTwoLayer):
         self.verbose = verbose
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -123,7 +129,7 @@ class BaseGatedReLU(BaseTwoLayer):
     def _outputs(self, X):
         return gated_outputs(self._validate_rows(X), self.gates_, self.coefs_, self.intercepts_)
 
-    def hidden_activations(self, X):
+    def hidden_activations(self, X: MatrixLike) -> np.ndarray:
         """Activations of the hidden neurons.
 
         Parameters
@@ -140,7 +146,7 @@ class BaseGatedReLU(BaseTwoLayer):
             self._validate_rows(X), self.gates_, self.coefs_[0], self.intercepts_[0]
         )
 
-    def to_relu(self, X):
+    def to_relu(self, X: MatrixLike) -> Any:
         """The ReLU network with the same outputs on the training rows.
 
         Every gated neuron becomes two ReLU neurons of opposite output weights, by the

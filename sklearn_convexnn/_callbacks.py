@@ -8,7 +8,7 @@ try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # experimental in scikit-learn 1.9: its name or place may change
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands in for scikit-learn's mixin: no callbacks can be set."""
 
     def with_callbacks(method):
@@ -17,7 +17,7 @@ except ImportError:  # experimental in scikit-learn 1.9: its name or place may c
 
 
 # What is counted in a row of a history, in words.
-_COUNTS = {
+COUNTS = {
     "n_neurons": "neurons",
     "n_knots": "knots",
     "n_paths": "paths",
@@ -54,9 +54,10 @@ class Progress:
         """Report round ``n_iter`` with its row of the history; true if a callback asks to stop."""
         self.n_calls += 1
         if self.estimator.verbose:
-            counts = [f"{row[name]} {word}" for name, word in _COUNTS.items() if name in row]
+            counts = [f"{row[name]} {word}" for name, word in COUNTS.items() if name in row]
+            sample = f" on {row['n_rows']} of the rows" if "n_rows" in row else ""
             print(
-                f"[{type(self.estimator).__name__}] round {n_iter}: "
+                f"[{type(self.estimator).__name__}] round {n_iter}{sample}: "
                 f"objective {self.objective(row['objective']):.6g}, "
                 f"relative gap {row['dual_gap']:.2e} ({row['certificate']}), {', '.join(counts)}"
             )

@@ -116,12 +116,13 @@ def _advance(fold, end, alpha, last, effort):
 def _point(fold, solution, judge):
     fitted = copy.copy(fold.estimator)
     fitted._store(fitted._attributes(fold.problem, fold.targets, solution, np.nan))
+    coefs, intercepts = fitted._layers()
     return Point(
         seen=judge.look(fitted, fold.held_out),
         n_neurons=fitted.n_neurons_,
         dual_gap=fitted.dual_gap_,
-        coefs=fitted.coefs_,
-        intercepts=fitted.intercepts_,
+        coefs=coefs,
+        intercepts=intercepts,
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import TYPE_CHECKING, Literal
 
 from sklearn_convexnn._base_cv import BaseConvexReLUCV
 from sklearn_convexnn._losses import losses_for, regression_tags
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
 from sklearn_convexnn._validation import Interval, StrOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import ClassWeight, Folds, RandomState, Scoring
 
 
 class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
@@ -150,9 +156,8 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     -----
     Every fold descends its own path, each alpha from the network of the one before. Nothing passes
     between folds: a neuron found on rows that another fold holds out would leak them. The final fit
-    starts from the mean of the networks of all folds at ``alpha_``, neurons of similar directions
-    joined. Without that, as for ``refit="mean"``, the objective of the mean is by convexity no
-    larger than the mean of theirs.
+    is that of the estimator for one alpha, given ``alpha_``. With ``refit="mean"`` the objective of
+    the mean is by convexity no larger than the mean of the objectives.
 
     The folds hold no copies of the rows: all of them, and the final fit, read one array of the
     distinct rows.
@@ -185,26 +190,26 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     def __init__(
         self,
         *,
-        alphas="auto",
-        eps=1e-4,
-        cv=None,
-        scoring=None,
-        selection="scale",
-        patience=2,
-        relax=1.0,
-        refit=True,
-        loss="squared_error",
-        epsilon=1.35,
-        fit_intercept=True,
-        refinement="cutting_plane",
-        max_neurons=None,
-        max_iter=50,
-        tol=1e-2,
-        gap_tol=None,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        alphas: Literal["auto"] | int | ArrayLike = "auto",
+        eps: float = 1e-4,
+        cv: Folds = None,
+        scoring: Scoring = None,
+        selection: Literal["scale", "best", "one_standard_error", "smallest"] = "scale",
+        patience: int | None = 2,
+        relax: float | ArrayLike = 1.0,
+        refit: bool | Literal["mean"] = True,
+        loss: Literal["squared_error", "huber", "poisson"] = "squared_error",
+        epsilon: float = 1.35,
+        fit_intercept: bool = True,
+        refinement: Literal["cutting_plane"] = "cutting_plane",
+        max_neurons: int | None = None,
+        max_iter: int = 50,
+        tol: float = 1e-2,
+        gap_tol: float | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             alphas=alphas,
             eps=eps,
@@ -375,9 +380,8 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     -----
     Every fold descends its own path, each alpha from the network of the one before. Nothing passes
     between folds: a neuron found on rows that another fold holds out would leak them. The final fit
-    starts from the mean of the networks of all folds at ``alpha_``, neurons of similar directions
-    joined. Without that, as for ``refit="mean"``, the objective of the mean is by convexity no
-    larger than the mean of theirs.
+    is that of the estimator for one alpha, given ``alpha_``. With ``refit="mean"`` the objective of
+    the mean is by convexity no larger than the mean of the objectives.
 
     The folds hold no copies of the rows: all of them, and the final fit, read one array of the
     distinct rows.
@@ -411,27 +415,27 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     def __init__(
         self,
         *,
-        alphas="auto",
-        eps=1e-4,
-        cv=None,
-        scoring=None,
-        selection="scale",
-        patience=2,
-        relax=1.0,
-        refit=True,
-        loss="log_loss",
-        fit_intercept=True,
-        refinement="cutting_plane",
-        max_neurons=None,
-        max_iter=50,
-        tol=1e-2,
-        gap_tol=None,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-        calibrate=True,
-    ):
+        alphas: Literal["auto"] | int | ArrayLike = "auto",
+        eps: float = 1e-4,
+        cv: Folds = None,
+        scoring: Scoring = None,
+        selection: Literal["scale", "best", "one_standard_error", "smallest"] = "scale",
+        patience: int | None = 2,
+        relax: float | ArrayLike = 1.0,
+        refit: bool | Literal["mean"] = True,
+        loss: Literal["log_loss"] = "log_loss",
+        fit_intercept: bool = True,
+        refinement: Literal["cutting_plane"] = "cutting_plane",
+        max_neurons: int | None = None,
+        max_iter: int = 50,
+        tol: float = 1e-2,
+        gap_tol: float | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: ClassWeight = None,
+        calibrate: bool = True,
+    ) -> None:
         super().__init__(
             alphas=alphas,
             eps=eps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
@@ -16,6 +17,11 @@ from sklearn_convexnn.core.deep.linear import make_deep_linear
 from sklearn_convexnn.core.fit.held_out import given_alpha
 from sklearn_convexnn.core.fit.linear_alpha import choose_linear_alpha
 from sklearn_convexnn.core.problem.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import ClassWeight, MatrixLike
 
 SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 
@@ -37,7 +43,7 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
     _compares_columns = True
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -244,7 +250,7 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
     n_iter_ : int
         Number of rounds, or of starting points of a non-convex problem.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "rank", at the end.
+        "objective", "lower_bound", "dual_gap" (relative) and "rank", at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
         network. For inputs of one scale: see :ref:`importances`.
@@ -287,16 +293,16 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
 
     def __init__(
         self,
-        n_layers=2,
-        alpha="auto",
+        n_layers: int = 2,
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        penalty="weight_decay",
-        hidden_width=None,
-        fit_intercept=True,
-        max_iter=50,
-        tol=1e-8,
-        verbose=0,
-    ):
+        penalty: Literal["weight_decay", "layer_norm"] = "weight_decay",
+        hidden_width: int | None = None,
+        fit_intercept: bool = True,
+        max_iter: int = 50,
+        tol: float = 1e-8,
+        verbose: int = 0,
+    ) -> None:
         self.n_layers = n_layers
         self.alpha = alpha
         self.penalty = penalty
@@ -412,7 +418,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
     n_iter_ : int
         Number of rounds, or of starting points of a non-convex problem.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "rank", at the end.
+        "objective", "lower_bound", "dual_gap" (relative) and "rank", at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
         network. For inputs of one scale: see :ref:`importances`.
@@ -450,18 +456,18 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
 
     def __init__(
         self,
-        n_layers=2,
-        alpha="auto",
+        n_layers: int = 2,
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        loss="squared_error",
-        penalty="weight_decay",
-        hidden_width=None,
-        fit_intercept=True,
-        class_weight=None,
-        max_iter=50,
-        tol=1e-6,
-        verbose=0,
-    ):
+        loss: Literal["squared_error", "log_loss"] = "squared_error",
+        penalty: Literal["weight_decay", "layer_norm"] = "weight_decay",
+        hidden_width: int | None = None,
+        fit_intercept: bool = True,
+        class_weight: ClassWeight = None,
+        max_iter: int = 50,
+        tol: float = 1e-6,
+        verbose: int = 0,
+    ) -> None:
         self.n_layers = n_layers
         self.alpha = alpha
         self.loss = loss
@@ -491,7 +497,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         return targets
 
     @available_if(_has_probabilities)
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Class probabilities; for the log-loss only.
 
         Parameters
@@ -507,7 +513,7 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         return super().predict_proba(X)
 
     @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Logarithms of the class probabilities; for the log-loss only.
 
         Parameters

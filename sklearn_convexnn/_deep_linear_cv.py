@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
@@ -13,6 +14,11 @@ from sklearn_convexnn._cv_scores import r2
 from sklearn_convexnn._deep_linear import SCALE, BaseDeepLinear, DeepLinearRegressor
 from sklearn_convexnn._validation import check_grid
 from sklearn_convexnn.core.deep.linear_path import path
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import Folds, MatrixLike, RandomState, Scoring
 
 # The paths of the folds choose an alpha: no finer than this, whatever the final fit is asked for.
 _LEAST_FOLD_TOL = 1e-6
@@ -109,7 +115,7 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
     n_iter_ : int
         Number of rounds of the last fit.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "rank" of the last fit.
+        "objective", "lower_bound", "dual_gap" (relative) and "rank" of the last fit.
     feature_importances_ : ndarray of shape (n_features_in_,)
         Lengths of the rows of ``effective_coef_`` as shares of their sum; zeros for a constant
         network. For inputs of one scale: see :ref:`importances`.
@@ -148,22 +154,22 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
 
     def __init__(
         self,
-        n_layers=2,
+        n_layers: int = 2,
         *,
-        alphas=50,
-        eps=1e-4,
-        penalty="weight_decay",
-        hidden_width=None,
-        fit_intercept=True,
-        cv=None,
-        scoring=None,
-        selection="best",
-        max_iter=50,
-        tol=1e-8,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        alphas: int | ArrayLike = 50,
+        eps: float = 1e-4,
+        penalty: Literal["weight_decay", "layer_norm"] = "weight_decay",
+        hidden_width: int | None = None,
+        fit_intercept: bool = True,
+        cv: Folds = None,
+        scoring: Scoring = None,
+        selection: Literal["scale", "best", "one_standard_error"] = "best",
+        max_iter: int = 50,
+        tol: float = 1e-8,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_layers = n_layers
         self.alphas = alphas
         self.eps = eps
@@ -180,7 +186,9 @@ class DeepLinearRegressorCV(CrossValidation, DeepLinearRegressor):
         self.verbose = verbose
 
     @fit_method
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Choose ``alpha`` by cross-validation and train the network with it.
 
         Parameters

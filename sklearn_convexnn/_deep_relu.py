@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
@@ -10,6 +11,11 @@ from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._prediction import NetworkRegressor, ScoreClassifier
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.deep.relu_closed_forms import forward, solve_deep_relu
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import ClassWeight, RandomState
 
 _SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 
@@ -28,7 +34,7 @@ class BaseDeepReLU(BaseNetwork):
     }
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Build the network.
 
         Parameters
@@ -101,7 +107,7 @@ class BaseDeepReLU(BaseNetwork):
             "whitening": self.whitening_,
         }
 
-    def hidden_activations(self, X):
+    def hidden_activations(self, X: ArrayLike) -> np.ndarray:
         """Activations of the last hidden layer.
 
         Parameters
@@ -196,7 +202,7 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
     n_iter_ : int
         1.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "n_paths".
+        "objective", "lower_bound", "dual_gap" (relative) and "n_paths".
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -232,15 +238,15 @@ class DeepReLURegressor(NetworkRegressor, BaseDeepReLU):
 
     def __init__(
         self,
-        n_layers=3,
-        alpha="scale",
+        n_layers: int = 3,
+        alpha: float | Literal["scale"] = "scale",
         *,
-        batch_norm=False,
-        whiten=False,
-        hidden_width=None,
-        random_state=None,
-        verbose=0,
-    ):
+        batch_norm: bool = False,
+        whiten: bool = False,
+        hidden_width: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_layers = n_layers
         self.alpha = alpha
         self.batch_norm = batch_norm
@@ -339,7 +345,7 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
     n_iter_ : int
         1.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative) and "n_paths".
+        "objective", "lower_bound", "dual_gap" (relative) and "n_paths".
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -372,16 +378,16 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
 
     def __init__(
         self,
-        n_layers=3,
-        alpha="scale",
+        n_layers: int = 3,
+        alpha: float | Literal["scale"] = "scale",
         *,
-        batch_norm=False,
-        whiten=False,
-        hidden_width=None,
-        class_weight=None,
-        random_state=None,
-        verbose=0,
-    ):
+        batch_norm: bool = False,
+        whiten: bool = False,
+        hidden_width: int | None = None,
+        class_weight: ClassWeight = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_layers = n_layers
         self.alpha = alpha
         self.batch_norm = batch_norm
@@ -398,7 +404,7 @@ class DeepReLUClassifier(ScoreClassifier, BaseDeepReLU):
             targets = targets._replace(columns=np.hstack([1.0 - second, second]))
         return targets
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Outputs of the network: one score per class.
 
         Parameters

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 from sklearn_convexnn._base_gated import BaseGatedReLU
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
 from sklearn_convexnn._validation import StrOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import ClassWeight, RandomState
 
 
 class GatedReLURegressor(NetworkRegressor, BaseGatedReLU):
@@ -105,8 +112,8 @@ class GatedReLURegressor(NetworkRegressor, BaseGatedReLU):
     n_iter_ : int
         Number of iterations of the solver.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative), "n_neurons" and "violation", by which fraction of alpha
-        the worst dual constraint is exceeded, at the end.
+        "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and "violation", by which
+        fraction of alpha the worst dual constraint is exceeded, at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
         of their sum; zeros for a constant network. For inputs of one scale: see
@@ -151,18 +158,18 @@ class GatedReLURegressor(NetworkRegressor, BaseGatedReLU):
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        loss="squared_error",
-        fit_intercept=True,
-        patterns=1000,
-        penalty="group",
-        solver="auto",
-        max_iter=None,
-        tol=1e-6,
-        random_state=None,
-        verbose=0,
-    ):
+        loss: Literal["squared_error"] = "squared_error",
+        fit_intercept: bool = True,
+        patterns: int | Literal["exact"] | ArrayLike = 1000,
+        penalty: Literal["group", "nuclear"] = "group",
+        solver: Literal["auto", "newton", "clarabel", "ecos", "scs"] = "auto",
+        max_iter: int | None = None,
+        tol: float = 1e-6,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             alpha=alpha,
             loss=loss,
@@ -291,8 +298,8 @@ class GatedReLUClassifier(NetworkClassifier, BaseGatedReLU):
     n_iter_ : int
         Number of iterations of the solver.
     history_ : dict of ndarrays of shape (1,)
-        "objective", "dual_gap" (relative), "n_neurons" and "violation", by which fraction of alpha
-        the worst dual constraint is exceeded, at the end.
+        "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and "violation", by which
+        fraction of alpha the worst dual constraint is exceeded, at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
         of their sum; zeros for a constant network. For inputs of one scale: see
@@ -339,20 +346,20 @@ class GatedReLUClassifier(NetworkClassifier, BaseGatedReLU):
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        loss="log_loss",
-        fit_intercept=True,
-        patterns=1000,
-        penalty="group",
-        solver="auto",
-        max_iter=None,
-        tol=1e-6,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-        calibrate=True,
-    ):
+        loss: Literal["log_loss", "hinge"] = "log_loss",
+        fit_intercept: bool = True,
+        patterns: int | Literal["exact"] | ArrayLike = 1000,
+        penalty: Literal["group", "nuclear"] = "group",
+        solver: Literal["auto", "newton", "clarabel", "ecos", "scs"] = "auto",
+        max_iter: int | None = None,
+        tol: float = 1e-6,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: ClassWeight = None,
+        calibrate: bool = True,
+    ) -> None:
         super().__init__(
             alpha=alpha,
             loss=loss,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_pat
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.problem.solution import Status
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike, RandomState
 
 
 @dataclass(frozen=True)
@@ -61,23 +67,23 @@ class RegularizationPath:
 
 @one_blas_thread
 def convexnn_path(
-    X,
-    y,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    alphas=20,
-    eps=1e-3,
-    relax=1.0,
-    loss="squared_error",
-    epsilon=1.35,
-    fit_intercept=True,
-    sample_weight=None,
-    max_neurons=None,
-    max_iter=50,
-    tol=1e-2,
-    gap_tol=None,
-    random_state=None,
-    verbose=0,
-):
+    alphas: int | ArrayLike = 20,
+    eps: float = 1e-3,
+    relax: float = 1.0,
+    loss: str = "squared_error",
+    epsilon: float = 1.35,
+    fit_intercept: bool = True,
+    sample_weight: ArrayLike | None = None,
+    max_neurons: int | None = None,
+    max_iter: int = 50,
+    tol: float = 1e-2,
+    gap_tol: float | None = None,
+    random_state: RandomState = None,
+    verbose: int = 0,
+) -> RegularizationPath:
     r"""Two-layer ReLU networks along a descending path of weight decays.
 
     Solves the problem of :class:`ConvexReLURegressor` or :class:`ConvexReLUClassifier`,

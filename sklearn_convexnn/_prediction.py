@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -10,6 +12,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn_convexnn._base import Targets
 from sklearn_convexnn._losses import trait
 from sklearn_convexnn._validation import check_labels, class_weights, encode_classes
+
+if TYPE_CHECKING:
+    from sklearn_convexnn._typing import MatrixLike
 
 # Both kinds of estimator have the same four hooks:
 #   _target_checks()             arguments of scikit-learn's validate_data
@@ -36,7 +41,7 @@ class NetworkRegressor(RegressorMixin):
     def _output_activation(self, targets):
         return trait(self, "prediction")
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict targets.
 
         Parameters
@@ -81,7 +86,7 @@ class ScoreClassifier(ClassifierMixin):
             return "identity"
         return "logistic" if len(targets.classes) == 2 else "softmax"
 
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Outputs of the network: log-odds, or one score per class.
 
         Parameters
@@ -97,7 +102,7 @@ class ScoreClassifier(ClassifierMixin):
         Z = self._outputs(X)
         return Z[:, 0] if Z.shape[1] == 1 else Z
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict class labels.
 
         Parameters
@@ -135,7 +140,7 @@ class NetworkClassifier(ScoreClassifier):
         return self.decision_function(X) / getattr(self, "temperature_", 1.0)
 
     @available_if(_has_probabilities)
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -154,7 +159,7 @@ class NetworkClassifier(ScoreClassifier):
         return softmax(scores, axis=1)
 
     @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Logarithms of the class probabilities, accurate where they are tiny.
 
         Parameters

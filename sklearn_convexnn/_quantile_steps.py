@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sklearn_convexnn._documentation import DocumentationLink
+from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._validation import (
     Interval,
     _check_feature_names_in,
@@ -17,12 +20,15 @@ from sklearn_convexnn._validation import (
 )
 from sklearn_convexnn.core.problem.steps import quantile_steps, with_steps
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 _DTYPES = [np.float64, np.float32]
 # Significant digits with which thresholds are named: as many as tell those of a column apart.
 _DIGITS = (4, 6, 9, 17)
 
 
-class QuantileSteps(TransformerMixin, BaseEstimator):
+class QuantileSteps(DocumentationLink, VersionInFiles, TransformerMixin, BaseEstimator):
     r"""Put steps at quantiles beside the columns, for targets that jump.
 
     A network with weight decay is smooth; many targets of tables are not, and trees follow their
@@ -97,7 +103,7 @@ class QuantileSteps(TransformerMixin, BaseEstimator):
         "weight": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, n_steps=15, *, weight=0.25):
+    def __init__(self, n_steps: int = 15, *, weight: float = 0.25) -> None:
         self.n_steps = n_steps
         self.weight = weight
 
@@ -108,7 +114,7 @@ class QuantileSteps(TransformerMixin, BaseEstimator):
 
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Find thresholds.
 
         Parameters
@@ -134,7 +140,7 @@ class QuantileSteps(TransformerMixin, BaseEstimator):
         self.thresholds_ = [one.thresholds for one in self._steps]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Put steps beside the columns.
 
         Parameters
@@ -152,7 +158,7 @@ class QuantileSteps(TransformerMixin, BaseEstimator):
         X = validate_data(self, X, dtype=_DTYPES, reset=False)
         return with_steps(X, self._steps)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Take the columns themselves, which come first, and leave the steps.
 
         Parameters
@@ -172,7 +178,7 @@ class QuantileSteps(TransformerMixin, BaseEstimator):
             raise ValueError(f"X has {X.shape[1]} columns, but rows with steps have {width}.")
         return X[:, : self.n_features_in_]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the output columns: a step is called ``name>threshold``.
 
         Parameters

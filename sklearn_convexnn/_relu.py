@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal
 
 from sklearn_convexnn._losses import estimator_for, losses_for, regression_tags
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._two_layer import BaseConvexReLU
 from sklearn_convexnn._validation import Interval, StrOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import ClassWeight, MatrixLike, RandomState
 
 
 class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
@@ -86,6 +92,10 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
     warm_start : bool, default=False
         Start the cutting plane from the neurons of the previous fit, if there is one. The alpha of
         ``"auto"`` is chosen anew.
+    n_jobs : int, default=None
+        Threads that share the rows of a pass; the network is the same for any number. They pay from
+        some ten thousand rows on. None is 1, unless in a ``joblib.parallel_config`` context, -1
+        all cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the rows that are held out, the directions from which neurons are searched, and the
         sampled patterns.
@@ -143,11 +153,12 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
         "max_iter" or "inaccurate".
     n_iter_ : int
-        Number of rounds, or of iterations of the solver of the program.
+        Number of rounds, or of iterations of the solver of the program. With 50 000 rows or more
+        those on all rows: the rounds before them, on samples, are not counted.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded. For the program of shape (1,), at
-        the end.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded. For the
+        program of shape (1,), at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
         of their sum; zeros for a constant network. For inputs of one scale: see
@@ -190,28 +201,30 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
+        "n_jobs": [Integral, None],
         "loss": [StrOptions(set(losses_for("regression")))],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        loss="squared_error",
-        epsilon=1.35,
-        fit_intercept=True,
-        refinement="cutting_plane",
-        patterns=None,
-        solver="auto",
-        max_neurons=None,
-        max_iter=None,
-        tol=1e-2,
-        gap_tol=None,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        loss: Literal["squared_error", "huber", "poisson"] = "squared_error",
+        epsilon: float = 1.35,
+        fit_intercept: bool = True,
+        refinement: Literal["cutting_plane"] | None = "cutting_plane",
+        patterns: int | Literal["exact"] | ArrayLike | None = None,
+        solver: Literal["auto", "newton", "clarabel", "ecos", "scs"] = "auto",
+        max_neurons: int | None = None,
+        max_iter: int | None = None,
+        tol: float = 1e-2,
+        gap_tol: float | None = None,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             alpha=alpha,
             loss=loss,
@@ -224,6 +237,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
             tol=tol,
             gap_tol=gap_tol,
             warm_start=warm_start,
+            n_jobs=n_jobs,
             random_state=random_state,
             verbose=verbose,
         )
@@ -304,6 +318,10 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
     warm_start : bool, default=False
         Start the cutting plane from the neurons of the previous fit, if there is one. The alpha of
         ``"auto"`` is chosen anew.
+    n_jobs : int, default=None
+        Threads that share the rows of a pass; the network is the same for any number. They pay from
+        some ten thousand rows on. None is 1, unless in a ``joblib.parallel_config`` context, -1
+        all cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the rows that are held out, the directions from which neurons are searched, and the
         sampled patterns.
@@ -369,11 +387,12 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
         "max_iter" or "inaccurate".
     n_iter_ : int
-        Number of rounds, or of iterations of the solver of the program.
+        Number of rounds, or of iterations of the solver of the program. With 50 000 rows or more
+        those on all rows: the rounds before them, on samples, are not counted.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded. For the program of shape (1,), at
-        the end.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded. For the
+        program of shape (1,), at the end.
     feature_importances_ : ndarray of shape (n_features_in_,)
         What the penalty spends on the paths from every input, ``sum_j |u_jk| * ||c_j||``, as shares
         of their sum; zeros for a constant network. For inputs of one scale: see
@@ -413,6 +432,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
 
     _parameter_constraints = {
         **BaseConvexReLU._parameter_constraints,
+        "n_jobs": [Integral, None],
         "loss": [StrOptions(set(losses_for("classification")))],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "calibrate": ["boolean"],
@@ -420,23 +440,24 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        loss="log_loss",
-        fit_intercept=True,
-        refinement="cutting_plane",
-        patterns=None,
-        solver="auto",
-        max_neurons=None,
-        max_iter=None,
-        tol=1e-2,
-        gap_tol=None,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-        calibrate=True,
-    ):
+        loss: Literal["log_loss", "squared_hinge", "hinge"] = "log_loss",
+        fit_intercept: bool = True,
+        refinement: Literal["cutting_plane"] | None = "cutting_plane",
+        patterns: int | Literal["exact"] | ArrayLike | None = None,
+        solver: Literal["auto", "newton", "clarabel", "ecos", "scs"] = "auto",
+        max_neurons: int | None = None,
+        max_iter: int | None = None,
+        tol: float = 1e-2,
+        gap_tol: float | None = None,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: ClassWeight = None,
+        calibrate: bool = True,
+    ) -> None:
         super().__init__(
             alpha=alpha,
             loss=loss,
@@ -449,6 +470,7 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
             tol=tol,
             gap_tol=gap_tol,
             warm_start=warm_start,
+            n_jobs=n_jobs,
             random_state=random_state,
             verbose=verbose,
         )
@@ -457,15 +479,15 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
 
 
 def alpha_max(
-    X,
-    y,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    loss="squared_error",
-    epsilon=1.35,
-    fit_intercept=True,
-    sample_weight=None,
-    random_state=0,
-):
+    loss: str = "squared_error",
+    epsilon: float = 1.35,
+    fit_intercept: bool = True,
+    sample_weight: ArrayLike | None = None,
+    random_state: RandomState = 0,
+) -> float:
     r"""The smallest ``alpha`` for which the constant network is optimal.
 
     The largest dual constraint at the constant network,
@@ -514,7 +536,7 @@ def alpha_max(
     return estimator._alpha_max(X, y, sample_weight)
 
 
-def estimator_of_loss(loss, epsilon):
+def estimator_of_loss(loss: str, epsilon: float):
     """What makes the estimator for a loss, regressor or classifier.
 
     Parameters

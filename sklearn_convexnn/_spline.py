@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from scipy.special import log_expit, logsumexp
@@ -20,6 +21,11 @@ from sklearn_convexnn.core.spline.training import (
     principal_axis,
     train_lines,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import ClassWeight
 
 # Rows may miss their line by this fraction of their spread: rounding, no more.
 _LINE_TOL = {np.dtype("float64"): 1e-9, np.dtype("float32"): 1e-5}
@@ -53,7 +59,7 @@ class _BaseSplineReLU(BaseNetwork):
     # ------------------------------------------------------------------ fit
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -247,8 +253,8 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
     n_iter_ : int
         Number of rounds; the largest for several outputs.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative) and "n_knots", the number of inner
-        knots, for all outputs together.
+        After every round: "objective", "lower_bound", "dual_gap" (relative) and "n_knots", the
+        number of inner knots, for all outputs together.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -296,16 +302,16 @@ class SplineReLURegressor(NetworkRegressor, _BaseSplineReLU):
 
     def __init__(
         self,
-        alpha="scale",
+        alpha: float | Literal["scale"] = "scale",
         *,
-        loss="squared_error",
-        n_layers=2,
-        skip_connection=False,
-        projection="exact",
-        max_iter=1000,
-        tol=1e-8,
-        verbose=0,
-    ):
+        loss: Literal["squared_error"] = "squared_error",
+        n_layers: Literal[2, 3, 4] = 2,
+        skip_connection: bool = False,
+        projection: Literal["exact", "pca"] = "exact",
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             alpha=alpha,
             loss=loss,
@@ -418,8 +424,8 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
     n_iter_ : int
         Number of rounds; the largest for several outputs.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative) and "n_knots", the number of inner
-        knots, for all outputs together.
+        After every round: "objective", "lower_bound", "dual_gap" (relative) and "n_knots", the
+        number of inner knots, for all outputs together.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -452,17 +458,17 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
 
     def __init__(
         self,
-        alpha="scale",
+        alpha: float | Literal["scale"] = "scale",
         *,
-        loss="log_loss",
-        n_layers=2,
-        skip_connection=False,
-        projection="exact",
-        max_iter=1000,
-        tol=1e-6,
-        class_weight=None,
-        verbose=0,
-    ):
+        loss: Literal["log_loss", "hinge"] = "log_loss",
+        n_layers: Literal[2, 3, 4] = 2,
+        skip_connection: bool = False,
+        projection: Literal["exact", "pca"] = "exact",
+        max_iter: int = 1000,
+        tol: float = 1e-6,
+        class_weight: ClassWeight = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             alpha=alpha,
             loss=loss,
@@ -484,7 +490,7 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
         return "logistic" if trait(self, "probabilities") else "identity"
 
     @available_if(_has_log_loss)
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities; for more than two classes those of one against the rest, scaled.
 
         Parameters
@@ -500,7 +506,7 @@ class SplineReLUClassifier(NetworkClassifier, _BaseSplineReLU):
         return np.exp(self.predict_log_proba(X))
 
     @available_if(_has_log_loss)
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithms of the class probabilities, accurate where they are tiny.
 
         Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
@@ -11,6 +11,8 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sklearn_convexnn._documentation import DocumentationLink
+from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._validation import (
     HasMethods,
@@ -20,6 +22,11 @@ from sklearn_convexnn._validation import (
     check_weights,
 )
 from sklearn_convexnn.core.problem.steps import sums_by_column
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import Folds
 
 _DTYPES = [np.float64, np.float32]
 
@@ -42,7 +49,7 @@ def _has(name):
     return check
 
 
-class StepsCV(MetaEstimatorMixin, BaseEstimator):
+class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimator):
     """Steps beside the columns, their weight chosen by the cross-validation of an estimator.
 
     For each weight of :class:`QuantileSteps` the estimator is fitted on the encoded rows and
@@ -120,7 +127,14 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         "cv": ["cv_object"],
     }
 
-    def __init__(self, estimator, *, weights=(0, 0.25, 0.5), n_steps=15, cv=None):
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        weights: ArrayLike = (0, 0.25, 0.5),
+        n_steps: int = 15,
+        cv: Folds = None,
+    ) -> None:
         self.estimator = estimator
         self.weights = weights
         self.n_steps = n_steps
@@ -137,7 +151,7 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
 
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Choose the weight and fit.
 
         Parameters
@@ -201,7 +215,7 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
     # ------------------------------------------------------------------ the fitted estimator
 
     @property
-    def feature_importances_(self):
+    def feature_importances_(self) -> np.ndarray:
         """Shares of the columns, each with its steps.
 
         Returns
@@ -218,7 +232,7 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         return self.steps_.transform(X)
 
     @available_if(_has("predict"))
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict by the fitted estimator.
 
         Parameters
@@ -235,7 +249,7 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict(X)
 
     @available_if(_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities of the fitted estimator.
 
         Parameters
@@ -252,7 +266,7 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_proba(X)
 
     @available_if(_has("predict_log_proba"))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithms of the class probabilities.
 
         Parameters
@@ -269,7 +283,7 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_log_proba(X)
 
     @available_if(_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Scores of the classes.
 
         Parameters
@@ -286,7 +300,7 @@ class StepsCV(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.decision_function(X)
 
     @available_if(_has("score"))
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score of the fitted estimator: R2 or accuracy, if it says nothing else.
 
         Parameters

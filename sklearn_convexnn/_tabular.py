@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -13,10 +15,21 @@ from sklearn_convexnn._optional import optional
 from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._steps_cv import StepsCV
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import RandomState
+
 _NAMED = {"regressor": ConvexReLURegressorCV, "classifier": ConvexReLUClassifierCV}
 
 
-def tabular_pipeline(estimator, *, weights=(0, 0.25, 0.5), n_jobs=None, random_state=None):
+def tabular_pipeline(
+    estimator: Any,
+    *,
+    weights: ArrayLike = (0, 0.25, 0.5),
+    n_jobs: int | None = None,
+    random_state: RandomState = None,
+) -> Any:
     """Make a pipeline for a data frame with numbers, categories, dates and missing values.
 
     Its steps are skrub's ``TableVectorizer`` (categories become one-hot columns, those with many
@@ -70,7 +83,7 @@ def tabular_pipeline(estimator, *, weights=(0, 0.25, 0.5), n_jobs=None, random_s
         estimator = _NAMED[estimator](n_jobs=n_jobs, random_state=random_state)
     elif isinstance(estimator, type) or not hasattr(estimator, "fit"):
         raise TypeError(f"estimator must be an instance of an estimator, got {estimator!r}.")
-    if np.ndim(weights) != 1 or not len(weights):
+    if np.ndim(weights) != 1 or not np.size(weights):
         raise ValueError(f"weights must be one or several numbers in a list, got {weights!r}.")
     # As long to import as half of this package.
     from sklearn.impute import SimpleImputer

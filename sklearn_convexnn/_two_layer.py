@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._importances import InputImportances
@@ -20,9 +22,15 @@ from sklearn_convexnn.core.fit.given_patterns import (
     start_from_patterns,
 )
 from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
+from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike
 
 # Rounds of the cutting plane where max_iter=None.
 DEFAULT_ROUNDS = 50
@@ -37,7 +45,36 @@ PATTERNS = [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"}), "
 SOLVERS = StrOptions({"auto", "newton", "clarabel", "ecos", "scs"})
 
 
-class BaseTwoLayer(InputImportances, BaseNetwork):
+class AlphaChoice:
+    """The choice of ``alpha``, for estimators with ``verbose`` and a loss."""
+
+    def _choice(self, problem, whole, follow, rng):
+        """The Choice that the parameter ``alpha`` asks for.
+
+        ``whole`` is the solver of all rows, with its ``scale`` and ``alpha_max``; ``follow(problem,
+        rng)`` makes one for some of them.
+        """
+        if self.alpha != "auto":
+            return given_alpha(whole.scale if self.alpha == "scale" else self.alpha)
+        # Random numbers of its own: the fit is then, to the bit, that of the chosen alpha.
+        (own,) = rng.spawn(1)
+        return choose_alpha(
+            problem, whole.scale, whole.alpha_max, follow, own, report=self._report_alpha
+        )
+
+    def _report_alpha(self, alpha, loss):
+        if self.verbose:
+            print(f"[{type(self).__name__}] alpha {alpha:.3g}: loss {loss:.5g} of held-out rows")
+
+    def _chosen(self, choice):
+        """The attributes of a choice among alphas."""
+        chosen = choice.attributes
+        if getattr(self, "calibrate", False) and trait(self, "probabilities"):
+            chosen["temperature_"] = choice.temperature
+        return chosen
+
+
+class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
     """The problem, the attributes and the layers of a two-layer network."""
 
     _parameter_constraints = {
@@ -57,6 +94,9 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
                 "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
             )
         super()._check_parameters()
+
+    def _neurons(self):
+        """Neurons of another kind than ReLUs of the rows: there are none."""
 
     def _problem(self, data):
         """The training problem and the Targets."""
@@ -100,29 +140,6 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
             "alpha_max_": float(alpha_max),
         }
 
-    def _choice(self, problem, whole, follow, rng):
-        """The Choice that the parameter ``alpha`` asks for.
-
-        ``whole`` is the solver of all rows, with its ``scale`` and ``alpha_max``; ``follow(problem,
-        rng)`` makes one for some of them.
-        """
-        if self.alpha != "auto":
-            return given_alpha(whole.scale if self.alpha == "scale" else self.alpha)
-        return choose_alpha(
-            problem, whole.scale, whole.alpha_max, follow, rng, report=self._report_alpha
-        )
-
-    def _report_alpha(self, alpha, loss):
-        if self.verbose:
-            print(f"[{type(self).__name__}] alpha {alpha:.3g}: loss {loss:.5g} of held-out rows")
-
-    def _chosen(self, choice):
-        """The attributes of a choice among alphas."""
-        chosen = choice.attributes
-        if getattr(self, "calibrate", False) and trait(self, "probabilities"):
-            chosen["temperature_"] = choice.temperature
-        return chosen
-
     # ------------------------------------------------------------------ programs over patterns
 
     def _solver(self):
@@ -157,6 +174,10 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
 
     # ------------------------------------------------------------------ the fitted network
 
+    def _layers(self):
+        """``coefs, intercepts`` of the network."""
+        return self.coefs_, self.intercepts_
+
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
         return network_outputs(self._validate_rows(X), self.coefs_, self.intercepts_)
@@ -164,7 +185,7 @@ class BaseTwoLayer(InputImportances, BaseNetwork):
     def _input_sizes(self):
         return path_norms(self.coefs_)
 
-    def hidden_activations(self, X):
+    def hidden_activations(self, X: MatrixLike) -> np.ndarray:
         """Activations of the hidden neurons.
 
         Parameters
@@ -184,7 +205,6 @@ class CuttingPlane:
     """Parameters and words that a fit by column generation has, for one alpha or for many."""
 
     _parameter_constraints = {
-        "refinement": [StrOptions({"cutting_plane"})],
         "max_neurons": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
@@ -234,6 +254,7 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         warm_start,
         random_state,
         verbose,
+        n_jobs=None,
     ):
         self.alpha = alpha
         self.loss = loss
@@ -246,11 +267,12 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         self.tol = tol
         self.gap_tol = gap_tol
         self.warm_start = warm_start
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -284,6 +306,10 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
 
     @one_blas_thread
     def _solve(self, data, progress):
+        with worker_threads(effective_n_jobs(self.n_jobs)):
+            return self._solved(data, progress)
+
+    def _solved(self, data, progress):
         if self.refinement is None:
             return self._solve_program(data, progress, self._settings())
         problem, targets = self._problem(data)
@@ -295,7 +321,6 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
         starts = [
             self._warm_start(problem, targets),
             self._start_from_patterns(problem, choice.alpha),
-            choice.start(problem),
         ]
         start = best_start(problem, choice.alpha, starts)
         solution = descent.solve(choice.alpha, start=start, progress=progress)

@@ -6,7 +6,9 @@ The only file that uses scikit-learn's private helpers; other modules import tho
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -25,9 +27,16 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_convexnn.core.problem.alphas import alpha_grid
 
-# The solver works on blocks of rows that fit into the cache of one core: a second thread of the
-# BLAS has nothing to gain there, and waiting for each other made fits three to ten times slower.
-one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def one_blas_thread(function: Function) -> Function:
+    """The function on one thread of the BLAS, with its signature.
+
+    The solver works on blocks of rows that fit into the cache of one core: a second thread has
+    nothing to gain there, and waiting for each other made fits three to ten times slower.
+    """
+    return threadpool_limits.wrap(limits=1, user_api="blas")(function)
 
 
 class RoundKept(KeyboardInterrupt):
@@ -56,6 +65,7 @@ def all_or_nothing(fit):
 
 
 __all__ = [
+    "Function",
     "HasMethods",
     "Interval",
     "RoundKept",
@@ -76,6 +86,7 @@ __all__ = [
     "encode_classes",
     "has_callbacks",
     "one_blas_thread",
+    "refuse_lazy",
 ]
 
 
@@ -90,6 +101,39 @@ def check_X(X):
         X = X.copy()
         X.sum_duplicates()
     return X
+
+
+# Methods by which lazy collections of Spark, Ray and Polars become arrays, and which arrays lack.
+_GATHERS = ("toPandas", "to_pandas", "collect")
+
+
+def refuse_lazy(**arrays):
+    """Raise where the rows of one of the named arrays are somewhere else, rather than gather them.
+
+    A fit reads its rows dozens of times, and NumPy would fetch all of them without a word.
+    """
+    for name, array in arrays.items():
+        if hasattr(array, "__next__"):
+            raise TypeError(
+                f"{name} is an iterator, which can be read once, but a fit reads the rows many "
+                "times: write them to a file and pass a numpy.memmap of it."
+            )
+        graph = getattr(array, "__dask_graph__", None)
+        if graph is not None and graph() is not None:
+            way = "compute()"
+        elif not hasattr(array, "__array__") and not isinstance(array, type):
+            ways = [way for way in _GATHERS if callable(getattr(array, way, None))]
+            if not ways:
+                continue
+            way = f"{ways[0]}()"
+        else:
+            continue
+        kind = f"{type(array).__module__.partition('.')[0]} {type(array).__name__}"
+        raise TypeError(
+            f"{name} is a lazy {kind}, and this estimator reads rows in memory or on disk: pass "
+            f"what {name}.{way} returns if that fits into memory, or write the rows to a file and "
+            "pass a numpy.memmap of it."
+        )
 
 
 def check_weights(sample_weight, X):

@@ -8,15 +8,23 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 
 # Decorators, pipelines and searches stand between the user's line and the fit.
-_BETWEEN = {"sklearn_convexnn", "sklearn", "threadpoolctl", "contextlib", "joblib"}
+_BETWEEN = {
+    "sklearn_convexnn",
+    "sklearn",
+    "threadpoolctl",
+    "contextlib",
+    "joblib",
+    "pickle",
+    "skops",
+}
 
 
-def warn_user(message):
-    """Warn of a lack of convergence at the innermost frame that is not of a library in between."""
+def warn_user(message, category=ConvergenceWarning):
+    """Warn at the innermost frame that is not of a library in between."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_between(frame):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, ConvergenceWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _is_between(frame):

@@ -35,6 +35,10 @@ class AveragePooling:
     def n_inputs(self, n_features):
         return n_features - self.window + 1
 
+    def mean_input(self, mean_row):
+        windows = np.lib.stride_tricks.sliding_window_view(mean_row, self.window)
+        return windows.mean(axis=0)
+
     def inputs(self, xp, X):
         windows = np.lib.stride_tricks.sliding_window_view(X, self.window, axis=1)
         return windows.reshape(-1, self.window)

@@ -11,6 +11,8 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
+    ConvexThresholdClassifier,
+    ConvexThresholdRegressor,
     DeepLinearClassifier,
     DeepLinearRegressor,
     DeepLinearRegressorCV,
@@ -99,7 +101,13 @@ GATED = {
     "gated, two": Case(GatedReLUClassifier(patterns=12, **SEED), ROWS, WORDS[TWO]),
     "gated, three": Case(GatedReLUClassifier(patterns=12, **SEED), ROWS, THREE),
 }
-EVERY = REGRESSORS | CLASSIFIERS | NO_PERCEPTRONS | GATED
+THRESHOLD = {
+    "threshold": Case(ConvexThresholdRegressor(**QUICK), ROWS, SIGNAL),
+    "threshold, constant": Case(ConvexThresholdRegressor(alpha=1e3), ROWS, SIGNAL),
+    "threshold, two": Case(ConvexThresholdClassifier(**QUICK), ROWS, WORDS[TWO]),
+    "steps, three": Case(ConvexThresholdClassifier(directions="axis", **QUICK), ROWS, THREE),
+}
+EVERY = REGRESSORS | CLASSIFIERS | NO_PERCEPTRONS | GATED | THRESHOLD
 
 # Two labels of every type.
 LABELS = [

@@ -53,6 +53,13 @@ def test_noise_is_left_alone(noisy):
     assert model.n_neurons_ < 0.5 * scale.n_neurons_
 
 
+def test_the_network_is_that_of_the_chosen_alpha(noisy):
+    X, y, model = noisy
+    again = ConvexReLURegressor(model.alpha_, random_state=0).fit(X, y)
+    for one, other in zip(model.coefs_, again.coefs_, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_what_the_path_saw_is_kept(noisy):
     _, y, model = noisy
     assert model.alphas_[0] == model.alpha_max_

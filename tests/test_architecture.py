@@ -20,6 +20,7 @@ FLOORS = {
     "programs": 3,
     "geometry": 3,
     "column_generation": 4,
+    "threshold": 5,
     "fit": 5,
 }
 # Passes over rows and states of outputs do for all others.  These read arrays of n rows, which they
@@ -38,6 +39,8 @@ READERS = {
         "the program of the neurons' patterns",
     ),
     "core/pricing/all_patterns.py": ({"dense", "fetch"}, "the exact price of a few rows"),
+    "core/pricing/patch_table.py": ({"X"}, "windows that a climb meets, of some rows at a time"),
+    "core/pricing/patches.py": ({"fetch"}, "pulls of groups of patches, which climbs gather"),
     "core/pricing/plane.py": (
         {"dense", "fetch"},
         "the exact price sorts the kinks of all rows in a plane",
@@ -53,6 +56,16 @@ READERS = {
     "core/programs/neuron_program.py": ({"dense"}, "the program of the neurons' patterns"),
     "core/programs/normal_equations.py": ({"Y", "weights"}, "its matrix is n x n, or a root of it"),
     "core/programs/solve.py": ({"Y", "dense"}, "the program over given patterns, for each output"),
+    "core/threshold/descent.py": (
+        {"X", "Y", "weights"},
+        "searches for half-spaces sort projections of all rows; the taut string passes over them",
+    ),
+    "core/threshold/half_spaces.py": ({"fetch"}, "patterns of half-spaces are compared as a whole"),
+    "core/threshold/problem.py": (
+        {"X", "weights"},
+        "weights of a pattern are fitted to all rows, shape functions centred over them",
+    ),
+    "core/threshold/step_rows.py": ({"Y", "weights"}, "rows of their own kind, held as ranks"),
     "inspection/_optimality_report.py": (
         {"X", "dense", "fetch", "weights"},
         "networks of the data's units, and exact prices of all rows",

@@ -10,7 +10,10 @@ MATHEMATICS = (ROOT / "doc" / "mathematics.rst").read_text(encoding="utf-8")
 # Documents whose code takes more than some seconds: cross-validation along paths.
 SLOW = {"README.md", "doc/quick_start.rst"}
 # What a document shows beside this package.
-NEEDS = {"doc/export.rst": ["skl2onnx", "onnxruntime", "skops"]}
+NEEDS = {
+    "doc/export.rst": ["skl2onnx", "onnxruntime", "skops"],
+    "doc/table.rst": ["pandas", "skl2onnx", "onnxruntime"],
+}
 
 
 def code_blocks(path):
@@ -19,7 +22,9 @@ def code_blocks(path):
     if path.endswith(".md"):
         return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     blocks = re.findall(
-        r"^\.\. code-block:: python\n\n((?:    .*\n|\n)+)", text, flags=re.MULTILINE
+        r"^\.\. (?:code-block:: python|plot::\n    :include-source:)\n\n((?:    .*\n|\n)+)",
+        text,
+        flags=re.MULTILINE,
     )
     return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in blocks]
 

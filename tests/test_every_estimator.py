@@ -15,10 +15,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_convexnn as package
 from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNClassifierCV,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
+    ConvexThresholdClassifier,
+    ConvexThresholdRegressor,
     DeepLinearClassifier,
     DeepLinearRegressor,
     DeepLinearRegressorCV,
@@ -51,6 +57,12 @@ EVERY = [
     ConvexReLUClassifier(alpha=0.02, **PROGRAM),
     ConvexReLURegressorCV(**SMALL),
     ConvexReLUClassifierCV(**SMALL),
+    ConvexThresholdRegressor("scale"),
+    ConvexThresholdClassifier(directions="axis"),
+    ConvexCNNRegressor(),
+    ConvexCNNClassifier("scale", pooling="average", pool_grid=None, padding="same"),
+    ConvexCNNRegressorCV(**SMALL),
+    ConvexCNNClassifierCV(**SMALL),
     DeepLinearRegressor(n_layers=3),
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearRegressorCV(alphas=4),
@@ -74,6 +86,13 @@ OTHER_SETTINGS = [
     ConvexReLUClassifier(alpha=0.01, gap_tol=0.1),
     ConvexReLURegressorCV(loss="huber", **SMALL),
     ConvexReLUClassifier(alpha=0.05, loss="hinge", refinement=None, patterns=12),
+    ConvexThresholdRegressor(directions="axis"),
+    ConvexThresholdRegressor(),
+    ConvexThresholdClassifier(),
+    ConvexThresholdClassifier(alpha=0.01, loss="squared_hinge", representative="middle"),
+    ConvexCNNClassifier(),
+    ConvexCNNRegressor("scale", patch_size=[1, 2], dilation=[1, 1], padding="same"),
+    ConvexCNNRegressor(0.01, gap_tol=0.1),
     GatedReLURegressor(patterns=5, solver="clarabel"),
     DeepLinearRegressor(),
     DeepLinearRegressor(n_layers=3, penalty="layer_norm", fit_intercept=False, alpha=1e-3),
@@ -82,6 +101,13 @@ OTHER_SETTINGS = [
     SplineReLURegressor(alpha=1e-6, projection="pca"),
     SplineReLUClassifier(alpha=1e-4, projection="pca"),
 ]
+FOLDS = (
+    ConvexReLURegressorCV,
+    ConvexReLUClassifierCV,
+    ConvexCNNRegressorCV,
+    ConvexCNNClassifierCV,
+    StepsCV,
+)
 # Closed forms exist for special rows only, which the rows of most checks are not.
 CLOSED_FORMS = [DeepReLURegressor(), DeepReLUClassifier(whiten=True)]
 OTHER_CLOSED_FORMS = [DeepReLURegressor(whiten=True), DeepReLUClassifier()]
@@ -104,7 +130,7 @@ def no_convergence_warning(monkeypatch, request):
     caught, warn = [], warnings.warn
     estimator = request.node.callspec.params["estimator"]
     # Folds of a handful of rows are not always solved in the rounds of a path.
-    folds = isinstance(estimator, (ConvexReLURegressorCV, ConvexReLUClassifierCV, StepsCV))
+    folds = isinstance(estimator, FOLDS)
 
     def spy(message, category=None, *args, **kwargs):
         if isinstance(category, type) and issubclass(category, ConvergenceWarning):

@@ -10,10 +10,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
+    ConvexThresholdClassifier,
+    ConvexThresholdRegressor,
     DeepLinearClassifier,
     DeepLinearRegressor,
     DeepLinearRegressorCV,
@@ -33,8 +38,13 @@ FAMILIES = [
     ConvexReLURegressor(refinement=None, patterns=8, random_state=0),
     ConvexReLURegressorCV(alphas=3, cv=2, random_state=0),
     ConvexReLUClassifierCV(alphas=3, cv=2, random_state=0),
+    ConvexCNNRegressor(random_state=0),
+    ConvexCNNClassifier("scale", random_state=0),
+    ConvexCNNRegressorCV(alphas=3, cv=2, random_state=0),
     GatedReLURegressor(patterns=20, random_state=0),
     GatedReLUClassifier(patterns=20, random_state=0),
+    ConvexThresholdRegressor(random_state=0),
+    ConvexThresholdClassifier(directions="axis", random_state=0),
     SplineReLURegressor(),
     SplineReLURegressor(alpha=0),
     SplineReLUClassifier(),
@@ -46,7 +56,7 @@ FAMILIES = [
     DeepReLURegressor(batch_norm=True, random_state=0),
     DeepReLUClassifier(batch_norm=True, random_state=0),
 ]
-STATUS = {"progress", "gap", "stationary", "closed_form"}
+STATUS = {"progress", "gap", "stationary", "closed_form", "separable"}
 
 
 def data(model):
@@ -65,12 +75,14 @@ def test_how_a_fit_ended(model):
     model.fit(X, y)
     assert model.status_ in STATUS
     assert model.certificate_ in {"exact", "proven", "estimated"}
-    assert {"objective", "dual_gap"} <= set(model.history_)
+    assert {"objective", "lower_bound", "dual_gap"} <= set(model.history_)
     lengths = {len(values) for values in model.history_.values()}
     assert lengths in ({model.n_iter_}, {1})
     assert model.history_["objective"][-1] == pytest.approx(model.objective_, rel=1e-9)
     assert model.history_["dual_gap"][-1] == pytest.approx(model.dual_gap_, rel=1e-6, abs=1e-12)
     assert np.all(np.diff(model.history_["objective"]) <= 1e-12 * model.objective_)
+    bound = model.objective_ - model.dual_gap_abs_
+    assert model.history_["lower_bound"][-1] == pytest.approx(bound, rel=1e-9, abs=1e-12)
 
 
 def test_verbose_tells_every_round_with_its_count(model, capsys):

@@ -5,7 +5,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max, convexnn_path
-from sklearn_convexnn.core.fit.path import mixture
+from sklearn_convexnn.core.fit.mean import mean_network
 from sklearn_convexnn.core.problem.alphas import alpha_grid
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
@@ -171,26 +171,15 @@ def random_network(rng, m, d=3, n_outputs=2):
     )
 
 
-def test_mixture_is_the_mean_of_the_outputs():
+def test_the_mean_network_has_the_mean_of_the_outputs():
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
     rows = Rows.of(X, Y, np.full(20, 0.05), get_loss("squared_error", 2), intercept=False)
     networks = [random_network(rng, m) for m in (3, 1, 4)]
-    mixed = mixture(networks, angle=0)
+    mean = mean_network(networks)
     outputs = [rows.outputs(one.U, one.C, one.b0) for one in networks]
-    np.testing.assert_allclose(rows.outputs(mixed.U, mixed.C, mixed.b0), np.mean(outputs, axis=0))
-    np.testing.assert_allclose(mixed.penalty(), np.mean([one.penalty() for one in networks]))
-
-
-def test_mixture_joins_the_pictures_of_a_neuron():
-    """Five copies of a network, each turned a little, give one with as many neurons."""
-    rng = np.random.default_rng(0)
-    network = Network(np.eye(6), rng.standard_normal((6, 2)), np.zeros(2))
-    turned = [
-        Network.from_factors(network.U + 0.05 * rng.standard_normal((6, 6)), network.C, np.zeros(2))
-        for _ in range(5)
-    ]
-    assert mixture(turned).n_neurons == 6
+    np.testing.assert_allclose(rows.outputs(mean.U, mean.C, mean.b0), np.mean(outputs, axis=0))
+    np.testing.assert_allclose(mean.penalty(), np.mean([one.penalty() for one in networks]))
 
 
 # -------------------------------------------------------------------------------------- relaxation

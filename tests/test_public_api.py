@@ -15,10 +15,16 @@ from sklearn.base import BaseEstimator, is_classifier
 
 import sklearn_convexnn
 from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNClassifierCV,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
+    ConvexThresholdClassifier,
+    ConvexThresholdRegressor,
     DeepLinearClassifier,
     DeepLinearRegressor,
     DeepLinearRegressorCV,
@@ -30,16 +36,25 @@ from sklearn_convexnn import (
     SplineReLUClassifier,
     SplineReLURegressor,
     StepsCV,
+    export,
+    inspection,
 )
+from tests import promises
 from tests.conftest import make_rows
 
 ESTIMATORS = [
+    ConvexCNNRegressor,
+    ConvexCNNClassifier,
+    ConvexCNNRegressorCV,
+    ConvexCNNClassifierCV,
     ConvexReLURegressor,
     ConvexReLUClassifier,
     ConvexReLURegressorCV,
     ConvexReLUClassifierCV,
     GatedReLURegressor,
     GatedReLUClassifier,
+    ConvexThresholdRegressor,
+    ConvexThresholdClassifier,
     DeepLinearRegressor,
     DeepLinearClassifier,
     DeepLinearRegressorCV,
@@ -57,7 +72,10 @@ SETTINGS[StepsCV] = {"estimator": ConvexReLUClassifierCV(alphas=3, cv=2)}
 # Settings whose fits have attributes of their own.
 VARIANTS = {E: [{"refinement": None}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
 VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
+VARIANTS[ConvexThresholdRegressor] = [{"directions": "axis", "loss": "huber"}]
+VARIANTS[ConvexThresholdClassifier] = [{"directions": "axis"}]
 VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
+VARIANTS[ConvexCNNRegressor] = VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
 MODULES = sorted(
     module.name
@@ -91,6 +109,38 @@ def test_all_is_what_there_is():
     }
     assert public == set(sklearn_convexnn.__all__)
     assert len(PUBLIC) == len(sklearn_convexnn.__all__)
+
+
+def test_promises_are_kept():
+    """What is on the list in tests/promises.txt is there; what is new gets on it."""
+    now, listed = set(promises.names()), promises.promised()
+    gone = sorted(listed - now)
+    assert not gone, f"public, and gone without a deprecation (see CONTRIBUTING.md): {gone}"
+    assert not now - listed, f"run python -m tests.promises: {sorted(now - listed)}"
+
+
+def test_public_signatures_have_types():
+    """What mypy tells users comes from here; `make lint` checks that it fits."""
+    bare = []
+    for module in (sklearn_convexnn, inspection, export):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if isinstance(thing, type) and "__init__" not in vars(thing):
+                continue  # a result, whose fields have types
+            methods = vars(thing) if isinstance(thing, type) else {name: thing}
+            for method, function in methods.items():
+                function = getattr(function, "__func__", function)  # of a classmethod
+                public = method == "__init__" or not method.startswith("_")
+                if not public or not inspect.isfunction(function):
+                    continue
+                signature = inspect.signature(function)
+                parameters = [
+                    p for p in signature.parameters.values() if p.name not in ("self", "cls")
+                ]
+                missing = [p.name for p in parameters if p.annotation is p.empty]
+                if missing or signature.return_annotation is signature.empty:
+                    bare.append((name, method, missing))
+    assert not bare
 
 
 def test_every_public_estimator_is_tested_here():

@@ -74,7 +74,7 @@ def test_objective_is_the_documented_formula(case, outputs_of, fit_intercept, we
 
 def test_history_ends_with_the_result(case):
     model = case.Estimator("scale", random_state=0).fit(case.X, case.y)
-    assert set(model.history_) == {"objective", "dual_gap", "n_neurons", "violation"}
+    assert set(model.history_) == {"objective", "lower_bound", "dual_gap", "n_neurons", "violation"}
     assert all(values.shape == (model.n_iter_,) for values in model.history_.values())
     assert model.history_["objective"][-1] == pytest.approx(model.objective_, rel=1e-12)
     assert model.history_["dual_gap"][-1] == pytest.approx(model.dual_gap_, rel=1e-12)

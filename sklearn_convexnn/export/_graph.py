@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-INT64, DOUBLE = 7, 11  # of onnx.TensorProto
+FLOAT, INT64, DOUBLE = 1, 7, 11  # of onnx.TensorProto
 
 
 def scores(writer, x, network):
@@ -20,6 +20,8 @@ def scores(writer, x, network):
             H = _gated(writer, x, H, network.gates)
         elif k < last and network.activation == "relu":
             H = writer.node("Relu", H)
+        elif k < last and network.activation == "threshold":
+            H = writer.node("Cast", writer.node("Greater", H, _zero(writer)), to=_code(writer))
         x = H
     return x
 
@@ -82,6 +84,10 @@ def with_steps(writer, x, steps):
     )
     levels = (writer.constant((heights * (on - shares)).astype(writer.dtype)) for on in (1.0, 0.0))
     return writer.node("Concat", x, writer.node("Where", above, *levels), axis=1)
+
+
+def _code(writer):
+    return DOUBLE if writer.dtype == np.float64 else FLOAT
 
 
 def _zero(writer):

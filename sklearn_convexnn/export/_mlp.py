@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer
 
-from sklearn_convexnn.export._network import network_of, refuse_gates
+from sklearn_convexnn.export._network import network_of, refuse_jumps
 
 
-def to_mlp(model):
+def to_mlp(model: Any) -> Any:
     """Make a fitted perceptron of scikit-learn with the same predictions.
 
     Wherever an ``MLPRegressor`` or ``MLPClassifier`` goes, the network goes with it: converters to
@@ -31,6 +33,8 @@ def to_mlp(model):
 
     Raises
     ------
+    TypeError
+        For threshold networks, whose activation perceptrons do not have.
     ValueError
         If no perceptron has the same predictions: gated networks jump, losses without
         probabilities have scores only, splines of three classes or more have one-against-the-rest
@@ -104,7 +108,7 @@ def _unfitted(network):
 
 
 def _check(model, network):
-    refuse_gates(model, network)
+    refuse_jumps(model, network)
     name = type(model).__name__
     if network.link == "scores":
         raise ValueError(

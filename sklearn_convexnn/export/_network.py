@@ -10,6 +10,7 @@ from scipy.linalg import block_diag
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn._base_threshold import BaseThreshold
 from sklearn_convexnn._deep_linear import BaseDeepLinear
 from sklearn_convexnn._deep_relu import BaseDeepReLU
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
@@ -24,7 +25,7 @@ class Network(NamedTuple):
 
     weights: list  # of (p_l, p_{l+1})
     biases: list  # of (p_{l+1},)
-    activation: str  # of the hidden layers: "relu" or "identity"
+    activation: str  # of the hidden layers: "relu", "threshold" or "identity"
     # What becomes of the outputs of the last layer: "identity" or "exp" for regression; "logistic",
     # "softmax" and "one_vs_rest" are probabilities, "scores" of classes are without.
     link: str
@@ -60,12 +61,18 @@ def network_of(model):
     return Network(
         [np.array(W, dtype=dtype) for W in weights],
         [np.array(b, dtype=dtype) for b in biases],
-        activation="identity" if isinstance(model, BaseDeepLinear) else "relu",
+        activation=_activation(model),
         link=link,
         classes=getattr(model, "classes_", None),
         one_dimensional=getattr(model, "_target_ndim", 1) == 1,
         gates=_gates(model) if hasattr(model, "gates_") else None,
     )
+
+
+def _activation(model):
+    if isinstance(model, BaseThreshold):
+        return "threshold"
+    return "identity" if isinstance(model, BaseDeepLinear) else "relu"
 
 
 def _family(model):
@@ -155,14 +162,20 @@ def _of_deep_relu(model):
 
 _FAMILIES = (
     (BaseTwoLayer, _as_stored),
+    (BaseThreshold, _as_stored),
     (BaseDeepLinear, _as_stored),
     ((SplineReLURegressor, SplineReLUClassifier), _of_spline),
     (BaseDeepReLU, _of_deep_relu),
 )
 
 
-def refuse_gates(model, network):
+def refuse_jumps(model, network):
     """Raise where the network jumps: those of other packages do not."""
+    if network.activation == "threshold":
+        raise TypeError(
+            f"The hidden neurons of {type(model).__name__} are 0 or 1, which is no activation of "
+            "the layers of other packages: export the network by to_onnx."
+        )
     if network.gates is not None:
         raise ValueError(
             f"{type(model).__name__} jumps at its gates, which are no activation of the layers: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,11 +13,14 @@ from sklearn_convexnn._steps_cv import StepsCV
 from sklearn_convexnn.export import _graph
 from sklearn_convexnn.export._network import network_of
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
 # The first version with every operator that is used here: runtimes of 2020 read it.
 _OPSET = 13
 
 
-def to_onnx(model, *, dtype=np.float32):
+def to_onnx(model: Any, *, dtype: DTypeLike = np.float32) -> Any:
     """Make the network a graph for ONNX Runtime and other runtimes without Python.
 
     Parameters

@@ -23,7 +23,7 @@ _OPTIONS = {
 }
 
 
-def register_skl2onnx():
+def register_skl2onnx() -> None:
     """Teach skl2onnx the estimators of this package.
 
     Afterwards ``skl2onnx.to_onnx`` takes every network, :class:`~sklearn_convexnn.QuantileSteps`

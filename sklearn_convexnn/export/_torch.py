@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sklearn_convexnn._optional import optional
-from sklearn_convexnn.export._network import network_of, refuse_gates
+from sklearn_convexnn.export._network import network_of, refuse_jumps
 
 
-def to_torch(model):
+def to_torch(model: Any) -> Any:
     """Make the layers of the network a module of PyTorch.
 
     Parameters
@@ -29,6 +31,8 @@ def to_torch(model):
     ------
     ImportError
         Without PyTorch: ``pip install "sklearn_convexnn[torch]"``.
+    TypeError
+        For threshold networks, whose hidden neurons are no layer of PyTorch.
     ValueError
         For gated networks, which jump.
 
@@ -49,8 +53,8 @@ def to_torch(model):
     """
     torch = optional("torch", caller="to_torch", extra="torch")
     network = network_of(model)
-    refuse_gates(model, network)
-    modules = []
+    refuse_jumps(model, network)
+    modules: list = []
     for W, b in network.layers:
         if modules and network.activation == "relu":
             modules.append(torch.nn.ReLU())

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from sklearn_convexnn.inspection._decision_regions import decision_regions
 from sklearn_convexnn.inspection._plotting import class_colors, get_axes, label_axes
 from sklearn_convexnn.inspection._regions import DecisionIntervals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn.inspection._regions import DecisionRegions
 
 
 class DecisionRegionDisplay:
@@ -36,6 +46,10 @@ class DecisionRegionDisplay:
         The neurons' lines, in one dimension ticks at their kinks.
     scores_ : list of matplotlib Line2D
         In one dimension the scores; empty in two.
+    legend_ : matplotlib Legend or None
+        The names of the classes.
+    note_ : matplotlib Text or None
+        Where other features are fixed: that the picture is a section, and at which values.
 
     See Also
     --------
@@ -54,23 +68,23 @@ class DecisionRegionDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, regions):
+    def __init__(self, regions: DecisionRegions | DecisionIntervals) -> None:
         self.regions = regions
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X=None,
+        estimator: Any,
+        X: ArrayLike | None = None,
         *,
-        features=None,
-        fixed=None,
-        line=None,
-        extent=None,
-        eps=1.0,
-        ax=None,
-        **kwargs,
-    ):
+        features: int | str | Sequence[int | str] | None = None,
+        fixed: dict | ArrayLike | None = None,
+        line: tuple[ArrayLike, ArrayLike] | None = None,
+        extent: Sequence[float] | None = None,
+        eps: float = 1.0,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> DecisionRegionDisplay:
         """Find the regions of a fitted classifier and draw them.
 
         Parameters
@@ -107,16 +121,17 @@ class DecisionRegionDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        multiclass_colors=None,
-        alpha=0.5,
-        show_neurons=True,
-        neuron_kw=None,
-        boundary_kw=None,
-        xlabel=None,
-        ylabel=None,
-    ):
+        multiclass_colors: Sequence[Any] | str | None = None,
+        alpha: float = 0.5,
+        show_neurons: bool = True,
+        neuron_kw: dict | None = None,
+        boundary_kw: dict | None = None,
+        xlabel: str | None = None,
+        ylabel: str | None = None,
+        legend: bool = True,
+    ) -> DecisionRegionDisplay:
         """Draw the regions.
 
         Parameters
@@ -139,6 +154,8 @@ class DecisionRegionDisplay:
             Label of the x-axis; None takes the name of the feature.
         ylabel : str, default=None
             Label of the y-axis; None takes the name of the feature.
+        legend : bool, default=True
+            Whether to name the classes in a legend.
 
         Returns
         -------
@@ -164,6 +181,8 @@ class DecisionRegionDisplay:
         if show_neurons:
             self.neurons_ = _lines(ax, ticks, transform=transform, zorder=0.6, **neuron_kw)
         label_axes(ax, xlabel, ylabel, names)
+        self.legend_ = _legend(ax, self.patches_) if legend else None
+        self.note_ = _note(ax, regions.fixed)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -228,6 +247,33 @@ class DecisionRegionDisplay:
             ax, walls, transform=ax.get_xaxis_transform(), zorder=0.7, **boundary_kw
         )
         ax.set_xlim(low, high)
+
+
+def _legend(ax, patches):
+    """A legend of the classes that are seen."""
+    named = [patch for patch in patches if patch.get_label()]
+    return ax.legend(handles=named, title="class", loc="upper right", framealpha=0.85)
+
+
+# With more features than these their values would fill the picture.
+_NOTED = 3
+
+
+def _note(ax, fixed):
+    """Say that a picture is a section, and where."""
+    if not fixed:
+        return None
+    where = ", ".join(f"{name} = {value:.4g}" for name, value in fixed.items())
+    if len(fixed) > _NOTED:
+        where = f"{len(fixed)} other features fixed"
+    return ax.annotate(
+        f"section: {where}",
+        (0.015, 0.015),
+        xycoords="axes fraction",
+        fontsize="small",
+        bbox={"boxstyle": "round", "facecolor": ax.get_facecolor(), "alpha": 0.85, "lw": 0},
+        zorder=5,
+    )
 
 
 def _score_name(regions):

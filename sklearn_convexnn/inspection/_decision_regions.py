@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,10 +25,22 @@ from sklearn_convexnn.inspection._networks import (
 )
 from sklearn_convexnn.inspection._regions import DecisionIntervals, DecisionRegions, Region
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
 
 def decision_regions(
-    estimator, X=None, *, features=None, fixed=None, line=None, extent=None, eps=1.0
-):
+    estimator: Any,
+    X: ArrayLike | None = None,
+    *,
+    features: int | str | Sequence[int | str] | None = None,
+    fixed: dict | ArrayLike | None = None,
+    line: tuple[ArrayLike, ArrayLike] | None = None,
+    extent: Sequence[float] | None = None,
+    eps: float = 1.0,
+) -> DecisionRegions | DecisionIntervals:
     r"""The exact decision regions of a two-layer ReLU classifier, without a grid.
 
     The scores :math:`z(x) = \sum_j c_j (x^\top u_j + b_j)_+ + b_0` are affine on every cell of the
@@ -100,20 +113,31 @@ def decision_regions(
             raise ValueError("Give either line or features (with fixed), not both.")
         origin, directions = _line(line, len(names))
         coordinates = None if X is None else _along(X, origin, directions)
-        axes = ["position"]
+        axes, held = ["position"], {}
     else:
         index = _varied(features, names)
         origin, directions = _plane(index, fixed, X, names)
         coordinates = None if X is None else X[:, index]
         axes = [names[i] for i in index]
+        held = {
+            name: float(value)
+            for i, (name, value) in enumerate(zip(names, origin, strict=True))
+            if i not in index
+        }
     layers, neurons = layers.on_plane(origin, directions).without_idle_neurons()
     extent = _extent(extent, coordinates, eps, len(axes))
     if len(axes) == 2:
-        return _in_rectangle(layers, neurons, classes, extent, tuple(axes))
-    return _on_line(layers, classes, axes[0], extent)
+        return _in_rectangle(layers, neurons, classes, extent, tuple(axes), held)
+    return _on_line(layers, classes, axes[0], extent, held)
 
 
-def decision_intervals(knots, coef, intercept=0.0, *, classes=None):
+def decision_intervals(
+    knots: ArrayLike,
+    coef: ArrayLike,
+    intercept: float | ArrayLike = 0.0,
+    *,
+    classes: ArrayLike | None = None,
+) -> DecisionIntervals:
     r"""Decision intervals of a linear spline in kernel form.
 
     The scores are :math:`z(x) = \xi + \sum_j a_j (x - t_j)_+ + \sum_j b_j (t_j - x)_+`, the form in
@@ -165,7 +189,7 @@ def decision_intervals(knots, coef, intercept=0.0, *, classes=None):
     signs = np.repeat([1.0, -1.0], len(knots))
     layers = Layers(signs[None, :], -signs * np.tile(knots, 2), coef, b0)
     layers, _ = layers.without_idle_neurons()
-    return _on_line(layers, classes, "x", None)
+    return _on_line(layers, classes, "x", None, {})
 
 
 # ------------------------------------------------------------------------------ which line or plane
@@ -242,7 +266,7 @@ def _extent(extent, coordinates, eps, n_dimensions):
 # ------------------------------------------------------------------------------------- the geometry
 
 
-def _on_line(layers, classes, name, extent):
+def _on_line(layers, classes, name, extent, fixed):
     w = layers.W[0]
     breakpoints, label = largest_score_on_line(w, *layers[1:])
     bends = kinks(w, layers.bias, layers.C)
@@ -251,10 +275,12 @@ def _on_line(layers, classes, name, extent):
         low, high = (inner.min(), inner.max()) if len(inner) else (0.0, 0.0)
         margin = 0.25 * (high - low) or 1.0
         extent = (float(low - margin), float(high + margin))
-    return DecisionIntervals(classes, breakpoints, classes[label], bends, name, extent, layers)
+    return DecisionIntervals(
+        classes, breakpoints, classes[label], bends, name, extent, fixed, layers
+    )
 
 
-def _in_rectangle(layers, neurons, classes, extent, names):
+def _in_rectangle(layers, neurons, classes, extent, names, fixed):
     low, high = np.array(extent[0::2]), np.array(extent[1::2])
 
     def in_data_units(points):
@@ -293,6 +319,7 @@ def _in_rectangle(layers, neurons, classes, extent, names):
         cell_labels=classes[label],
         cell_areas=cell_areas,
         n_linear_pieces=n_linear_pieces,
+        fixed=fixed,
         _network=layers,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +22,11 @@ from sklearn_convexnn.inspection._training import (
     dual_variable,
     with_constant,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike
 
 # A mixture this close to a neuron of length one is that neuron.
 _EXACT = 1e-9
@@ -53,7 +59,7 @@ class NeuronEncodings:
     prices: np.ndarray | None
 
     @property
-    def supports(self):
+    def supports(self) -> list[np.ndarray]:
         """Numbers of the rows in the mixtures.
 
         Returns
@@ -68,7 +74,7 @@ class NeuronEncodings:
             found.append(self.coefficients.indices[part][order])
         return found
 
-    def table(self):
+    def table(self) -> dict[str, np.ndarray]:
         """One line per neuron.
 
         Returns
@@ -92,7 +98,15 @@ class NeuronEncodings:
         return columns if self.prices is None else {**columns, "price": self.prices}
 
 
-def neuron_encodings(estimator, X, y=None, *, sample_weight=None, bias="auto", kink_tol=1e-6):
+def neuron_encodings(
+    estimator: Any,
+    X: MatrixLike,
+    y: ArrayLike | None = None,
+    *,
+    sample_weight: ArrayLike | None = None,
+    bias: Literal["auto", "decayed", "free", "none"] = "auto",
+    kink_tol: float = 1e-6,
+) -> NeuronEncodings:
     r"""Write each hidden neuron as a mixture of training rows.
 
     An optimal neuron of a network with weight decay is a mixture of training rows: it encodes rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -12,18 +13,23 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn_convexnn.core.spline.training import principal_axis
 from sklearn_convexnn.inspection._wedge_neurons import activations, neurons_through_rows
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike, RandomState
+
 
 def relu_kernel(
-    X,
-    Z=None,
+    X: ArrayLike,
+    Z: ArrayLike | None = None,
     *,
-    kind="spline",
-    n_layers=2,
-    norm="l1",
-    fit_intercept=True,
-    max_subsets=None,
-    random_state=None,
-):
+    kind: Literal["spline", "wedge"] = "spline",
+    n_layers: Literal[2, 3] = 2,
+    norm: Literal["l1", "l2"] = "l1",
+    fit_intercept: bool = True,
+    max_subsets: int | None = None,
+    random_state: RandomState = None,
+) -> np.ndarray:
     r"""Kernel matrix whose lasso is the training problem of a ReLU network.
 
     Column j is one neuron, evaluated at the rows of X. With these columns, training a network with
@@ -146,7 +152,9 @@ class MinL1Solution:
     dual: np.ndarray
 
 
-def min_l1_solution(K, y, *, margin=None, fit_intercept=True):
+def min_l1_solution(
+    K: MatrixLike, y: ArrayLike, *, margin: float | None = None, fit_intercept: bool = True
+) -> MinL1Solution:
     r"""Interpolation, or separation with a margin, of least l1 norm.
 
     Solves
@@ -198,7 +206,7 @@ def min_l1_solution(K, y, *, margin=None, fit_intercept=True):
     n, m = K.shape
     signs = np.ones(n) if margin is None else y
     stack = sparse.hstack if sparse.issparse(K) else np.hstack
-    A = stack([K, -K, np.full((n, 1), 1.0 if fit_intercept else 0.0)])
+    A: Any = stack([K, -K, np.full((n, 1), 1.0 if fit_intercept else 0.0)])
     A = A.multiply(signs[:, None]).tocsr() if sparse.issparse(A) else A * signs[:, None]
     bounds = np.zeros((2 * m + 1, 2))
     bounds[:, 1] = np.inf
@@ -218,7 +226,9 @@ def min_l1_solution(K, y, *, margin=None, fit_intercept=True):
 # -------------------------------------------------------------------- the limit of infinite width
 
 
-def ntk_kernel(X, Z=None, *, fit_intercept=True):
+def ntk_kernel(
+    X: ArrayLike, Z: ArrayLike | None = None, *, fit_intercept: bool = True
+) -> np.ndarray:
     r"""Neural tangent kernel of the two-layer ReLU network, in closed form.
 
     For the network :math:`m^{-1/2} \sum_{j \le m} a_j (w_j^T x)_+` with standard normal weights,

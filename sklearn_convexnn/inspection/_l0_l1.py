@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +25,11 @@ from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, dual_variable, with_constant
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,14 @@ class L0L1Certificate:
         return "\n".join([head, *(f"- {reason}" for reason in self.reasons)])
 
 
-def l0_l1_certificate(estimator, X, y=None, *, sample_weight=None, tol=1e-6):
+def l0_l1_certificate(
+    estimator: Any,
+    X: MatrixLike,
+    y: ArrayLike | None = None,
+    *,
+    sample_weight: ArrayLike | None = None,
+    tol: float = 1e-6,
+) -> L0L1Certificate:
     r"""Whether a network is one of minimal cardinality for its outputs, as far as that is proven.
 
     The penalty of weight decay is an :math:`\ell_1` norm over neurons. In special cases the network

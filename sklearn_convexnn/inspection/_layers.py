@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -34,7 +35,7 @@ class LayerAlignment:
     balance: np.ndarray
 
 
-def layer_alignment(layers, *, rank_tol=1e-6):
+def layer_alignment(layers: Any, *, rank_tol: float = 1e-6) -> LayerAlignment:
     r"""Rank and alignment of the layers of a network.
 
     Weight decay makes the layers of a deep linear network low-rank, balanced, :math:`W_l^T W_l =

@@ -35,7 +35,7 @@ def two_layer_network(estimator):
     """``W, bias, C, b0`` of a fitted two-layer ReLU network, in double precision."""
     check_is_fitted(estimator)
     name = type(estimator).__name__
-    if _is_pipeline(estimator):
+    if is_pipeline(estimator):
         raise ValueError(
             "Pass the network and the rows that it saw: pipeline[-1] and "
             "pipeline[:-1].transform(X)."
@@ -54,6 +54,11 @@ def two_layer_network(estimator):
         raise ValueError(
             f"{name} is a gated network, which jumps at its gates: pass the ReLU network "
             "estimator.to_relu(X) of the training rows X."
+        )
+    if getattr(estimator, "_hidden", "relu") != "relu":
+        raise ValueError(
+            f"The hidden neurons of {name} are 0 or 1, no ReLUs: pass a two-layer ReLU network, "
+            "such as ConvexReLUClassifier."
         )
     if getattr(estimator, "activation", "relu") != "relu":
         raise ValueError(
@@ -97,7 +102,7 @@ def classifier_scores(estimator):
 def _without_scalers(estimator):
     """The last step of a pipeline and the map ``x * scale + shift`` of the steps before."""
     check_is_fitted(estimator)
-    if not _is_pipeline(estimator):
+    if not is_pipeline(estimator):
         return estimator, 1.0, 0.0
     *steps, (_, network) = estimator.steps
     scale, shift = 1.0, 0.0
@@ -110,10 +115,11 @@ def _without_scalers(estimator):
 
 def last_step(estimator):
     """The last step of a pipeline, or the estimator itself."""
-    return estimator[-1] if _is_pipeline(estimator) else estimator
+    return estimator[-1] if is_pipeline(estimator) else estimator
 
 
-def _is_pipeline(estimator):
+def is_pipeline(estimator):
+    """Whether it is scikit-learn's pipeline."""
     from sklearn.pipeline import Pipeline  # loaded already wherever there is one
 
     return isinstance(estimator, Pipeline)
@@ -150,7 +156,7 @@ def _centred(centre, length):
 
 def feature_names(estimator, n_features, X=None):
     """Names seen in fit, or those of a data frame, or ``x0, x1, ...`` as in scikit-learn."""
-    steps = [step for _, step in estimator.steps] if _is_pipeline(estimator) else [estimator]
+    steps = [step for _, step in estimator.steps] if is_pipeline(estimator) else [estimator]
     # The first step may be "passthrough", without names of its own.
     named = [step.feature_names_in_ for step in steps if hasattr(step, "feature_names_in_")]
     if named:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
@@ -11,6 +12,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn.inspection._plotting import pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 _ACTIVATIONS = {
     "relu": lambda Z: np.maximum(Z, 0),
@@ -58,7 +63,13 @@ class NeuralCollapse:
     cosines: np.ndarray
 
 
-def neural_collapse(features, y, W=None, *, intercept=None):
+def neural_collapse(
+    features: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike | None = None,
+    *,
+    intercept: ArrayLike | None = None,
+) -> NeuralCollapse:
     r"""Measures of Neural Collapse for the features of any classifier.
 
     Trained past zero error, the last hidden layer of a classifier tends to one point per class; the
@@ -195,6 +206,8 @@ class NeuralCollapseDisplay:
         Figure with the picture.
     im_ : matplotlib AxesImage
         The matrix of cosines.
+    colorbar_ : matplotlib Colorbar
+        What its colours mean.
 
     See Also
     --------
@@ -210,11 +223,11 @@ class NeuralCollapseDisplay:
     >>> display = NeuralCollapseDisplay.from_estimator(model, X, y)  # doctest: +SKIP
     """
 
-    def __init__(self, collapse, *, name=None):
+    def __init__(self, collapse: NeuralCollapse, *, name: str | None = None) -> None:
         self.collapse = collapse
         self.name = name
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> NeuralCollapseDisplay:
         """Draw the matrix of cosines.
 
         Parameters
@@ -225,7 +238,7 @@ class NeuralCollapseDisplay:
         Returns
         -------
         NeuralCollapseDisplay
-            This object, with ``ax_``, ``figure_`` and ``im_``.
+            This object, with ``ax_``, ``figure_``, ``im_`` and ``colorbar_``.
         """
         plt = pyplot("NeuralCollapseDisplay")
         if ax is None:
@@ -235,16 +248,36 @@ class NeuralCollapseDisplay:
         ticks = np.arange(len(result.classes))
         ax.set_xticks(ticks, result.classes)
         ax.set_yticks(ticks, result.classes)
-        title = f"NC1 {result.nc1:.1e}, NC2 {result.nc2_norms:.1e} / {result.nc2_angles:.1e}"
+        lines = [
+            f"NC1, spread within classes: {result.nc1:.1e}",
+            f"NC2, unequal lengths of class means: {result.nc2_norms:.1e}",
+            f"NC2, their angles off the simplex: {result.nc2_angles:.1e}",
+        ]
         if result.nc3 is not None:
-            title += f"\nNC3 {result.nc3:.1e}, NC4 {result.nc4:.1e}"
-        ax.set_title(title if self.name is None else f"{self.name}\n{title}", fontsize="medium")
+            lines += [
+                f"NC3, output weights off the class means: {result.nc3:.1e}",
+                f"NC4, rows not given to the nearest mean: {result.nc4:.1e}",
+            ]
+        title = lines if self.name is None else [self.name, *lines]
+        ax.set_title("\n".join(title), fontsize="small")
         ax.set(xlabel="class", ylabel="class")
+        self.colorbar_ = ax.figure.colorbar(
+            self.im_, ax=ax, label="cosine between centred class means", shrink=0.85
+        )
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     @classmethod
-    def from_features(cls, features, y, W=None, *, intercept=None, name=None, ax=None):
+    def from_features(
+        cls,
+        features: ArrayLike,
+        y: ArrayLike,
+        W: ArrayLike | None = None,
+        *,
+        intercept: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> NeuralCollapseDisplay:
         """Measure and draw the features of any model.
 
         Parameters
@@ -270,7 +303,15 @@ class NeuralCollapseDisplay:
         return cls(neural_collapse(features, y, W, intercept=intercept), name=name).plot(ax)
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> NeuralCollapseDisplay:
         """Measure and draw the last hidden layer of a fitted classifier.
 
         Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -15,6 +16,11 @@ from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, training_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike, RandomState
 
 METHODS = ("auto", "exact", "proven", "estimated")
 
@@ -98,18 +104,18 @@ class OptimalityReport:
 
 @one_blas_thread
 def optimality_report(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    method="auto",
-    sample_weight=None,
-    tol=1e-3,
-    max_patterns=500_000,
-    max_nodes=10_000_000,
-    time_limit=60.0,
-    random_state=0,
-):
+    method: Literal["auto", "exact", "proven", "estimated"] = "auto",
+    sample_weight: ArrayLike | None = None,
+    tol: float = 1e-3,
+    max_patterns: int = 500_000,
+    max_nodes: int = 10_000_000,
+    time_limit: float = 60.0,
+    random_state: RandomState = 0,
+) -> OptimalityReport:
     r"""How far a network is from the global optimum, from its weights and the data alone.
 
     Nothing that the fit has stored is used, except for the weights and ``alpha_``: objective,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn.inspection._networks import last_step
-from sklearn_convexnn.inspection._plotting import pyplot
+from sklearn_convexnn.inspection._plotting import three_panels
+
+if TYPE_CHECKING:
+    from sklearn_convexnn._path import RegularizationPath
+    from sklearn_convexnn._typing import ThreeAxes
 
 
 class PathDisplay:
@@ -60,15 +66,15 @@ class PathDisplay:
     def __init__(
         self,
         *,
-        alphas,
-        curves,
-        curve_name,
-        n_neurons,
-        dual_gaps,
-        certificate,
-        alpha=None,
-        reason=None,
-    ):
+        alphas: np.ndarray,
+        curves: np.ndarray,
+        curve_name: str,
+        n_neurons: np.ndarray,
+        dual_gaps: np.ndarray,
+        certificate: str,
+        alpha: float | None = None,
+        reason: str | None = None,
+    ) -> None:
         self.alphas = alphas
         self.curves = curves
         self.curve_name = curve_name
@@ -79,7 +85,7 @@ class PathDisplay:
         self.reason = reason
 
     @classmethod
-    def from_estimator(cls, estimator, *, axes=None):
+    def from_estimator(cls, estimator: Any, *, axes: ThreeAxes | None = None) -> PathDisplay:
         """Draw the path of a cross-validated estimator.
 
         Parameters
@@ -119,7 +125,7 @@ class PathDisplay:
         return display.plot(axes=axes)
 
     @classmethod
-    def from_path(cls, path, *, axes=None):
+    def from_path(cls, path: RegularizationPath, *, axes: ThreeAxes | None = None) -> PathDisplay:
         """Draw the result of :func:`~sklearn_convexnn.convexnn_path`; its curve is the objective.
 
         Parameters
@@ -144,7 +150,7 @@ class PathDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes=None):
+    def plot(self, *, axes: ThreeAxes | None = None) -> PathDisplay:
         """Draw three panels, one above the other, with a common axis of alphas.
 
         Parameters
@@ -157,11 +163,7 @@ class PathDisplay:
         PathDisplay
             Itself.
         """
-        if axes is None:
-            axes = _new_axes()
-        elif len(axes) != 3:
-            raise ValueError(f"A path is drawn in three axes, got {len(axes)}.")
-        self.axes_ = np.asarray(axes, dtype=object)
+        self.axes_ = three_panels(axes, "PathDisplay")
         self.figure_ = self.axes_[0].figure
         top, middle, bottom = self.axes_
         self._draw(top, self.curves, "C0")
@@ -238,10 +240,3 @@ def _score_name(estimator):
             "log-likelihood" if hasattr(estimator, "classes_") else _DEFAULT_NAMES[estimator.loss]
         )
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
-
-
-def _new_axes():
-    _, axes = pyplot("PathDisplay").subplots(
-        3, 1, sharex=True, figsize=(6, 6.5), height_ratios=(2, 1, 1), layout="constrained"
-    )
-    return axes

@@ -36,6 +36,17 @@ def get_axes(ax, caller):
     return plt.subplots()[1] if ax is None else ax
 
 
+def three_panels(axes, caller):
+    """Three axes, one above the other with a common x-axis; new ones if there are none."""
+    if axes is None:
+        _, axes = pyplot(caller).subplots(
+            3, 1, sharex=True, figsize=(6, 6.5), height_ratios=(2, 1, 1), layout="constrained"
+        )
+    elif len(axes) != 3:
+        raise ValueError(f"{caller} draws in three axes, got {len(axes)}.")
+    return np.asarray(axes, dtype=object)
+
+
 def class_colors(colors, n_classes):
     """RGBA colours (n_classes, 4) from a list of colours or the name of a colour map."""
     import matplotlib as mpl

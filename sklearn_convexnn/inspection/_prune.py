@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +18,21 @@ from sklearn_convexnn.core.programs.minimal import RANK_TOL, SINGLE_RANK_TOL, mi
 from sklearn_convexnn.inspection._networks import two_layer_network
 from sklearn_convexnn.inspection._training import check_rows, training_rows
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import MatrixLike
+
 
 @one_blas_thread
-def prune(estimator, X, y=None, sample_weight=None, *, tolerance=0.0):
+def prune(
+    estimator: Any,
+    X: MatrixLike,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    *,
+    tolerance: float = 0.0,
+) -> Any:
     r"""A fitted estimator with fewer neurons.
 
     **Exact pruning** (``tolerance=0``) keeps the outputs on the rows ``X`` and does not raise the

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sklearn_convexnn.core.geometry.planar_cells import affine_pieces
 from sklearn_convexnn.inspection._networks import Layers
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +32,8 @@ class DecisionIntervals:
         Name of the feature, for axes.
     extent : tuple of two floats
         A finite part of the line, for pictures.
+    fixed : dict
+        Features that do not vary, with their values; empty along a free line.
     """
 
     classes: np.ndarray
@@ -36,6 +42,7 @@ class DecisionIntervals:
     kinks: np.ndarray
     name: str
     extent: tuple
+    fixed: dict
     _network: Layers
 
     @property
@@ -50,7 +57,7 @@ class DecisionIntervals:
         ends = [-np.inf, *self.breakpoints.tolist(), np.inf]
         return list(zip(self.labels.tolist(), ends[:-1], ends[1:], strict=True))
 
-    def scores(self, t):
+    def scores(self, t: ArrayLike) -> np.ndarray:
         """Scores of the classes.
 
         Parameters
@@ -119,6 +126,8 @@ class DecisionRegions:
         The area of each cell.
     n_linear_pieces : int
         Number of pieces on which the scores are affine: cells before they were divided by class.
+    fixed : dict
+        Features that do not vary, with their values: the rectangle is a section through the others.
     """
 
     classes: np.ndarray
@@ -133,9 +142,10 @@ class DecisionRegions:
     cell_labels: np.ndarray
     cell_areas: np.ndarray
     n_linear_pieces: int
+    fixed: dict
     _network: Layers
 
-    def affine_scores(self):
+    def affine_scores(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine functions that the scores are on the cells.
 
         Returns

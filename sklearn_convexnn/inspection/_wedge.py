@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -10,6 +11,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._validation import Interval, StrOptions, _fit_context
 from sklearn_convexnn.inspection._wedge_neurons import activations, neurons_through_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import RandomState
 
 
 class WedgeFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -73,7 +79,14 @@ class WedgeFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         "random_state": ["random_state"],
     }
 
-    def __init__(self, *, norm="l1", fit_intercept=True, max_subsets=1000, random_state=None):
+    def __init__(
+        self,
+        *,
+        norm: Literal["l1", "l2"] = "l1",
+        fit_intercept: bool = True,
+        max_subsets: int | None = 1000,
+        random_state: RandomState = None,
+    ) -> None:
         self.norm = norm
         self.fit_intercept = fit_intercept
         self.max_subsets = max_subsets
@@ -85,7 +98,7 @@ class WedgeFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Find the hyperplanes.
 
         Parameters
@@ -112,7 +125,7 @@ class WedgeFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.n_neurons_ = 2 * len(U)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Activations of the neurons.
 
         Parameters

@@ -546,9 +546,8 @@ def test_display_colours_are_the_predictions():
     model = random_network(1, n_outputs=3)
     figure = plt.figure(figsize=(2, 2), dpi=100)
     ax = figure.add_axes([0, 0, 1, 1])
-    display = DecisionRegionDisplay.from_estimator(
-        model, extent=(-3, 2, -2, 4), ax=ax, show_neurons=False, boundary_kw={"linewidths": 0}
-    )
+    bare = {"show_neurons": False, "boundary_kw": {"linewidths": 0}, "legend": False}
+    display = DecisionRegionDisplay.from_estimator(model, extent=(-3, 2, -2, 4), ax=ax, **bare)
     ax.set_axis_off()
     x = -3 + 5 * (np.arange(200) + 0.5) / 200
     y = 4 - 6 * (np.arange(200) + 0.5) / 200
@@ -612,3 +611,26 @@ def test_without_matplotlib(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match="sklearn_convexnn\\[plot\\]"):
         DecisionRegionDisplay.from_estimator(random_network(0), extent=(0, 1, 0, 1))
+
+
+@pytest.mark.usefixtures("close_figures")
+def test_display_names_classes_and_says_where_it_cuts():
+    """A legend of the classes that are seen; a section says which features it holds fixed."""
+    iris = load_iris(as_frame=True)
+    words = iris.target_names[iris.target]
+    model = ConvexReLUClassifier(alpha=0.01, random_state=0).fit(iris.data, words)
+    petals = {"features": iris.feature_names[2:], "eps": 0.4}
+    display = DecisionRegionDisplay.from_estimator(model, iris.data, **petals)
+    named = [text.get_text() for text in display.legend_.get_texts()]
+    assert named == sorted(set(words))
+    medians = iris.data.median()
+    assert display.regions.fixed == {name: medians[name] for name in iris.feature_names[:2]}
+    assert "sepal length (cm) = 5.8, sepal width (cm) = 3" in display.note_.get_text()
+    along = DecisionRegionDisplay.from_estimator(model, iris.data, features=2)
+    assert len(along.regions.fixed) == 3
+    whole = DecisionRegionDisplay.from_estimator(random_network(1), extent=(0, 1, 0, 1))
+    assert whole.note_ is None
+    many = ConvexReLUClassifier(alpha=1.0).fit(np.eye(6), np.arange(6) > 2)
+    many = DecisionRegionDisplay.from_estimator(many, np.eye(6), features=[0, 1], legend=False)
+    assert many.note_.get_text() == "section: 4 other features fixed"
+    assert many.legend_ is None

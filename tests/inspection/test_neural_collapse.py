@@ -107,7 +107,9 @@ def test_display_of_both_kinds_of_estimators(digits, pyplot):
     display = NeuralCollapseDisplay.from_estimator(exact, X, y)
     assert display.collapse.nc1 < 1e-20
     assert display.collapse.nc2_angles < 1e-9
-    assert "DeepReLUClassifier" in display.ax_.get_title()
+    title = display.ax_.get_title()
+    assert all(part in title for part in ("DeepReLUClassifier", "NC1, spread", "NC4, rows"))
+    assert display.colorbar_.ax.get_ylabel() == "cosine between centred class means"
     assert display.figure_ is display.ax_.figure
     trained = MLPClassifier((30,), solver="lbfgs", alpha=1e-2, max_iter=1000, random_state=0)
     trained.fit(X, y)

@@ -45,7 +45,7 @@ def finish_on_face(gram, cross, C, alpha):
     return c[:, None]
 
 
-def newton_on_face(model, C, b0, alpha, max_iter=200):
+def newton_on_face(model, C, b0, alpha, max_iter=200, largest=_LARGEST_FACE):
     """Newton's method on the weights that are not zero; a weight that would turn round leaves.
 
     There ``alpha * ||c||`` is smooth, with the curvature ``alpha/||c|| * (I - c c^T / ||c||^2)``.
@@ -56,7 +56,7 @@ def newton_on_face(model, C, b0, alpha, max_iter=200):
         lengths = np.linalg.norm(C, axis=1)
         support = np.flatnonzero(lengths)
         k = len(support)
-        if k == 0 or k * n_outputs > _LARGEST_FACE:
+        if k == 0 or k * n_outputs > largest:
             break
         unit = C[support] / lengths[support, None]
         gradient, gradient_b0 = model.gradient(C, b0)

@@ -24,7 +24,17 @@ from sklearn_convexnn.core.problem.metric import ISOTROPIC
 from sklearn_convexnn.core.problem.solution import Solution, Start, Status
 
 
-def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=None):
+def solve(
+    rows,
+    alpha,
+    pricing,
+    *,
+    options,
+    start=None,
+    confirm=True,
+    progress=None,
+    phase=SlidePhase,
+):
     """Solve (P) for one ``alpha``; see :class:`~.options.Options` for when it stops.
 
     Parameters
@@ -43,13 +53,15 @@ def solve(rows, alpha, pricing, *, options, start=None, confirm=True, progress=N
     progress : callable, optional
         Called after every round with its number and a dict: a row of ``history`` and the kind of
         certificate.  Something true in return stops the solve.
+    phase : type, optional
+        What a round is, made of the run, the pricing and the start.
 
     Returns
     -------
     Solution
     """
     run = Run(rows, alpha, options, getattr(pricing, "metric", ISOTROPIC))
-    phase = SlidePhase(run, pricing, start or Start(constant_network(rows)))
+    phase = phase(run, pricing, start or Start(constant_network(rows)))
     n_iter, status, keyboard = 0, None, False
     run.complete = run.state, run.certificate
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.directions import Prices, joined
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.programs.neuron_program import NeuronProgram
 
@@ -23,8 +22,6 @@ _LITTLE = 0.03
 _TIGHTER = (1.0, 1e-2, 1e-4, 1e-6)
 # Relative differences of objectives that say nothing.
 _ROUNDING = 16 * np.finfo(float).eps
-# Not quite the whole of a gap is proven: a proof that ends at its goal adds what rounding may hide.
-_PROVEN_SHARE = 0.99
 
 
 class ProgramPhase:
@@ -81,10 +78,10 @@ class ProgramPhase:
         """Thorough pricing, and a proof where that is quick, before a stop."""
         run, settings = self.run, {"effort": self.options.confirm_effort}
         if self.pricing.kind == "estimated":
-            settings["enough"] = self._allowed_price(1.0)
+            settings["enough"] = run.allowed_price()
         self.price(**settings)
         if self.gap_reached():
-            self._prove()
+            run.prove(self.pricing)
         if run.certificate.relative_gap <= self.options.gap_goal:
             return Status.GAP
         self.pricing.widen()
@@ -101,26 +98,3 @@ class ProgramPhase:
     def end(self):
         """Where a solve for a smaller alpha goes on."""
         return Start(self.run.state.network, self.run.prices, self.width)
-
-    def _prove(self):
-        """Replace the estimate by a bound, or by a direction that shows it to be wrong."""
-        run, goal = self.run, self.options.gap_goal
-        residual = run.state.residual
-        proof = self.pricing.prove(run.rows, residual, self._allowed_price(_PROVEN_SHARE))
-        if proof is None:
-            return
-        upper, direction = proof
-        bound = run.certified(upper, "proven")
-        if bound.relative_gap <= goal:
-            run.certificate = bound
-            return
-        values = run.rows.prices(direction[None], residual)
-        found = Prices(direction[None], values, np.linalg.norm(values, axis=1))
-        run.take_prices(joined(run.prices, found), self.pricing.kind)
-
-    def _allowed_price(self, share):
-        """The largest price of the present network at this share of the goal for the gap."""
-        run = self.run
-        state, goal = run.state, share * self.options.gap_goal
-        point = state.on_rows.dual_point
-        return point.allowed_price(state.objective, run.alpha, goal, state.size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.directions import select_diverse
+from sklearn_convexnn.core.problem.directions import Prices, joined, select_diverse
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.row_state import RowState
 from sklearn_convexnn.core.problem.solution import Status
@@ -17,6 +17,8 @@ from sklearn_convexnn.core.problem.work import Work
 _PROGRAM_EVALUATIONS = 2000
 # Of the caution of a round what the next one keeps.
 _CAUTION_LEFT = 0.7
+# Not quite the whole of a gap is proven: a proof that ends at its goal adds what rounding may hide.
+_PROVEN_SHARE = 0.99
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class State:
         return self.on_rows.residual
 
 
+# What is kept of every round.
+_HISTORY = ("objective", "lower_bound", "dual_gap", "n_neurons", "violation")
+
+
 class Run:
     """The state of one solve; every step leaves it consistent and never raises the objective.
 
@@ -55,7 +61,7 @@ class Run:
         self.state = self.prices = self.certificate = self.complete = None
         self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective
-        self.history = {"objective": [], "dual_gap": [], "n_neurons": [], "violation": []}
+        self.history = {name: [] for name in _HISTORY}
 
     # ------------------------------------------------------------------ steps
 
@@ -92,6 +98,27 @@ class Run:
         """Remember prices of the present network and take the gap that the largest gives."""
         self.prices, self.certificate = prices, self.certified(prices.largest, kind)
 
+    def prove(self, pricing):
+        """Replace an estimate by a bound, or by a direction that shows it to be wrong."""
+        goal, residual = self.options.gap_goal, self.state.residual
+        proof = pricing.prove(self.rows, residual, self.allowed_price(_PROVEN_SHARE))
+        if proof is None:
+            return
+        upper, direction = proof
+        bound = self.certified(upper, "proven")
+        if bound.relative_gap <= goal:
+            self.certificate = bound
+            return
+        values = self.rows.prices(direction[None], residual)
+        found = Prices(direction[None], values, np.linalg.norm(values, axis=1))
+        self.take_prices(joined(self.prices, found), pricing.kind)
+
+    def allowed_price(self, share=1.0):
+        """The largest price of the present network at this share of the goal for the gap."""
+        state, goal = self.state, share * self.options.gap_goal
+        point = state.on_rows.dual_point
+        return point.allowed_price(state.objective, self.alpha, goal, state.size)
+
     def certified(self, kappa, kind):
         """The certificate of the present network with ``kappa`` for the largest price."""
         state = self.state
@@ -102,6 +129,7 @@ class Run:
         self.complete = self.state, self.certificate
         row = {
             "objective": self.state.objective,
+            "lower_bound": self.certificate.lower_bound,
             "dual_gap": self.certificate.relative_gap,
             "n_neurons": self.state.network.n_neurons,
             "violation": max(0.0, self.certificate.kappa / self.alpha - 1.0),

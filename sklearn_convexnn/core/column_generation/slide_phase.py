@@ -95,6 +95,8 @@ class SlidePhase:
         rows = run.rows if options.newton else run.fast
         run.accept(self._refitted(rows, run.state.network, effort=4))
         run.price(self.thorough, effort=options.confirm_effort)
+        if options.gap_tol is not None and run.gap_reached() and hasattr(self.thorough, "prove"):
+            run.prove(self.thorough)
         gap = run.certificate.relative_gap
         if gap <= options.gap_goal:  # no caution: this search was thorough
             return Status.GAP

@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 
 from sklearn_convexnn.core.column_generation.options import LIGHT, Options
+from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
+from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
+from sklearn_convexnn.core.pricing.screened import LEAST_ROWS, ScreenedPricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.metric import Metric
+from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 
@@ -25,8 +29,8 @@ from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 # x 10: 51 s against 6 s to a gap of 1e-2).
 MAX_CROSSING_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
 
-# Rows times columns up to which they also confirm a fit that asks for no gap: 1.08 of its time at 72
-# and at 160 (1.4 at 360), where local search says 0.016 of gaps of 0.020.
+# Rows times columns up to which they also confirm a fit that asks for no gap: 1.08 of its time at
+# 72 and at 160 (1.4 at 360), where local search says 0.016 of gaps of 0.020.
 MAX_LIGHT_CROSSING = 200
 
 # Below this tolerance the rounds are thorough even if no duality gap is asked for.
@@ -40,12 +44,15 @@ LEAST_SINGLE_SPREAD = 1e-4
 
 def make_pricing(rows, rng):
     """Exact pricing where that is cheap, local search otherwise."""
+    if isinstance(rows.neurons, Convolution):
+        return convolution_pricing(rows, rng, fast_dtype(rows))
     basis = plane_basis(rows)
     metric = Metric.of(rows)
     if basis is None:
         # Single precision does not see what such rows differ by.
         dtype = fast_dtype(rows) if metric.trivial else np.float64
-        return SearchPricing(rng, dtype=dtype, metric=metric)
+        search = SearchPricing(rng, dtype=dtype, metric=metric)
+        return ScreenedPricing(search) if rows.n_rows >= LEAST_ROWS else search
     return PlanePricing(basis, metric=metric)
 
 
@@ -86,8 +93,6 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
             program=crossing and max_neurons is None and rows.n_outputs == 1,
             dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
         )
-    # Where the descent is badly conditioned the light search overlooks most.
-    crossing = obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP)
     # Where the descent is badly conditioned the light search overlooks most, and a confirmation of
     # the least effort some: 18 x 3 rows far from zero ended at a gap of 0.002 instead of 0.12.
     ill = obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP)
@@ -142,20 +147,65 @@ class Descent:
     def solve(self, alpha, *, start=None, last=True, progress=None):
         """The Solution for ``alpha`` in the units of the data, from ``start`` or where we are."""
         rows, alpha = self.problem.rows, alpha / self.problem.alpha_unit
-        settings = {"options": self.options, "start": start or self.start, "progress": progress}
+        start, interrupted = start or self.start, False
+        if start is not None and not start.network.n_neurons:
+            start, interrupted = self._grown(alpha, start, progress)
+            if interrupted:  # one round for a certificate of all rows
+                progress = _interrupt
+        settings = {"options": self.options, "start": start, "progress": progress}
         if rows.loss.smooth:
             (solution,) = solve_path(rows, [alpha], self.pricing, last=last, **settings)
         else:
             solution = solve_rounded(rows, alpha, self.pricing, **settings)
         self.start = solution.end if rows.loss.smooth else Start(solution.network)
-        return solution
+        return replace(solution, status=Status.INTERRUPTED) if interrupted else solution
+
+    def _grown(self, alpha, start, progress):
+        """The Start from samples, if the rows are that many, and whether its solves were ended."""
+        options, rows = self.options, self.problem.rows
+        alpha_max = self.alpha_max / self.problem.alpha_unit
+        if alpha >= alpha_max or not grows(rows, self.pricing):
+            return start, False
+        light = choose_options(
+            rows,
+            tol=max(SAMPLE_TOL, options.tol),
+            gap_tol=None,
+            max_iter=options.max_iter,
+            max_neurons=options.max_neurons,
+        )
+        solution = grown(rows, alpha, alpha_max, self.pricing, options=light, progress=progress)
+        if solution is None:
+            return start, False
+        if solution.keyboard:
+            raise KeyboardInterrupt
+        grown_start = Start(solution.network, width=solution.end.width)
+        return grown_start, solution.status is Status.INTERRUPTED
+
+    def solve_relaxed(self, alpha, relax, *, progress=None):
+        """The same with its neurons refitted at ``relax`` times alpha, which it is then about."""
+        solution = self.solve(alpha, progress=progress)
+        if relax >= 1 or solution.status is Status.INTERRUPTED:
+            return solution
+        return relaxed(
+            self.problem.rows,
+            solution.network,
+            relax * solution.alpha,
+            self.pricing,
+            options=self.options,
+            progress=progress,
+        )
 
     def advance(self, alpha):
-        """``coefs, intercepts, width`` of the network for the next alpha of a path."""
+        """``coefs, intercepts`` of the network for the next alpha of a path."""
         solution = self.solve(alpha, last=False)
         if solution.keyboard:
             raise KeyboardInterrupt
-        return *self.problem.layers(solution.network), solution.end.width
+        return self.problem.layers(solution.network)
+
+
+def _interrupt(n_iter, row):
+    """Progress that ends a solve."""
+    return True
 
 
 def best_start(problem, alpha, starts):
@@ -165,31 +215,3 @@ def best_start(problem, alpha, starts):
         return starts[0] if starts else None
     rows, alpha = problem.rows, alpha / problem.alpha_unit
     return min(starts, key=lambda start: rows.evaluate(start.network).objective(alpha))
-
-
-def train(problem, alpha, *, rng, start=None, relax=1.0, progress=None, **goals):
-    """Solve the training problem for ``alpha`` in the units of the data, or ``"scale"``.
-
-    ``start`` is a Start in working units; the constant network otherwise.  With ``relax`` below one
-    the neurons are then refitted at so many times alpha, and that is what the Solution is about.
-
-    Returns
-    -------
-    solution : Solution
-        In working units.
-    alpha_max : float
-        In the units of the data.
-    """
-    descent = Descent(problem, rng, **goals)
-    alpha = descent.scale if alpha == "scale" else alpha
-    solution = descent.solve(alpha, start=start, progress=progress)
-    if relax < 1 and solution.status is not Status.INTERRUPTED:
-        solution = relaxed(
-            problem.rows,
-            solution.network,
-            relax * solution.alpha,
-            descent.pricing,
-            options=descent.options,
-            progress=progress,
-        )
-    return solution, descent.alpha_max

@@ -165,8 +165,8 @@ class PatternProgram:
         )
 
     def advance(self, alpha):
-        """``coefs, intercepts, width`` of the network for the next alpha of a path."""
-        return *self.problem.layers(self.solve(alpha).network), 0.0
+        """``coefs, intercepts`` of the network for the next alpha of a path."""
+        return self.problem.layers(self.solve(alpha).network)
 
 
 def _solve_gated(rows, patterns, alpha, settings):

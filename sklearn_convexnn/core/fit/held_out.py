@@ -4,8 +4,9 @@ Some of the distinct rows are held out, once or for a few disjoint sets of them,
 trained on along a path of few alphas that begins with the constant network: what regularises
 strongly costs little, and the path ends where the loss of the held-out rows has turned.
 Classifiers are compared by their log-loss at the best temperature of each alpha, for otherwise
-alphas would be chosen that undo overconfidence.  The fit on all rows then starts from the networks
-of the path.
+alphas would be chosen that undo overconfidence.  The fit on all rows does not start from the
+networks of the path: it is that of the chosen alpha, and predicts better than from there (labels of
+13 problems: accuracy .003 higher on average, lower on one; R2 of 7 problems .001 higher).
 """
 
 from __future__ import annotations
@@ -15,10 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_convexnn.core.fit.alpha_descent import lowest_between
-from sklearn_convexnn.core.fit.path import mixture
 from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
-from sklearn_convexnn.core.problem.network import network_outputs
-from sklearn_convexnn.core.problem.solution import Start
 
 # Each alpha is this fraction of the one before.
 _STEP = 0.25
@@ -45,16 +43,13 @@ class Choice(NamedTuple):
     """What the held-out rows said.
 
     ``alphas`` (descending) and ``losses`` are those of the path, ``temperature`` is of
-    classification; ``networks`` are ``(coefs, intercepts)`` of the parts at the chosen alpha, and
-    ``width`` is where their solves left the kinks.
+    classification.
     """
 
     alpha: float
     alphas: np.ndarray
     losses: np.ndarray
     temperature: float | None = None
-    networks: tuple = ()
-    width: float = 0.0
 
     @property
     def attributes(self):
@@ -62,13 +57,6 @@ class Choice(NamedTuple):
         if not len(self.alphas):
             return {}
         return {"alphas_": self.alphas, "validation_losses_": self.losses}
-
-    def start(self, problem):
-        """The mean of the networks as a Start on all rows, if there are any."""
-        networks = [problem.network(*layers) for layers in self.networks]
-        if not networks:
-            return None
-        return Start(mixture(networks) if len(networks) > 1 else networks[0], width=self.width)
 
 
 def given_alpha(alpha):
@@ -88,7 +76,7 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     follow : callable
         ``follow(problem, rng)`` begins a path for some of the rows, an object whose
         ``advance(alpha)``, for descending alphas in the units of the data, gives ``coefs,
-        intercepts, width``.
+        intercepts``.
     rng : numpy Generator
         Draws the rows that are held out.
     report : callable, optional
@@ -111,22 +99,14 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     curve = _Curve(judge.weights)
     for alpha in _grid(scale, alpha_max):
         networks = [path.advance(alpha) for path in paths]
-        curve.add(alpha, networks, *judge(networks))
+        curve.add(alpha, *judge(networks))
         if report is not None:
             report(alpha, curve.means[-1] * judge.unit)
         if curve.turned(scale):
             break
     alpha, temperature = curve.chosen(scale)
-    # The smallest of the alphas that are not smaller: neurons are found on the way down.
-    networks = curve.networks[max(k for k, one in enumerate(curve.alphas) if one >= alpha)]
-    return Choice(
-        alpha,
-        np.array(curve.alphas),
-        np.array(curve.means) * judge.unit,
-        temperature,
-        tuple(layers[:2] for layers in networks),
-        max(layers[2] for layers in networks),
-    )
+    losses = np.array(curve.means) * judge.unit
+    return Choice(alpha, np.array(curve.alphas), losses, temperature)
 
 
 def parts_to_hold_out(strata, n_rows, rng):
@@ -164,7 +144,7 @@ class _Judge:
     """The loss of every held-out row under the networks of the paths."""
 
     def __init__(self, problem, held_out):
-        data = problem.data
+        data, self.outputs = problem.data, problem.outputs
         self.parts = [data.take(rows) for rows in held_out]
         self.Y = np.concatenate([part.Y for part in self.parts])
         weights = np.concatenate([part.weights for part in self.parts])
@@ -186,8 +166,8 @@ class _Judge:
         """
         Z = np.concatenate(
             [
-                network_outputs(part.X, coefs, intercepts).astype(np.float64)
-                for part, (coefs, intercepts, _) in zip(self.parts, networks, strict=True)
+                self.outputs(part.X, coefs, intercepts).astype(np.float64)
+                for part, (coefs, intercepts) in zip(self.parts, networks, strict=True)
             ]
         )
         if self.classifies:
@@ -205,11 +185,10 @@ class _Curve:
     def __init__(self, weights):
         self.weights = weights
         self.alphas, self.means, self.losses = [], [], []
-        self.networks, self.temperatures = [], []
+        self.temperatures = []
 
-    def add(self, alpha, networks, losses, temperature):
+    def add(self, alpha, losses, temperature):
         self.alphas.append(alpha)
-        self.networks.append(networks)
         self.losses.append(losses)
         self.temperatures.append(temperature)
         self.means.append(float(self.weights @ losses))

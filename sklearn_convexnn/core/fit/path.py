@@ -8,14 +8,8 @@ fit is a path of one alpha.
 from __future__ import annotations
 
 from sklearn_convexnn.core.column_generation.loop import solve
-from sklearn_convexnn.core.fit.mean import mean_network
 from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.solution import Start, Status
-
-# Joining the neurons of five networks at this angle (radians) left half as many as one of them has,
-# and the next solve found what was missing (eight data sets).  At 0.6 that solve ended 0.4 % lower
-# with a fifth more neurons.
-_MIXTURE_ANGLE = 1.0
 
 
 def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progress=None):
@@ -48,12 +42,3 @@ def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progres
         if solution.status is Status.INTERRUPTED:
             return
         start = solution.end
-
-
-def mixture(networks, angle=_MIXTURE_ANGLE):
-    """The mean of networks as the start of a solve on the rows of all of them.
-
-    Neurons within ``angle`` of each other become one: each of the networks has its own picture of a
-    neuron.
-    """
-    return mean_network(networks).condensed(angle)

@@ -57,6 +57,7 @@ def solve_rounded(rows, alpha, pricing, *, options, start=None, progress=None):
         certificate, added = _unrounded(rows, rounded, solution)
         allowed = _SHARE * goal * certificate.primal
         history["objective"][-1] = certificate.primal
+        history["lower_bound"][-1] = certificate.lower_bound
         history["dual_gap"][-1] = certificate.relative_gap
         ended = solution.status in (Status.MAX_ITER, Status.INTERRUPTED)
         reached = certificate.relative_gap <= goal

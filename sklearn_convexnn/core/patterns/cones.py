@@ -21,7 +21,7 @@ _VIOLATED = 1e-11
 class WallsHeld(NamedTuple):
     """Active walls of cones: numbers of rows and multipliers (m, p), how many of each count."""
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     multipliers: np.ndarray
     used: np.ndarray
 

@@ -91,24 +91,56 @@ def bound_price(A, r, *, goal, max_nodes=2_000_000, time_limit=np.inf):
     -------
     PriceBound
     """
-    return _Search(A, r).run(goal, max_nodes, perf_counter() + time_limit)
+    return bound_difference(_ReLUs(A, r), goal=goal, max_nodes=max_nodes, time_limit=time_limit)
+
+
+def bound_difference(parts, *, goal, max_nodes=2_000_000, time_limit=np.inf):
+    """The same for any two sublinear functions in place of f and g above.
+
+    Parameters
+    ----------
+    parts : object
+        ``tangents(U)`` are those of f and g at unit directions (k, p), (2, k, p);
+        ``column_sizes`` (p,) say how large columns are, ``n_terms`` how many terms the functions
+        sum and ``size`` how large the sum of their lengths is.
+    goal, max_nodes, time_limit
+        As above.
+
+    Returns
+    -------
+    PriceBound
+    """
+    return _Search(parts).run(goal, max_nodes, perf_counter() + time_limit)
+
+
+class _ReLUs:
+    """f and g above."""
+
+    def __init__(self, A, r):
+        self.A, self.n_terms = A, len(A)
+        self.column_sizes = np.linalg.norm(A, axis=0)
+        self.size = np.abs(r) @ np.linalg.norm(A, axis=1)
+        self.pulls = [A * np.maximum(s * r, 0)[:, None] for s in (1.0, -1.0)]
+
+    def tangents(self, U):
+        active = (U @ self.A.T > 0).astype(float)
+        return np.array([active @ pull for pull in self.pulls])
 
 
 class _Search:
-    def __init__(self, A, r):
-        self.A = A
+    def __init__(self, parts):
+        self.parts = parts
         # Cones are cut in the middle as the rows see it: see core/problem/metric.py.
-        sizes = np.linalg.norm(A, axis=0)
+        sizes = parts.column_sizes
         self.sizes = sizes if sizes.max(initial=0) > ROUND * sizes.min(initial=np.inf) else None
-        self.pulls = [A * np.maximum(s * r, 0)[:, None] for s in (1.0, -1.0)]
-        self.directions = np.zeros((0, A.shape[1]))
-        self.tangents = np.zeros((2, 0, A.shape[1]))  # of f and g at every direction
+        self.p = p = len(sizes)
+        self.directions = np.zeros((0, p))
+        self.tangents = np.zeros((2, 0, p))  # of f and g at every direction
         self.n_corners = self.n_nodes = 0
-        self.lower, self.best = 0.0, np.zeros(A.shape[1])
+        self.lower, self.best = 0.0, np.zeros(p)
         self.linear = 0.0  # the largest bound of a cone that need not be divided
         # Sums of n products, and of p of them, in an upper bound must not fall below the truth.
-        size = np.abs(r) @ np.linalg.norm(A, axis=1)
-        self.rounding = 4 * np.finfo(float).eps * (len(A) + 8 * A.shape[1]) * size
+        self.rounding = 4 * np.finfo(float).eps * (parts.n_terms + 8 * p) * parts.size
 
     def run(self, goal, max_nodes, deadline):
         pool = self._evaluate(*self._orthants(), -np.inf)
@@ -161,7 +193,7 @@ class _Search:
 
     def _orthants(self):
         """Corners of the 2^p orthants, for both signs of the residual."""
-        p = self.A.shape[1]
+        p = self.p
         numbers = self._add(np.concatenate([np.eye(p), -np.eye(p)]))
         side = np.arange(2**p)[:, None] >> np.arange(p) & 1
         corners = numbers[np.arange(p) + p * side]
@@ -200,9 +232,7 @@ class _Search:
         tangents = np.empty((2, *U.shape))
         for start in range(0, len(U), _BATCH):
             block = slice(start, start + _BATCH)
-            active = (U[block] @ self.A.T > 0).astype(float)
-            for kind in (0, 1):
-                tangents[kind, block] = active @ self.pulls[kind]
+            tangents[:, block] = self.parts.tangents(U[block])
         prices = np.abs(np.einsum("jp,jp->j", U, tangents[0] - tangents[1]))
         best = int(prices.argmax())
         if prices[best] > self.lower:

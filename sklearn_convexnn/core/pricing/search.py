@@ -58,9 +58,14 @@ def local_ascent(rows, R, U, *, sweeps, metric=ISOTROPIC):
     and R were positive); a start whose value did not rise goes back and halves its step.
     """
     U = normalise(U)
-    V = rows.prices(U, R)
-    Q = normalise(V)
-    V, G = rows.prices_and_ascent(U, Q, R)
+    if rows.n_weights == 1:
+        # The sign in Q is a factor of G: one pass less.
+        V, G = rows.prices_and_ascent(U, np.ones((len(U), 1)), R)
+        Q = normalise(V)
+        G *= Q
+    else:
+        Q = normalise(rows.prices(U, R))
+        V, G = rows.prices_and_ascent(U, Q, R)
     best = np.linalg.norm(V, axis=1)
     step, total = np.ones(len(U)), 0.0
     if not metric.trivial:
@@ -154,29 +159,35 @@ class SearchPricing:
 
     def __call__(self, rows, R, network, *, effort, known=None):
         fast = rows.with_dtype(self.dtype)
+        starts = self.starts(rows, network, effort=effort, known=known)
+        metric = self.metric
+        found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10, metric=metric)
+        if effort > 0:
+            found = self._on_kinks(rows, R, found, effort)
+        return repriced(rows, R, found)
+
+    def _on_kinks(self, rows, R, found, effort):
+        """The directions found, with the best of them moved onto kinks."""
+        if rows.n_columns > MAX_CURVATURE_COLUMNS:
+            return found
+        fast, metric, thorough = rows.with_dtype(self.dtype), self.metric, effort == 3
+        cosine = 0.999 if thorough else 0.98
+        best = select_diverse(found, self.sharpened[effort], max_cosine=cosine, metric=metric)
+        widths = FINE_WIDTHS if thorough else COARSE_WIDTHS
+        sharp = sharpen(fast, R, best, widths=widths, metric=metric)
+        if thorough:
+            best = select_diverse(sharp, self.n_last, max_cosine=0.999, metric=metric)
+            sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS, metric=metric))
+        return joined(sharp, found)
+
+    def starts(self, rows, network, *, effort, known=None):
+        """Directions to climb from, (k, p)."""
         starts = [network.U]
         if known is None:
             starts.append(self._random(self.ascents[effort], rows))
         else:
             starts += [known, self._random(self.n_fresh, rows)]
-        starts = np.concatenate(starts)
-        metric = self.metric
-        found = local_ascent(fast, R, starts, sweeps=5 if effort == 0 else 10, metric=metric)
-        if effort > 0 and rows.n_columns <= MAX_CURVATURE_COLUMNS:
-            thorough = effort == 3
-            best = select_diverse(
-                found,
-                self.sharpened[effort],
-                max_cosine=0.999 if thorough else 0.98,
-                metric=metric,
-            )
-            widths = FINE_WIDTHS if thorough else COARSE_WIDTHS
-            sharp = sharpen(fast, R, best, widths=widths, metric=metric)
-            if thorough:
-                best = select_diverse(sharp, self.n_last, max_cosine=0.999, metric=metric)
-                sharp = joined(sharp, sharpen(rows, R, best, widths=LAST_WIDTHS, metric=metric))
-            found = joined(sharp, found)
-        return repriced(rows, R, found)
+        return np.concatenate(starts)
 
     def seeds(self, rows, R, count):
         """Varied directions to begin with, one sweep from where they were drawn.

@@ -34,6 +34,11 @@ class Certificate:
         return max(self.primal - self.dual, 0.0)
 
     @property
+    def lower_bound(self):
+        """The dual value, not above the primal one by rounding; as good as ``kind`` says."""
+        return self.primal - self.gap
+
+    @property
     def relative_gap(self):
         """``gap / primal``; 0 for an objective that is zero up to the square of rounding.
 

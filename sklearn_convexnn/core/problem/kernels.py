@@ -49,7 +49,9 @@ def _pulled_back(xp, inputs, T, intercept):
         slopes = (inputs.T @ T).T
     else:
         slopes = T.T @ inputs
-    return (slopes, column_sums(xp, T)) if intercept else (slopes,)
+    # All axes but the last, that of the neurons, are those of inputs.
+    sums = column_sums(xp, T) if T.ndim == 2 else T.sum(axis=tuple(range(T.ndim - 1)))
+    return (slopes, sums) if intercept else (slopes,)
 
 
 def _in_directions(xp, inputs, neurons, A, slope, E, C, intercept):

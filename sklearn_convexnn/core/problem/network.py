@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_convexnn.core.problem.metric import ISOTROPIC
+from sklearn_convexnn.core.problem.neurons import ReLU
 
 
 @dataclass(frozen=True)
@@ -127,15 +128,16 @@ class Network:
 
 # Rows of hidden activations held at once by `network_outputs`, in bytes.
 _PREDICT_BYTES = 64 << 20
+_RELU = ReLU()
 
 
 # For the flag of invalid numbers see NumpyEngine: those of finite rows that overflow still warn.
 @np.errstate(invalid="ignore")
-def hidden_activations(X, W, bias):
-    """``(X W + bias)_+`` for rows ``X`` dense or sparse."""
-    H = X @ W
+def hidden_activations(X, W, bias, neurons=_RELU):
+    """Features of neurons, ``(X W + bias)_+`` for ReLUs of rows ``X`` dense or sparse."""
+    H = neurons.inputs(np, X) @ W
     H += bias
-    return np.maximum(H, 0, out=H)
+    return neurons.activate(np, H, False)[0]
 
 
 def path_norms(coefs):
@@ -154,13 +156,15 @@ def shares(sizes):
 
 
 @np.errstate(invalid="ignore")
-def network_outputs(X, coefs, intercepts):
+def network_outputs(X, coefs, intercepts, neurons=_RELU):
     """Outputs of the layers ``coefs, intercepts``, in blocks of rows of bounded memory."""
-    n, m = X.shape[0], coefs[0].shape[1]
-    Z = np.empty((n, coefs[1].shape[1]), dtype=np.result_type(X.dtype, coefs[0].dtype))
-    step = max(1, _PREDICT_BYTES // (Z.dtype.itemsize * max(1, m)))
-    for start in range(0, n, step):
+    (n, d), m = X.shape, coefs[0].shape[1]
+    last = coefs[1].reshape(m * neurons.n_cells, -1) if m else np.zeros((0, len(intercepts[1])))
+    Z = np.zeros((n, last.shape[1]), dtype=np.result_type(X.dtype, coefs[0].dtype))
+    size = Z.dtype.itemsize * max(1, m) * max(neurons.n_cells, neurons.n_inputs(d))
+    step = max(1, _PREDICT_BYTES // size)
+    for start in range(0, n if m else 0, step):
         block = slice(start, start + step)
-        Z[block] = hidden_activations(X[block], coefs[0], intercepts[0]) @ coefs[1]
+        Z[block] = hidden_activations(X[block], coefs[0], intercepts[0], neurons) @ last
     Z += intercepts[1]
     return Z

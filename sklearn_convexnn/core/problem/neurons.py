@@ -11,10 +11,17 @@ products and leave the rest to a class like :class:`ReLU`:
 ``acts_on_rows``
     Whether a neuron is the ReLU of the row itself: what is known of activation patterns of rows
     (programs, walls, exact prices, proofs) holds then only.
+``remedy``
+    What to do about rows that differ little, compared with their length.
 ``n_weights(n_features)``
     Weights of a neuron on rows of ``n_features``, without the one of its constant.
 ``n_inputs(n_features)``
     Vectors that a row is to a neuron: the memory that a block of activations takes.
+``shares()``
+    The mean square of the inputs of a row is the sum of these times the squares of its features;
+    None where a row is its only input.
+``mean_input(mean_row)``
+    The mean of the inputs of rows of this mean.
 ``inputs(xp, X)``
     The inputs (k, n_weights) of the rows ``X``, row by row.
 ``activate(xp, H, smooth)``
@@ -63,12 +70,19 @@ class ReLU:
 
     n_cells = 1
     acts_on_rows = True
+    remedy = "standardise the features."
 
     def n_weights(self, n_features):
         return n_features
 
     def n_inputs(self, n_features):
         return 1
+
+    def shares(self):
+        return None
+
+    def mean_input(self, mean_row):
+        return mean_row
 
     def inputs(self, xp, X):
         return X

@@ -116,6 +116,25 @@ class Rows:
         """Some of the rows with their weights as they are: they do not sum to 1."""
         return self._with_engine(self.engine.take(index))
 
+    def sample(self, count, dtype):
+        """Some of the rows, the same in any order of them, in memory and in another dtype.
+
+        Their weights are of sum 1.
+        """
+        return self._with_engine(self.engine.sample(count, dtype)).with_dtype(dtype)
+
+    def screen(self, count, R, dtype):
+        """About ``count`` rows, mostly those of large residuals, and residuals for their prices.
+
+        Sums over them are those over all rows but for the noise of the draw; that of the residuals
+        is zero with an intercept.
+        """
+        engine, R = self.engine.draw(R, count, dtype)
+        if self.intercept:
+            sizes = np.abs(R)
+            R = R - sizes * (R.sum(axis=0) / np.maximum(sizes.sum(axis=0), np.finfo(float).tiny))
+        return self._with_engine(engine).with_dtype(dtype), R
+
     def with_targets(self, Y):
         """The same rows with other targets (n, C)."""
         return self._with_engine(self.engine.with_targets(Y))

@@ -6,7 +6,7 @@ rows that a fold holds out next to each other: what a fold trains on are a few s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn_convexnn.core.problem.engines.coded import CodedRows, coded_if_chea
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.training_set import dense_if_small, stored_bytes
 from sklearn_convexnn.core.problem.units import assembled, row_lengths
 
@@ -31,14 +32,17 @@ class SharedRows:
         Where in the data each of them comes from, the first if it is repeated.
     of_row : ndarray of shape (n,)
         Which of them a row of the data is; numbers from m on are rows that are not among them.
+    neurons : object
+        That are trained on them.
     """
 
     X: object
     origin: np.ndarray
     of_row: np.ndarray
+    neurons: object = field(default_factory=ReLU)
 
     @classmethod
-    def of(cls, X, y, parts, memory=256 << 20):
+    def of(cls, X, y, parts, memory=256 << 20, neurons=None):
         """Merge rows equal in ``X`` and ``y`` and sort them by part, then by their values.
 
         Parameters
@@ -52,11 +56,13 @@ class SharedRows:
         memory : int
             As for :meth:`.TrainingSet.of`: larger rows stay as
             they are.
+        neurons : object, optional
+            See :mod:`sklearn_convexnn.core.problem.neurons`; ReLU neurons by default.
         """
-        n = X.shape[0]
+        n, neurons = X.shape[0], ReLU() if neurons is None else neurons
         X = dense_if_small(X)
         if stored_bytes(X) > memory:
-            return cls(X, np.arange(n), np.arange(n))
+            return cls(X, np.arange(n), np.arange(n), neurons)
         origin, of_row = distinct_rows(X, np.asarray(y, dtype=np.float64).reshape(n, -1))
         none = np.iinfo(np.int64).max
         part = np.full(len(origin), none)
@@ -65,16 +71,16 @@ class SharedRows:
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
         origin = origin[order[: np.sum(part < none)]]
-        return cls(X[origin], origin, place[of_row])
+        return cls(X[origin], origin, place[of_row], neurons)
 
     @cached_property
     def lengths(self):
         """Of the rows, (m,)."""
-        return row_lengths(self.X)
+        return row_lengths(self.X, self.neurons.shares())
 
     @cached_property
     def _stored(self):
-        return coded_if_cheaper(self.X)
+        return coded_if_cheaper(self.X) if self.neurons.acts_on_rows else self.X
 
     def sums(self, rows, weights):
         """Weights of some rows of the data, added up for the distinct ones, (m,)."""
@@ -91,4 +97,5 @@ class SharedRows:
                 return NumpyEngine(stored[index], Y, weights)
             return PartEngine(stored, Y, weights, index)
 
-        return assembled(make_engine, loss, Y, weights, intercept=intercept, lengths=lengths)
+        settings = {"intercept": intercept, "lengths": lengths, "neurons": self.neurons}
+        return assembled(make_engine, loss, Y, weights, **settings)

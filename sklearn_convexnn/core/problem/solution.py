@@ -17,6 +17,7 @@ class Status(Enum):
     GAP = "The relative duality gap is below the tolerance."
     STATIONARY = "No better stationary point was found; the gap bounds what there may be."
     CLOSED_FORM = "The network follows from a formula."
+    SEPARABLE = "One half-space is optimal: it attains the bound of all 0/1 functions of the rows."
     MEAN = "The network is the mean of others, each trained on a part of the rows."
     MAX_ITER = "The iterations were used up. Increase max_iter, or alpha, or the tolerances."
     WORK = (
@@ -35,7 +36,14 @@ class Status(Enum):
         return self in _AS_ASKED
 
 
-_AS_ASKED = {Status.PROGRESS, Status.GAP, Status.STATIONARY, Status.CLOSED_FORM, Status.MEAN}
+_AS_ASKED = {
+    Status.PROGRESS,
+    Status.GAP,
+    Status.STATIONARY,
+    Status.CLOSED_FORM,
+    Status.SEPARABLE,
+    Status.MEAN,
+}
 
 
 @dataclass(frozen=True)
@@ -83,5 +91,10 @@ class Solution:
 
 def end_of_history(certificate, **quantities):
     """The history of a solve without rounds: what it ends with."""
-    row = {"objective": certificate.primal, "dual_gap": certificate.relative_gap, **quantities}
+    row = {
+        "objective": certificate.primal,
+        "lower_bound": certificate.lower_bound,
+        "dual_gap": certificate.relative_gap,
+        **quantities,
+    }
     return {name: [value] for name, value in row.items()}

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
 from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
+from sklearn_convexnn.core.problem.neurons import ReLU
 
 # Sparse rows become an array up to this size, or this multiple of their own: below it the products
 # of arrays are faster.
@@ -37,10 +38,21 @@ class TrainingSet:
     loss: str
     intercept: bool
     options: dict = field(default_factory=dict)
+    neurons: object = field(default_factory=ReLU)
 
     @classmethod
     def of(
-        cls, X, Y, weights, *, loss, intercept, options=None, sample_weights=None, memory=256 << 20
+        cls,
+        X,
+        Y,
+        weights,
+        *,
+        loss,
+        intercept,
+        options=None,
+        neurons=None,
+        sample_weights=None,
+        memory=256 << 20,
     ):
         """Merge and order rows.
 
@@ -55,6 +67,8 @@ class TrainingSet:
         intercept : bool
         options : dict, optional
             Of the loss.
+        neurons : object, optional
+            See :mod:`sklearn_convexnn.core.problem.neurons`; ReLU neurons by default.
         sample_weights : ndarray of shape (n,), optional
             Without those of classes, if these are among the ``weights``.
         memory : int
@@ -71,7 +85,8 @@ class TrainingSet:
         if stored_bytes(X) <= memory:
             X, Y, weights = canonical_rows(X, Y, weights)
         weights, judging = np.array(weights.T) if weights.ndim > 1 else (weights, weights)
-        return cls(X, Y, weights, judging, loss, intercept, options or {})
+        neurons = ReLU() if neurons is None else neurons
+        return cls(X, Y, weights, judging, loss, intercept, options or {}, neurons)
 
     def take(self, index):
         """Some of the rows, in their order."""

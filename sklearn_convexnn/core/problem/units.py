@@ -9,8 +9,7 @@ from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
-from sklearn_convexnn.core.problem.network import Network
-from sklearn_convexnn.core.problem.neurons import ReLU
+from sklearn_convexnn.core.problem.network import Network, network_outputs
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet
 
@@ -59,7 +58,8 @@ class Problem:
     def layers(self, network):
         """``coefs, intercepts`` as in scikit-learn's perceptrons, neurons balanced.
 
-        ``coefs = [(d, m), (m, C)]``, ``intercepts = [(m,), (C,)]`` with
+        ``coefs = [(d, m), (m, C)]``, ``intercepts = [(m,), (C,)]``, for neurons of several features
+        with as many times C columns in the second, with
         ``||[coefs[0][:, j], intercepts[0][j]]|| = ||coefs[1][j]||`` for every neuron j: the sum of
         squares of these weights is twice the penalty of (P).
         """
@@ -67,13 +67,17 @@ class Problem:
         # In the user's units a neuron is longer by this factor, half of it in each layer.
         root = np.sqrt(self.rows.scale) * np.sqrt(self.y_scale)
         U, C = root * U, root * C
-        d, dtype = self.rows.n_features, self.rows.engine.dtype
+        d, dtype = self.rows.n_columns - self.rows.intercept, self.rows.engine.dtype
         biases = U[:, d] if self.rows.intercept else np.zeros(len(U))
         coefs = [np.ascontiguousarray(U[:, :d].T, dtype=dtype), C.astype(dtype)]
         return coefs, [
             biases.astype(dtype),
             (network.b0 * self.y_scale + self.y_shift).astype(dtype),
         ]
+
+    def outputs(self, X, coefs, intercepts):
+        """Outputs of the layers on any rows."""
+        return network_outputs(X, coefs, intercepts, self.rows.neurons)
 
     def network(self, coefs, intercepts):
         """The network in working units from the layers of :meth:`layers`."""
@@ -96,7 +100,7 @@ def obstacle(rows):
     if 1.0 - spread >= spread * _LARGEST_OFFSET**2:
         return (
             "The rows, with a constant for the bias, differ little compared with their length: "
-            "standardise the features."
+            + rows.neurons.remedy
         )
     statistics = rows.engine.statistics()
     if statistics.largest_weight > _LARGEST_WEIGHT_RATIO * statistics.least_weight:
@@ -105,8 +109,8 @@ def obstacle(rows):
 
 
 def mean_square_spread(rows):
-    """The mean square distance of the rows from their mean, where their mean square is 1."""
-    mean = rows.scale * rows.engine.statistics().mean_row
+    """The mean square distance of what neurons see from its mean, where its mean square is 1."""
+    mean = rows.scale * rows.neurons.mean_input(rows.engine.statistics().mean_row)
     return max(0.0, 1.0 - mean @ mean - rows.intercept * rows.scale**2)
 
 
@@ -117,19 +121,20 @@ def make_problem(X, Y, weights, **settings):
 
 def problem_of(data):
     """The training problem of a :class:`.TrainingSet`."""
-    X = coded_if_cheaper(data.X)
+    X = coded_if_cheaper(data.X) if data.neurons.acts_on_rows else data.X
     return assembled(
         lambda Y, weights: NumpyEngine(X, Y, weights),
         data.named_loss(),
         data.Y,
         data.weights,
         intercept=data.intercept,
-        lengths=row_lengths(data.X),
+        lengths=row_lengths(data.X, data.neurons.shares()),
+        neurons=data.neurons,
         data=data,
     )
 
 
-def assembled(make_engine, loss, Y, weights, *, intercept, lengths, data=None):
+def assembled(make_engine, loss, Y, weights, *, intercept, lengths, neurons, data=None):
     """The training problem of rows of these ``lengths`` that ``make_engine(Y, weights)`` holds.
 
     ``loss`` and ``Y`` are in the units of the data, the engine's targets in working units.
@@ -138,14 +143,19 @@ def assembled(make_engine, loss, Y, weights, *, intercept, lengths, data=None):
     units = loss.standardise(Y, weights, intercept)
     scale = row_scale(lengths, weights, intercept)
     engine = make_engine(units.Y, weights)
-    rows = Rows(engine, ReLU(), units.loss, intercept=intercept, scale=scale)
+    rows = Rows(engine, neurons, units.loss, intercept=intercept, scale=scale)
     return Problem(
         rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread, data
     )
 
 
-def row_lengths(X):
-    """Euclidean norms of the rows, (n,), without overflow of their squares."""
+def row_lengths(X, shares=None):
+    """Euclidean norms of the rows, (n,), without overflow of their squares.
+
+    ``shares`` (d,) multiply the squares of the columns of dense rows, see
+    :mod:`sklearn_convexnn.core.problem.neurons`.
+    """
+    roots = 1.0 if shares is None else np.sqrt(shares)
     values = X.data if sparse.issparse(X) else X
     largest = float(max(abs(values.max(initial=0)), abs(values.min(initial=0))))
     squares = np.zeros(X.shape[0])
@@ -157,6 +167,7 @@ def row_lengths(X):
         if sparse.issparse(block):
             squares[start : start + step] = np.asarray(block.multiply(block).sum(axis=1)).ravel()
         else:
+            block *= roots
             squares[start : start + step] = np.einsum("ij,ij->i", block, block)
     return largest * np.sqrt(squares)
 

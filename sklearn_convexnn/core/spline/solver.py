@@ -59,7 +59,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=Fa
     best, bound, since = None, None, 0
     proximal = hasattr(loss, "recentre")
     patience = _PATIENCE * (10 if proximal else 1)
-    history = {"objective": [], "dual_gap": [], "n_knots": []}
+    history = {"objective": [], "lower_bound": [], "dual_gap": [], "n_knots": []}
     for n_iter in range(1, max_iter + 1):
         now, g = run.price()
         since += 1
@@ -71,6 +71,7 @@ def solve_spline(problem, alpha, loss, penalty, *, tol, max_iter, fixed_knots=Fa
         certificate = Certificate(best[0], bound.dual, bound.kappa, "exact")
         row = {
             "objective": best[0],
+            "lower_bound": certificate.lower_bound,
             "dual_gap": certificate.relative_gap,
             "n_knots": best[1].n_kinks,
         }

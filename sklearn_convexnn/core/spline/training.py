@@ -12,7 +12,7 @@ from sklearn_convexnn.core.spline.hinge import ProximalHinge, solve_hinge
 from sklearn_convexnn.core.spline.problem import Penalty, Spline, make_line_problem, prices
 from sklearn_convexnn.core.spline.solver import feasible_residual, solve_spline
 
-_ROWS = ("objective", "dual_gap", "n_knots")
+_ROWS = ("objective", "lower_bound", "dual_gap", "n_knots")
 _WORST_FIRST = (Status.INTERRUPTED, Status.MAX_ITER, Status.INACCURATE, Status.GAP)
 
 
@@ -172,6 +172,7 @@ def joint_solution(problems, solutions, alpha):
     objective = np.asarray(units) @ objectives
     history = {
         "objective": objective,
+        "lower_bound": np.asarray(units) @ np.array(rows["lower_bound"]),
         "dual_gap": np.divide(gaps, objective, out=np.zeros(n_iter), where=objective > 0),
         "n_knots": np.sum(rows["n_knots"], axis=0),
     }

@@ -78,7 +78,7 @@ def test_history_and_certificate(loss, n_outputs, intercept):
     rows = make_rows(loss, n_outputs, intercept)
     solution = run(rows, tol=0.0)
     history = solution.history
-    assert set(history) == {"objective", "dual_gap", "n_neurons", "violation"}
+    assert set(history) == {"objective", "lower_bound", "dual_gap", "n_neurons", "violation"}
     assert {len(values) for values in history.values()} == {solution.n_iter}
     assert solution.n_iter == OPTIONS.max_iter
     start = objective(rows, constant_network(rows))

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.fit.cutting_plane import constant_start, make_pricing, train
+from sklearn_convexnn.core.fit.cutting_plane import Descent, constant_start, make_pricing
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.solution import Status
 from tests.certificates import assert_bounds, assert_optimal
@@ -35,15 +35,8 @@ each_problem = pytest.mark.parametrize("problem", ZOO, ids=str)
 def solved(problem):
     """The solution of a problem, and its network in the units of the data."""
     working = problem.problem()
-    solution, _ = train(
-        working,
-        problem.alpha,
-        rng=np.random.default_rng(0),
-        tol=1e-3,
-        gap_tol=1e-6,
-        max_iter=40,
-        max_neurons=None,
-    )
+    goals = {"tol": 1e-3, "gap_tol": 1e-6, "max_iter": 40, "max_neurons": None}
+    solution = Descent(working, np.random.default_rng(0), **goals).solve(problem.alpha)
     coefs, intercepts = working.layers(solution.network)
     U = np.vstack([coefs[0], intercepts[0]]).T if problem.intercept else coefs[0].T
     return solution, working, (U, coefs[1], intercepts[1])

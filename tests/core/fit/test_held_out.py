@@ -28,7 +28,7 @@ class ConstantPath:
         self.visited.append(alpha)
         d, n_outputs = self.shape
         layers = [np.zeros((d, 0)), np.zeros((0, n_outputs))]
-        return layers, [np.zeros(0), np.full(n_outputs, self.error(alpha))], 0.0
+        return layers, [np.zeros(0), np.full(n_outputs, self.error(alpha))]
 
 
 def choose(problem, error, scale=SCALE, alpha_max=LARGEST, seed=0):

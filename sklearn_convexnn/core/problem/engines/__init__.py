@@ -15,6 +15,11 @@ writes a kernel knows nothing of where the rows are.
     row that the kernel makes, ``dtype`` that of the features, None for kernels that read none.
 ``take(index)``, ``first(k)``
     An engine of some of the rows, or of ``k`` at most.
+``sample(count, dtype)``
+    An engine of ``count`` rows at most, the same in any order of them, with weights of sum 1.
+``draw(handle, count, dtype)``
+    An engine of about ``count`` rows, drawn as often as what a pass has kept of them is large, and
+    what was kept over these frequencies, as one NumPy array: its sums are about those of all rows.
 ``with_weights(weights)``, ``with_targets(Y)``
     The same rows with others.
 ``fetch(handle)``
@@ -24,6 +29,8 @@ writes a kernel knows nothing of where the rows are.
     ``limit``.
 ``statistics()``
     :class:`~sklearn_convexnn.core.problem.engines.block.Statistics` of the rows.
+``passes``
+    How often the features of all rows were read.
 ``close()``
     Gives back what the engine holds (threads, connections).
 """

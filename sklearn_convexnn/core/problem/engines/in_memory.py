@@ -7,18 +7,52 @@ faster than one large product and keeps the memory beyond ``X`` bounded whatever
 from __future__ import annotations
 
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.block import Block, Statistics
 from sklearn_convexnn.core.problem.engines.coded import CodedRows
+from sklearn_convexnn.core.problem.engines.row_keys import row_keys
+from sklearn_convexnn.core.problem.engines.threads import MOST_CHUNKS, mapped
 
 # One block of hidden activations; about half of a core's second-level cache.
 BLOCK_BYTES = 1 << 19
 _LEAST_ROWS = 64
 # Sizes of blocks in BLOCK_BYTES, where a block has a cost of its own beside that of its rows.
 _SPARSE_BLOCKS, _CODED_BLOCKS = 16, 4
+# Rows of a sample that are gathered at a time.
+_GATHERED_ROWS = 1 << 14
+
+
+# Some BLAS kernels set the flag of invalid numbers where there are none (numpy issue 24067): by
+# what stands beside an array in memory, so that one run warns and the next does not.  Results that
+# are no numbers show in the objective, which no network is accepted without.
+def _no_flags():
+    return np.errstate(invalid="ignore")
+
+
+def _added(totals, sums):
+    """Sums in float64, added in place to those before them, if there are any."""
+    if totals is None:
+        return [np.array(part, dtype=np.float64) for part in sums]
+    for total, part in zip(totals, sums, strict=True):
+        total += part
+    return totals
+
+
+class _Kept:
+    """An array (n, ..) that blocks are put into by whichever thread has them."""
+
+    def __init__(self, n):
+        self.n, self.rows, self.lock = n, None, Lock()
+
+    def put(self, block, kept):
+        with self.lock:
+            if self.rows is None:
+                self.rows = np.empty((self.n, *kept.shape[1:]), kept.dtype)
+        self.rows[block] = kept
 
 
 class NumpyEngine:
@@ -42,36 +76,44 @@ class NumpyEngine:
         # The dtype is that of the features as they are stored.
         self.n_features, self.dtype = (0, None) if X is None else (X.shape[1], X.dtype)
         self._casts = {}
+        self._keys = None
+        self.passes = 0  # over the features of all rows
 
     @property
     def X(self):
         """The features as they are stored."""
         return self.stored
 
-    # Some BLAS kernels set the flag of invalid numbers where there are none (numpy issue 24067): by
-    # what stands beside an array in memory, so that one run warns and the next does not.  Results
-    # that are no numbers show in the objective, which no network is accepted without.
-    @np.errstate(invalid="ignore")
     def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
         """See :mod:`sklearn_convexnn.core.problem.engines`."""
         n, step = self.n_rows, self.rows_per_block(width, dtype)
+        self.passes += dtype is not None
         if n <= step:
             X = None if dtype is None else self._all_features(dtype)
-            sums, kept = kernel(np, Block(X, self.Y, self.weights, rowwise), *small)
+            with _no_flags():
+                sums, kept = kernel(np, Block(X, self.Y, self.weights, rowwise), *small)
             return [np.asarray(part, dtype=np.float64) for part in sums], kept
-        totals, handle = [], None
-        for start in range(0, n, step):
-            block = slice(start, min(start + step, n))
-            sums, kept = kernel(np, self._block(block, step, dtype, rowwise), *small)
-            if not start:
-                totals = [np.asarray(part, dtype=np.float64) for part in sums]
-                handle = np.empty((n, *kept.shape[1:]), kept.dtype) if keep else None
-            else:
-                for total, part in zip(totals, sums, strict=True):
-                    total += part
-            if keep:
-                handle[block] = kept
-        return totals, handle
+        if self.coded and dtype is not None:
+            self._all_features(dtype).blocks(step)  # made once, not by every thread
+        handle = _Kept(n) if keep else None
+
+        def sums_of(starts):
+            totals = None
+            with _no_flags():
+                for start in starts:
+                    block = slice(start, min(start + step, n))
+                    sums, kept = kernel(np, self._block(block, step, dtype, rowwise), *small)
+                    totals = _added(totals, sums)
+                    if keep:
+                        handle.put(block, kept)
+            return totals
+
+        starts, totals = range(0, n, step), None
+        size = -(-len(starts) // MOST_CHUNKS)
+        chunks = [starts[first : first + size] for first in range(0, len(starts), size)]
+        for sums in mapped(sums_of, chunks):
+            totals = _added(totals, sums)
+        return totals, handle.rows if keep else None
 
     def rows_per_block(self, width, dtype):
         """Rows whose (rows x width) block has about ``block_bytes``."""
@@ -127,6 +169,53 @@ class NumpyEngine:
     def first(self, count):
         """At most ``count`` rows, always the same ones."""
         return self.take(slice(0, count))
+
+    def sample(self, count, dtype):
+        """At most ``count`` rows, drawn by their keys, with weights of sum 1.
+
+        They have memory of their own, in another dtype.
+        """
+        count = min(count, self.n_rows)
+        index = np.sort(np.argpartition(self.keys, count - 1)[:count])
+        weights = self.weights[index]
+        return self._copied(index, dtype, weights / weights.sum())
+
+    def draw(self, handle, count, dtype):
+        """About ``count`` rows, drawn by their keys as often as what a pass has kept is large.
+
+        Returns an engine, and what was kept over the frequency of its row.
+        """
+        sizes = np.abs(handle).sum(axis=1)
+        frequency = np.minimum(1.0, count * (sizes / max(sizes.sum(), np.finfo(float).tiny)))
+        index = np.flatnonzero(self.keys < frequency * 2.0**64)
+        sample = self._copied(index, dtype, self.weights[index])
+        return sample, handle[index] / frequency[index, None]
+
+    @property
+    def keys(self):
+        """Of the rows, see :func:`.row_keys`."""
+        if self._keys is None:
+            self._keys = self._row_keys()
+        return self._keys
+
+    def _copied(self, index, dtype, weights):
+        X = self._gathered(index, np.dtype(dtype))
+        return NumpyEngine(X, self.Y[index], weights, block_bytes=self.block_bytes)
+
+    def _row_keys(self):
+        return row_keys(self.stored)
+
+    def _gathered(self, index, dtype):
+        """Features of some rows, without those of other dtype in between."""
+        if not isinstance(self.stored, np.ndarray):
+            return self.X[index].astype(dtype, copy=False)
+        X, step = np.empty((len(index), self.n_features), dtype), _GATHERED_ROWS
+        for start in range(0, len(index), step):
+            X[start : start + step] = self._some(index[start : start + step])
+        return X
+
+    def _some(self, index):
+        return self.stored[index]
 
     def with_weights(self, weights):
         return self._with(self.Y, weights)

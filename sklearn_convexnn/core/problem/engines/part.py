@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.problem.engines.in_memory import BLOCK_BYTES, NumpyEngine
+from sklearn_convexnn.core.problem.engines.row_keys import row_keys
+
+# Rows that are gathered at a time for their keys.
+_KEY_ROWS = 1 << 14
 
 
 class PartEngine(NumpyEngine):
@@ -51,6 +55,16 @@ class PartEngine(NumpyEngine):
         if count >= self.n_rows:
             return self
         return self.take(np.linspace(0, self.n_rows - 1, count).astype(int))
+
+    def _row_keys(self):
+        step = _KEY_ROWS
+        parts = range(0, self.n_rows, step)
+        return np.concatenate(
+            [row_keys(self.stored[self.index[start : start + step]]) for start in parts]
+        )
+
+    def _some(self, index):
+        return self.stored[self.index[index]]
 
     def take(self, index):
         """Some of the rows, with their weights as they are."""

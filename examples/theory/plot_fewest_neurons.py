@@ -39,7 +39,9 @@ for ax, (name, y) in zip(axes, targets.items(), strict=True):
     needed = f"at least {certificate.lower_bound} needed, {certificate.n_sufficient} suffice"
     verdict = "provably as few as possible" if certificate.status == "proven" else needed
     ax.set_title(f"{name}: {certificate.n_neurons} neurons\n{verdict}")
+    ax.set_xlabel("x")
     ax.spines[["top", "right"]].set_visible(False)
+axes[0].set_ylabel("y")
 axes[0].legend(frameon=False)
 plt.show()
 

@@ -52,11 +52,14 @@ grid = np.stack(np.meshgrid(np.linspace(-1.6, 2.6, 300), np.linspace(-1.2, 1.7, 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
 for ax, model, title in zip(axes, (gated, trained), ("gated", "ReLU"), strict=True):
     p = model.predict_proba(grid.reshape(-1, 2))[:, 1].reshape(grid.shape[:2])
-    ax.contourf(grid[..., 0], grid[..., 1], p, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.8)
+    filled = ax.contourf(
+        grid[..., 0], grid[..., 1], p, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.8
+    )
     ax.contour(grid[..., 0], grid[..., 1], p, levels=[0.5], colors="k", linewidths=1)
     ax.scatter(*X.T, c=y, cmap="RdBu", edgecolor="k", s=14, linewidths=0.5)
     ax.set(title=f"{title}, {model.n_neurons_} neurons", xlabel="x0")
 axes[0].set_ylabel("x1")
+fig.colorbar(filled, ax=axes, label="probability of class 1")
 plt.show()
 
 # %%

@@ -49,7 +49,9 @@ left.axhline(
 left.set(xlabel="neurons", ylabel="training objective", ylim=(0, None))
 left.legend(frameon=False)
 right.plot(sizes, [n.score(X_test, y_test) for n in networks], "o-", color="#c8553d")
-right.set(xlabel="neurons", ylabel="test accuracy")
+right.axhline(0.1, color="0.6", ls="--", label="chance")
+right.set(xlabel="neurons", ylabel="test accuracy", ylim=(0, 1.03))
+right.legend(frameon=False)
 for ax in (left, right):
     ax.set_xticks([5, 10, 20, 50], ["5", "10", "20", "50"])
     ax.spines[["top", "right"]].set_visible(False)

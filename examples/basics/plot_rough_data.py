@@ -51,6 +51,11 @@ print(f"test R2 without steps {smooth.score(X_test, y_test):.3f}", end=", ")
 print(f"with weight {search.weight_} {rough.score(X_test, y_test):.3f}")
 
 # %%
+# The whole pipeline. The question marks lead to the pages of its steps.
+
+rough
+
+# %%
 # What the two make of the year, averaged over the other columns. The thresholds are quantiles of
 # the training rows, about eight years apart here: a jump is found up to that.
 

@@ -65,5 +65,8 @@ def draw(ax, model, names):
 
 fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
 draw(ax, small, [f"x{i}" for i in range(X.shape[1])])
+for color, label in (("#2563a8", "positive weight"), ("#c8553d", "negative weight")):
+    ax.plot([], [], color=color, lw=3, label=label)
+ax.legend(loc="upper right", frameon=False)
 ax.set_title(f"{small.n_neurons_} neurons instead of {full.n_neurons_}")
 plt.show()

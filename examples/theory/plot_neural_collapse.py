@@ -42,9 +42,8 @@ with warnings.catch_warnings():
 # (NC2), the distance of the output weights from the class means (NC3), and disagreement with the
 # nearest class mean (NC4).
 
-fig, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
 for ax, model in zip(axes, (exact, trained), strict=True):
-    display = NeuralCollapseDisplay.from_estimator(model, X, y, ax=ax)
+    NeuralCollapseDisplay.from_estimator(model, X, y, ax=ax)
     print(ax.get_title())
-fig.colorbar(display.im_, ax=axes, shrink=0.8, label="cosine")
 plt.show()

@@ -1,0 +1,189 @@
+"""Architectures beyond dense two-layer networks, a section for each family.
+
+    python benchmarks/architectures.py                    # digits, shifted digits
+    python benchmarks/architectures.py --sections series  # needs aeon, for its data and MiniRocket
+    python benchmarks/architectures.py --sections large   # 10 000 images of 28 x 28
+
+Sections of convolutional networks:
+
+digits    Handwritten digits of 8 x 8, one split of 1 257 rows: accuracy and CPU seconds beside a
+          support vector machine, a perceptron and the dense convex network.
+shifted   The same digits at random places of 12 x 12, 300 rows to learn from.
+series    Time series that aeon ships, with their training and test parts: support vector machine,
+          nearest neighbour, MiniRocket (10 000 random filters and a ridge), and one convex network
+          with the same settings for all, its number of filters beside it.
+large     Digits enlarged to 28 x 28 and moved, n = 10 000: CPU seconds, and memory beyond X.
+"""
+
+import common as C  # first: sets the number of threads
+
+# isort: split
+import argparse
+import resource
+import warnings
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+
+SERIES = ("GunPoint", "ItalyPowerDemand", "BasicMotions", "ArrowHead", "OSULeaf")
+COLUMNS = [
+    ("data", "data"),
+    ("model", "model"),
+    ("score", "accuracy", ".4f"),
+    ("filters", "filters"),
+    ("gap", "gap", ".2f"),
+    ("cpu", "CPU s", ".1f"),
+]
+
+
+def dense_models():
+    from sklearn_convexnn import ConvexReLUClassifier
+
+    return {
+        "SVC(C=10)": SVC(C=10),
+        "MLP(100)": MLPClassifier(max_iter=400, random_state=0),
+        "ConvexReLUClassifier": ConvexReLUClassifier(random_state=0),
+    }
+
+
+def convolution(**settings):
+    from sklearn_convexnn import ConvexCNNClassifier
+
+    return ConvexCNNClassifier(random_state=0, **settings)
+
+
+def measured(data, name, model, train, test):
+    """A row of the table."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, seconds = C.cpu_time(lambda: model.fit(*train))
+    row = {"data": data, "model": name, "score": model.score(*test), "cpu": seconds}
+    if hasattr(model, "filters_"):
+        row |= {"filters": model.n_neurons_, "gap": model.dual_gap_}
+    return row
+
+
+def flat(part):
+    X, y = part
+    return X.reshape(len(X), -1), y
+
+
+def compared(data, train, test, convolutions):
+    rows = [
+        measured(data, name, model, flat(train), flat(test))
+        for name, model in dense_models().items()
+    ]
+    rows += [
+        measured(data, f"CNN {settings or 'defaults'}", convolution(**settings), train, test)
+        for settings in convolutions
+    ]
+    return rows
+
+
+# ------------------------------------------------------------------------------------------- images
+
+
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X.reshape(-1, 8, 8) / 16, y
+
+
+def moved(X, size, rng):
+    """Images at random places of larger ones."""
+    found = np.zeros((len(X), size, size), X.dtype)
+    height, width = X.shape[1:]
+    places = rng.integers(0, size - height + 1, (len(X), 2))
+    for image, one, (a, b) in zip(found, X, places, strict=True):
+        image[a : a + height, b : b + width] = one
+    return found
+
+
+def split(X, y, n):
+    parts = train_test_split(X, y, train_size=n, random_state=0, stratify=y)
+    return (parts[0], parts[2]), (parts[1], parts[3])
+
+
+def section_digits():
+    train, test = split(*digits(), 1257)
+    return compared("digits 8 x 8", train, test, [{}, {"pooling": "average", "pool_grid": 2}])
+
+
+def section_shifted():
+    X, y = digits()
+    train, test = split(moved(X, 12, np.random.default_rng(0)), y, 300)
+    return compared("digits in 12 x 12", train, test, [{}, {"pooling": "average"}])
+
+
+def section_large():
+    X, y = digits()
+    rng = np.random.default_rng(0)
+    some = rng.integers(len(y), size=12_000)
+    X = moved(np.kron(X[some], np.ones((3, 3))).astype(np.float32), 28, rng)
+    train, test = (X[:10_000], y[some[:10_000]]), (X[10_000:], y[some[10_000:]])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rows = [
+        measured("digits in 28 x 28", "CNN alpha='scale'", convolution(alpha="scale"), train, test)
+    ]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"memory beyond X: {(peak - before) / 1024:.0f} MB\n")
+    return rows
+
+
+# ------------------------------------------------------------------------------------------- series
+
+
+def load_series(name):
+    """Training and test parts, ``(n, length, channels)``, channels of mean 0 and deviation 1."""
+    from aeon.datasets import load_classification
+
+    parts = []
+    for part in ("train", "test"):
+        X, y = load_classification(name, split=part)
+        parts.append((X.transpose(0, 2, 1).astype(np.float64), y))
+    mean, deviation = (getattr(parts[0][0], name)(axis=(0, 1)) for name in ("mean", "std"))
+    return [((X - mean) / deviation, y) for X, y in parts]
+
+
+def section_series():
+    from aeon.classification.convolution_based import MiniRocketClassifier
+
+    rows = []
+    for name in SERIES:
+        train, test = load_series(name)
+        for title, model in (
+            ("SVC(C=10)", SVC(C=10)),
+            ("1-NN", KNeighborsClassifier(1)),
+        ):
+            rows.append(measured(name, title, model, flat(train), flat(test)))
+        rocket = [(X.transpose(0, 2, 1), y) for X, y in (train, test)]
+        rows.append(measured(name, "MiniRocket", MiniRocketClassifier(random_state=0), *rocket))
+        rows.append(measured(name, "CNN", convolution(**SERIES_SETTINGS), train, test))
+    return rows
+
+
+# Windows of nine, near and far apart, at every place.
+SERIES_SETTINGS = {"patch_size": (9,), "dilation": [1, 2, 4, 8], "padding": "same"}
+
+SECTIONS = {
+    "digits": section_digits,
+    "shifted": section_shifted,
+    "series": section_series,
+    "large": section_large,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sections", default="digits,shifted", help=", ".join(SECTIONS))
+    sections = parser.parse_args().sections.split(",")
+    C.print_header("Architectures")
+    for name in sections:
+        print(C.markdown_table(SECTIONS[name](), COLUMNS), "\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

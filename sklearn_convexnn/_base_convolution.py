@@ -1,0 +1,285 @@
+"""The fit of convolutional networks, for one alpha and by cross-validation."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
+from sklearn_convexnn._base_cv import ConvexCV
+from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, flattened, windows_of
+from sklearn_convexnn._losses import loss_options
+from sklearn_convexnn._two_layer import AlphaChoice, CuttingPlane
+from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
+from sklearn_convexnn.core.fit.cutting_plane import Descent, best_start
+from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
+from sklearn_convexnn.core.problem.patches import Convolution
+from sklearn_convexnn.core.problem.solution import Start
+from sklearn_convexnn.core.problem.units import make_problem
+
+# Paths that choose an alpha are solved no finer than this.
+_LEAST_PATH_TOL = 3e-2
+
+
+class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
+    """The problem, the attributes and the filters of a convolutional network."""
+
+    _parameter_constraints = {
+        **CONSTRAINTS,
+        "fit_intercept": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # ------------------------------------------------------------------ before the solve
+
+    def _check_parameters(self):
+        if getattr(self, "alpha", "scale") == 0:
+            raise ValueError(
+                "alpha=0 is refused: without weight decay enough filters interpolate, and the "
+                "convex program singles none out. Use a small fraction of alpha_max_."
+            )
+        super()._check_parameters()
+
+    def _validated(self, X, y, sample_weight):
+        X, shape = flattened(X, self.image_shape)
+        data = super()._validated(X, y, sample_weight)
+        self._row_shape = data.X.shape[1:] if shape is None else shape
+        return data
+
+    def _neurons(self):
+        settings = {name: getattr(self, name) for name in GEOMETRY}
+        return Convolution(windows_of(self._row_shape, **settings), self.pooling)
+
+    def _problem(self, data):
+        """The training problem and the Targets."""
+        neurons = self._neurons()
+        targets = self._encode_targets(data.y, data.weights)
+        problem = make_problem(
+            data.X,
+            targets.columns,
+            data.weights,
+            loss=self.loss,
+            intercept=self.fit_intercept,
+            options=loss_options(self),
+            neurons=neurons,
+            sample_weights=data.sample_weights,
+        )
+        return problem, targets
+
+    # ------------------------------------------------------------------ after the solve
+
+    def _attributes(self, problem, targets, solution, alpha_max, alpha=None):
+        """The fitted attributes; ``alpha`` is the value that was asked for, if there was one."""
+        coefs, intercepts = problem.layers(solution.network)
+        neurons, n_outputs = problem.rows.neurons, problem.rows.n_outputs
+        windows = neurons.windows
+        filters, order = zip(*neurons.filters(coefs[0]), strict=True)
+        order = np.concatenate(order)
+        if alpha is None:
+            alpha = solution.alpha * problem.alpha_unit
+        return {
+            **targets.attributes,
+            **({} if problem.spread is None else {"scale_": problem.spread}),
+            **self._end_of(solution, problem.objective_unit, problem.objective_offset),
+            "filters_": list(filters) if len(filters) > 1 else filters[0],
+            "filter_intercepts_": intercepts[0][order],
+            "output_weights_": coefs[1][order].reshape(len(order), *windows.grid, n_outputs),
+            "output_intercepts_": intercepts[1],
+            "image_shape_": self._image_shape(),
+            "grid_shape_": windows.grid,
+            "n_outputs_": n_outputs,
+            "out_activation_": self._output_activation(targets),
+            "n_neurons_": solution.network.n_neurons,
+            "alpha_": float(alpha),
+            "alpha_max_": float(alpha_max),
+            "_convolution": neurons,
+        }
+
+    def _image_shape(self):
+        given = self._row_shape if self.image_shape is None else self.image_shape
+        return tuple(int(one) for one in given)
+
+    # ------------------------------------------------------------------ the fitted network
+
+    def _validate_rows(self, X):
+        if hasattr(self, "image_shape_"):
+            X = flattened(X, self.image_shape_)[0]
+        return super()._validate_rows(X)
+
+    def _layers(self):
+        """``coefs, intercepts`` of the network, a row of features for every filter."""
+        filters = self.filters_ if isinstance(self.filters_, list) else [self.filters_]
+        coefs = self._convolution.coefs(filters)
+        last = self.output_weights_.reshape(coefs.shape[1], self._n_weights)
+        return [coefs, last], [self.filter_intercepts_, self.output_intercepts_]
+
+    @property
+    def _n_features_out(self):
+        """Columns of :meth:`transform`, for their names."""
+        return self.n_neurons_ * int(np.prod(self.grid_shape_))
+
+    @property
+    def _n_weights(self):
+        """Output weights of a filter."""
+        return int(np.prod(self.grid_shape_)) * self.n_outputs_
+
+    def _outputs(self, X):
+        """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
+        X = self._validate_rows(X)
+        return network_outputs(X, *self._layers(), self._convolution)
+
+    def transform(self, X):
+        """Pooled activations of the filters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *image_shape_)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_neurons_ * n_cells)
+            Those of one filter side by side, in the order of ``output_weights_``.
+        """
+        X = self._validate_rows(X)
+        coefs, intercepts = self._layers()
+        return hidden_activations(X, coefs[0], intercepts[0], self._convolution)
+
+    def feature_maps(self, X):
+        """Activations of the filters at every position, before they are pooled.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *image_shape_)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_neurons_, *positions)
+            With one axis for each space axis of the images. The centres of all windows are the
+            same.
+        """
+        X = self._validate_rows(X)
+        coefs, intercepts = self._layers()
+        return self._convolution.maps(X, coefs[0], intercepts[0])
+
+
+class BaseConvexCNN(AlphaChoice, CuttingPlane, BaseConvolution):
+    """The fit for one ``alpha``, given or chosen by held-out rows."""
+
+    _parameter_constraints = {
+        **BaseConvolution._parameter_constraints,
+        **CuttingPlane._parameter_constraints,
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
+        "warm_start": ["boolean"],
+    }
+
+    @fit_method
+    def fit(self, X, y, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *image_shape)
+            Training rows, flat (in C order) or as images or signals. Float32 is kept, everything
+            else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are normalised to sum 1; a weight of 2 is the row given
+            twice, a weight of 0 is the row left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @one_blas_thread
+    def _solve(self, data, progress):
+        problem, targets = self._problem(data)
+        progress.objective = problem.objective
+        goals = {name: getattr(self, name) for name in ("tol", "gap_tol", "max_iter")}
+        goals["max_neurons"] = self.max_neurons
+        light = goals | {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
+        rng = self._rng()
+        descent = Descent(problem, rng, **goals)
+        choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
+        start = best_start(problem, choice.alpha, [self._warm_start(problem, targets)])
+        solution = descent.solve(choice.alpha, start=start, progress=progress)
+        attributes = self._attributes(
+            problem, targets, solution, descent.alpha_max, choice.alpha
+        ) | self._chosen(choice)
+        return Outcome(solution, attributes, self._remedy(problem, solution))
+
+    def _warm_start(self, problem, targets):
+        """The present network in the units of the new problem as a Start, if it is to be one."""
+        if not self.warm_start or not hasattr(self, "filters_"):
+            return None
+        rows, old = problem.rows, self._convolution.windows
+        same = (old.shapes, old.grid, old.n_features) == (
+            rows.neurons.windows.shapes,
+            rows.neurons.windows.grid,
+            rows.n_features,
+        )
+        classes = getattr(self, "classes_", targets.classes)
+        if (
+            not same
+            or self.n_outputs_ != rows.n_outputs
+            or not np.array_equal(targets.classes, classes)
+        ):
+            raise ValueError(
+                "warm_start=True needs the images, windows, cells, outputs and classes of the "
+                "previous fit: clone the estimator to start anew."
+            )
+        return Start(problem.network(*self._layers()))
+
+
+class BaseConvexCNNCV(ConvexCV, BaseConvolution):
+    """The fit with ``alpha`` chosen by cross-validation."""
+
+    _parameter_constraints = {
+        **BaseConvolution._parameter_constraints,
+        **ConvexCV._parameter_constraints,
+    }
+
+    @fit_method
+    def fit(self, X, y, sample_weight=None, **params):
+        """Choose alpha by cross-validation, then train on all rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *image_shape)
+            Training rows, flat (in C order) or as images or signals. Float32 is kept, everything
+            else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, used in training and in the scores of the folds.
+        **params : dict
+            For the splitter and the scorer. Without metadata routing all of them go to the
+            scorer; with ``sklearn.set_config(enable_metadata_routing=True)`` to whom they were
+            requested for, ``sample_weight`` included.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        return self._fit_folds(X, y, sample_weight, params)
+
+    def _fold_estimator(self):
+        settings = {name: getattr(self, name) for name in CONSTRAINTS}
+        settings |= {"loss": self.loss, "fit_intercept": self.fit_intercept}
+        estimator = self._single(**settings, **loss_options(self))
+        estimator._row_shape = self._row_shape
+        return estimator

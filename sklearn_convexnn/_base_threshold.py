@@ -1,0 +1,205 @@
+"""The fit of networks of thresholds."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
+from sklearn_convexnn._importances import InputImportances
+from sklearn_convexnn._losses import loss_options
+from sklearn_convexnn._two_layer import AlphaChoice
+from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
+from sklearn_convexnn.core.problem.network import path_norms
+from sklearn_convexnn.core.problem.solution import Start
+from sklearn_convexnn.core.threshold.bounds import with_lower_bound
+from sklearn_convexnn.core.threshold.descent import ThresholdDescent
+from sklearn_convexnn.core.threshold.neurons import threshold_activations, threshold_outputs
+from sklearn_convexnn.core.threshold.problem import make_threshold_problem
+from sklearn_convexnn.core.threshold.step_network import additive_outputs
+
+# Paths that choose an alpha are solved no finer than this: scores do not see more.
+_LEAST_PATH_TOL = 1e-2
+
+
+class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
+    """The fit for one ``alpha``, given or chosen."""
+
+    _parameter_constraints = {
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
+        "directions": [StrOptions({"all", "axis"})],
+        "representative": [StrOptions({"margin", "middle"})],
+        "max_neurons": [Interval(Integral, 1, None, closed="left"), None],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "gap_tol": [Interval(Real, 0, None, closed="neither"), None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    # What the hidden neurons are, for those who would take them for ReLUs.
+    _hidden = "threshold"
+
+    def __init__(
+        self,
+        *,
+        alpha,
+        directions,
+        loss,
+        representative,
+        max_neurons,
+        max_iter,
+        tol,
+        gap_tol,
+        warm_start,
+        random_state,
+        verbose,
+    ):
+        self.alpha = alpha
+        self.directions = directions
+        self.loss = loss
+        self.representative = representative
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_method
+    def fit(self, X, y, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows. Float32 is kept, everything else becomes float64. Columns may have any
+            units: the problem does not depend on them.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; class labels are one-dimensional.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are normalised to sum 1; a weight of 2 is the row given
+            twice, a weight of 0 is the row left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def _check_parameters(self):
+        if self.alpha == 0:
+            raise ValueError(
+                "alpha=0 is refused: without a penalty enough half-spaces interpolate, and the "
+                "program singles no network out. Use a small fraction of alpha_max_."
+            )
+        super()._check_parameters()
+
+    def _goal(self):
+        if self.gap_tol is not None:
+            return f"gap_tol={self.gap_tol:g}"
+        if self.directions == "axis":
+            return f"a relative duality gap of tol={self.tol:g}"
+        return f"a decrease below tol={self.tol:g} in one round"
+
+    @one_blas_thread
+    def _solve(self, data, progress):
+        targets = self._encode_targets(data.y, data.weights)
+        problem = make_threshold_problem(
+            data.X,
+            targets.columns,
+            data.weights,
+            axis=self.directions == "axis",
+            loss=self.loss,
+            options=loss_options(self),
+            sample_weights=data.sample_weights,
+        )
+        progress.objective = problem.objective
+        rng = self._rng()
+        goals = {
+            "tol": self.tol,
+            "gap_tol": self.gap_tol,
+            "max_iter": self.max_iter,
+            "max_neurons": self.max_neurons,
+        }
+        light = goals | {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
+        descent = ThresholdDescent(problem, rng, **goals)
+        choice = self._choice(
+            problem, descent, lambda part, rng: ThresholdDescent(part, rng, **light), rng
+        )
+        start = self._warm_start(problem, targets)
+        solution = descent.solve(choice.alpha, start=start, progress=progress)
+        solution, bound = with_lower_bound(problem, solution, descent.options.gap_goal)
+        attributes = {
+            **self._attributes(problem, targets, solution, descent.alpha_max, choice.alpha),
+            **self._chosen(choice),
+            "lower_bound_": float(problem.objective(bound.dual)),
+            "proven_gap_": float(bound.relative_gap),
+        }
+        return Outcome(solution, attributes)
+
+    def _attributes(self, problem, targets, solution, alpha_max, alpha):
+        coefs, intercepts = problem.layers(solution.network, self.representative)
+        attributes = {
+            **targets.attributes,
+            **({} if problem.spread is None else {"scale_": problem.spread}),
+            **self._end_of(solution, problem.objective_unit, problem.objective_offset),
+            "coefs_": coefs,
+            "intercepts_": intercepts,
+            "n_layers_": 3,  # input, hidden and output, as scikit-learn's perceptrons count
+            "n_outputs_": problem.rows.n_outputs,
+            "out_activation_": self._output_activation(targets),
+            "n_neurons_": solution.network.n_neurons,
+            "alpha_": float(alpha),
+            "alpha_max_": float(alpha_max),
+        }
+        if self.directions == "axis":
+            shapes, base = problem.shape_functions(coefs, intercepts)
+            attributes |= {"shape_functions_": shapes, "base_values_": base}
+        return attributes
+
+    def _warm_start(self, problem, targets):
+        """The present network on the rows of the new problem as a Start, if it is to be one."""
+        if not self.warm_start or not hasattr(self, "coefs_"):
+            return None
+        shape = (problem.data.X.shape[1], problem.rows.n_outputs)
+        before = (self.coefs_[0].shape[0], self.coefs_[1].shape[1])
+        same_classes = np.array_equal(targets.classes, getattr(self, "classes_", targets.classes))
+        was_axis = hasattr(self, "shape_functions_")
+        if before != shape or not same_classes or was_axis != (self.directions == "axis"):
+            raise ValueError(
+                "warm_start=True needs the features, outputs, classes and directions of the "
+                f"previous fit, which had {before[0]} features and {before[1]} output columns; "
+                f"now there are {shape[0]} and {shape[1]}. Clone the estimator to start anew."
+            )
+        return Start(problem.network(self.coefs_, self.intercepts_), width=0.0)
+
+    # ------------------------------------------------------------------ the fitted network
+
+    def _outputs(self, X):
+        """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
+        X = self._validate_rows(X)
+        if hasattr(self, "shape_functions_"):
+            return additive_outputs(X, self.shape_functions_, self.base_values_)
+        return threshold_outputs(X, self.coefs_, self.intercepts_)
+
+    def _input_sizes(self):
+        return path_norms(self.coefs_)
+
+    def hidden_activations(self, X):
+        """Activations of the hidden neurons, 0 or 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_neurons_)
+            ``X @ coefs_[0] + intercepts_[0] > 0`` as numbers.
+        """
+        return threshold_activations(self._validate_rows(X), self.coefs_[0], self.intercepts_[0])

@@ -1,0 +1,428 @@
+"""The public estimators: convolutional networks for regression and classification."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+from sklearn_convexnn._base_convolution import BaseConvexCNN
+from sklearn_convexnn._losses import losses_for, regression_tags
+from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
+from sklearn_convexnn._validation import Interval, StrOptions
+
+
+class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
+    r"""Two-layer convolutional network for regression, trained as a convex program.
+
+    A filter :math:`u_j` with bias :math:`b_j` sees every patch :math:`x^{(k)}` of an image or
+    signal :math:`x`. Over each cell g of positions its largest activation, or their mean, is
+    :math:`h_{jg}(x) = \max_{k \in g} (u_j^T x^{(k)} + b_j)_+`, and the outputs are :math:`z(x) =
+    b_0 + \sum_{j,g} c_{jg} h_{jg}(x)`. Minimises, with :math:`\ell(y, z) = \tfrac12 \|y - z\|^2` or
+    another ``loss``,
+
+    .. math::
+
+        \sum_i w_i \, \ell(y_i, z(x_i)) + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_F ,
+        \qquad \sum_i w_i = 1 ,
+
+    the objective of weight decay at its best scaling of each filter, over networks of any number of
+    filters: a convex program in the measure of filters [1]_, see :ref:`convolution`. Filters are
+    added where a dual constraint is violated, moved, refitted and dropped until a round makes
+    little progress.
+
+    Parameters
+    ----------
+    alpha : float, "auto" or "scale", default="auto"
+        Strength of the weight decay, positive, for weights of sum 1. ``"auto"`` is what predicts
+        held-out rows best, as in :class:`ConvexReLURegressor`. ``"scale"`` is ``0.1 * alpha_max_ /
+        sqrt(n)`` for n distinct rows.
+    image_shape : tuple of int, default=None
+        Shape of an image or signal, of which a row of ``X`` is the entries in C order. None: that
+        of ``X`` where it has more than two dimensions, else a row is a signal of one channel.
+    patch_size : int, tuple of int, list or None, default=None
+        Entries of a window along the space axes; it has all channels. A tuple has one number for
+        each axis of the images, or, where the last axis is that of the channels, for all but that
+        one: ``(5, 5)`` for images of shape ``(32, 32, 3)``, ``(9,)`` for six series of shape
+        ``(100, 6)``. A number is for every axis. None is five, or the whole axis where it is
+        shorter. A list has one of these for each of several windows: a filter has one of them, and
+        all are centred at the same positions.
+    stride : int or tuple of int, default=1
+        Steps between positions.
+    dilation : int, tuple of int or list, default=1
+        Steps between the entries of a window; a list has those of each window.
+    padding : int, tuple of int or "same", default=0
+        Zeros around the images. Windows are where the largest of them fits; "same" has a position
+        at every place, of a stride.
+    pooling : {"max", "average"}, default="max"
+        Whether the largest activation of a cell of positions is passed on, or the mean.
+    pool_grid : int, tuple of int, list or None, default=1
+        Cells along the space axes. 1: one cell, the output does not depend on where a pattern is.
+        None: every position has output weights of its own. A list has several grids, ``[1, 4]``
+        says both what there is and in which quarter.
+    loss : {"squared_error", "huber", "poisson"}, default="squared_error"
+        As in :class:`ConvexReLURegressor`.
+    epsilon : float, default=1.35
+        Of the Huber loss, as in :class:`ConvexReLURegressor`.
+    fit_intercept : bool, default=True
+        Whether filters have a bias, penalised like their other weights, and outputs a free
+        intercept.
+    max_neurons : int, default=None
+        Largest number of filters to keep. The duality gap still refers to networks of every width.
+    max_iter : int, default=50
+        Largest number of rounds.
+    tol : float, default=1e-2
+        Training stops when a round lowers the objective by less than this fraction of it, or when
+        the relative duality gap is below it.
+    gap_tol : float, default=None
+        Go on until the relative duality gap is below this value instead; the gap is proven where
+        that is quick, with one output, one cell and patches of rank six at most.
+    warm_start : bool, default=False
+        Start from the filters of the previous fit, if there is one. The alpha of ``"auto"`` is
+        chosen anew.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the rows that are held out and the directions from which filters are searched.
+    verbose : int, default=0
+        Print a line after every round.
+
+    Attributes
+    ----------
+    filters_ : ndarray of shape (n_neurons_, *patch_size, n_channels), or a list of them
+        Filters, scaled such that each, with its bias, has the length of its output weights. Of
+        several windows a list, one array for each.
+    filter_intercepts_ : ndarray of shape (n_neurons_,)
+        Biases of the filters, those of the first window first.
+    output_weights_ : ndarray of shape (n_neurons_, *grid_shape_, n_outputs_)
+        Output weights of the filters in the same order, for every cell.
+    output_intercepts_ : ndarray of shape (n_outputs_,)
+        Intercepts of the outputs.
+    n_neurons_ : int
+        Number of filters.
+    n_outputs_ : int
+        Number of outputs of the network.
+    image_shape_ : tuple
+        Shape of an image.
+    grid_shape_ : tuple
+        Cells along every space axis; of several grids the number of all their cells.
+    out_activation_ : str
+        "identity", for the Poisson loss "exp".
+    scale_ : ndarray of shape (n_outputs_,)
+        Only of the Huber loss, as in :class:`ConvexReLURegressor`.
+    alpha_ : float
+        The ``alpha`` that was used.
+    alphas_ : ndarray of shape (n_alphas,)
+        Of ``alpha="auto"``, if there are rows to hold out: the alphas of the path, descending.
+    validation_losses_ : ndarray of shape (n_alphas,)
+        With ``alphas_``: the mean loss of the held-out rows for each of ``alphas_``.
+    alpha_max_ : float
+        From here on the network is a constant, found by search.
+    objective_ : float
+        Value of the objective.
+    dual_gap_ : float
+        Relative duality gap. What it is worth depends on ``certificate_``.
+    dual_gap_abs_ : float
+        Duality gap in units of the objective.
+    certificate_ : {"exact", "proven", "estimated"}
+        "exact" and "proven": the objective is within the gap of the global optimum over networks of
+        any number of filters. "estimated": the dual constraints were checked by local search, the
+        gap is an estimate and not a bound. Patches in a plane (two entries without a bias) give
+        exact certificates for few rows.
+    status_ : str
+        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+    n_iter_ : int
+        Number of rounds.
+    history_ : dict of ndarrays of shape (n_iter_,)
+        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
+        fraction of alpha the worst dual constraint is exceeded.
+    n_features_in_ : int
+        Number of entries of an image.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    ConvexCNNClassifier : The same network with the log-loss.
+    ConvexReLURegressor : Networks that do not know of images.
+    sklearn_convexnn.inspection.FilterDisplay : Draws filters and where they fire.
+
+    Notes
+    -----
+    The weights of a filter are shared by all positions. Standardising every pixel by itself would
+    give each position a scale of its own: subtract one number from all entries, or one from each
+    channel, and divide by one number.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Implicit Convex Regularizers of CNN Architectures: Convex
+       Optimization of Two- and Three-Layer Networks in Polynomial Time", ICLR 2021.
+       arXiv:2006.14798.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_convexnn import ConvexCNNRegressor
+    >>> X = np.random.default_rng(0).standard_normal((80, 12))
+    >>> y = np.diff(X).max(axis=1)  # the steepest rise, wherever it is
+    >>> model = ConvexCNNRegressor("scale", patch_size=2, random_state=0)
+    >>> model.fit(X[:60], y[:60]).score(X[60:], y[60:]) > 0.9
+    True
+    """
+
+    _parameter_constraints = {
+        **BaseConvexCNN._parameter_constraints,
+        "loss": [StrOptions(set(losses_for("regression")))],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        alpha="auto",
+        *,
+        image_shape=None,
+        patch_size=None,
+        stride=1,
+        dilation=1,
+        padding=0,
+        pooling="max",
+        pool_grid=1,
+        loss="squared_error",
+        epsilon=1.35,
+        fit_intercept=True,
+        max_neurons=None,
+        max_iter=50,
+        tol=1e-2,
+        gap_tol=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.alpha = alpha
+        self.image_shape = image_shape
+        self.patch_size = patch_size
+        self.stride = stride
+        self.dilation = dilation
+        self.padding = padding
+        self.pooling = pooling
+        self.pool_grid = pool_grid
+        self.loss = loss
+        self.epsilon = epsilon
+        self.fit_intercept = fit_intercept
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        return regression_tags(self, super().__sklearn_tags__())
+
+
+class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
+    r"""Two-layer convolutional network for classification, trained as a convex program.
+
+    A filter :math:`u_j` with bias :math:`b_j` sees every patch :math:`x^{(k)}` of an image or
+    signal :math:`x`. Over each cell g of positions its largest activation, or their mean, is
+    :math:`h_{jg}(x) = \max_{k \in g} (u_j^T x^{(k)} + b_j)_+`, and the outputs are :math:`z(x) =
+    b_0 + \sum_{j,g} c_{jg} h_{jg}(x)`. Minimises, with the log-loss or another ``loss``,
+
+    .. math::
+
+        \sum_i w_i \, \ell(y_i, z(x_i)) + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_F ,
+        \qquad \sum_i w_i = 1 ,
+
+    the objective of weight decay at its best scaling of each filter, over networks of any number of
+    filters: a convex program in the measure of filters [1]_, see :ref:`convolution`. Filters are
+    added where a dual constraint is violated, moved, refitted and dropped until a round makes
+    little progress.
+
+    Parameters
+    ----------
+    alpha : float, "auto" or "scale", default="auto"
+        Strength of the weight decay, positive, for weights of sum 1. ``"auto"`` is what predicts
+        held-out rows best, as in :class:`ConvexReLUClassifier`. ``"scale"`` is ``0.1 * alpha_max_ /
+        sqrt(n)`` for n distinct rows.
+    image_shape : tuple of int, default=None
+        Shape of an image or signal, of which a row of ``X`` is the entries in C order. None: that
+        of ``X`` where it has more than two dimensions, else a row is a signal of one channel.
+    patch_size : int, tuple of int, list or None, default=None
+        Entries of a window along the space axes; it has all channels. A tuple has one number for
+        each axis of the images, or, where the last axis is that of the channels, for all but that
+        one: ``(5, 5)`` for images of shape ``(32, 32, 3)``, ``(9,)`` for six series of shape
+        ``(100, 6)``. A number is for every axis. None is five, or the whole axis where it is
+        shorter. A list has one of these for each of several windows: a filter has one of them, and
+        all are centred at the same positions.
+    stride : int or tuple of int, default=1
+        Steps between positions.
+    dilation : int, tuple of int or list, default=1
+        Steps between the entries of a window; a list has those of each window.
+    padding : int, tuple of int or "same", default=0
+        Zeros around the images. Windows are where the largest of them fits; "same" has a position
+        at every place, of a stride.
+    pooling : {"max", "average"}, default="max"
+        Whether the largest activation of a cell of positions is passed on, or the mean.
+    pool_grid : int, tuple of int, list or None, default=1
+        Cells along the space axes. 1: one cell, the output does not depend on where a pattern is.
+        None: every position has output weights of its own. A list has several grids, ``[1, 4]``
+        says both what there is and in which quarter.
+    loss : {"log_loss", "squared_hinge", "hinge"}, default="log_loss"
+        As in :class:`ConvexReLUClassifier`.
+    fit_intercept : bool, default=True
+        Whether filters have a bias, penalised like their other weights, and outputs a free
+        intercept.
+    max_neurons : int, default=None
+        Largest number of filters to keep. The duality gap still refers to networks of every width.
+    max_iter : int, default=50
+        Largest number of rounds.
+    tol : float, default=1e-2
+        Training stops when a round lowers the objective by less than this fraction of it, or when
+        the relative duality gap is below it.
+    gap_tol : float, default=None
+        Go on until the relative duality gap is below this value instead; the gap is proven where
+        that is quick, with one output, one cell and patches of rank six at most.
+    warm_start : bool, default=False
+        Start from the filters of the previous fit, if there is one. The alpha of ``"auto"`` is
+        chosen anew.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the rows that are held out and the directions from which filters are searched.
+    verbose : int, default=0
+        Print a line after every round.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with ``sample_weight``. They choose ``alpha``, too, but
+        not the temperature.
+    calibrate : bool, default=True
+        Whether probabilities have a temperature ``T``, ``softmax(z / T)``, with ``alpha="auto"``
+        and a loss that estimates them. Labels, objective and gap do not depend on it.
+
+    Attributes
+    ----------
+    filters_ : ndarray of shape (n_neurons_, *patch_size, n_channels), or a list of them
+        Filters, scaled such that each, with its bias, has the length of its output weights. Of
+        several windows a list, one array for each.
+    filter_intercepts_ : ndarray of shape (n_neurons_,)
+        Biases of the filters, those of the first window first.
+    output_weights_ : ndarray of shape (n_neurons_, *grid_shape_, n_outputs_)
+        Output weights of the filters in the same order, for every cell.
+    output_intercepts_ : ndarray of shape (n_outputs_,)
+        Intercepts of the outputs.
+    n_neurons_ : int
+        Number of filters.
+    n_outputs_ : int
+        Number of outputs of the network.
+    image_shape_ : tuple
+        Shape of an image.
+    grid_shape_ : tuple
+        Cells along every space axis; of several grids the number of all their cells.
+    out_activation_ : str
+        "logistic" or "softmax"; "identity" where scores are no log-odds.
+    temperature_ : float
+        With ``calibrate`` and ``alpha="auto"``: what ``predict_proba`` divides outputs by.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels with positive weight.
+    alpha_ : float
+        The ``alpha`` that was used.
+    alphas_ : ndarray of shape (n_alphas,)
+        Of ``alpha="auto"``, if there are rows to hold out: the alphas of the path, descending.
+    validation_losses_ : ndarray of shape (n_alphas,)
+        With ``alphas_``: the mean loss of the held-out rows for each of ``alphas_``.
+    alpha_max_ : float
+        From here on the network is a constant, found by search.
+    objective_ : float
+        Value of the objective.
+    dual_gap_ : float
+        Relative duality gap. What it is worth depends on ``certificate_``.
+    dual_gap_abs_ : float
+        Duality gap in units of the objective.
+    certificate_ : {"exact", "proven", "estimated"}
+        "exact" and "proven": the objective is within the gap of the global optimum over networks of
+        any number of filters. "estimated": the dual constraints were checked by local search, the
+        gap is an estimate and not a bound. Patches in a plane (two entries without a bias) give
+        exact certificates for few rows.
+    status_ : str
+        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+    n_iter_ : int
+        Number of rounds.
+    history_ : dict of ndarrays of shape (n_iter_,)
+        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
+        fraction of alpha the worst dual constraint is exceeded.
+    n_features_in_ : int
+        Number of entries of an image.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all are strings.
+
+    See Also
+    --------
+    ConvexCNNRegressor : The same network with the squared error.
+    ConvexReLUClassifier : Networks that do not know of images.
+    sklearn_convexnn.inspection.FilterDisplay : Draws filters and where they fire.
+
+    Notes
+    -----
+    The weights of a filter are shared by all positions. Standardising every pixel by itself would
+    give each position a scale of its own: subtract one number from all entries, or one from each
+    channel, and divide by one number.
+
+    References
+    ----------
+    .. [1] T. Ergen and M. Pilanci, "Implicit Convex Regularizers of CNN Architectures: Convex
+       Optimization of Two- and Three-Layer Networks in Polynomial Time", ICLR 2021.
+       arXiv:2006.14798.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_convexnn import ConvexCNNClassifier
+    >>> X, y = load_digits(n_class=3, return_X_y=True)
+    >>> model = ConvexCNNClassifier("scale", image_shape=(8, 8), max_iter=3, random_state=0)
+    >>> model.fit(X[:100] / 16, y[:100]).score(X[100:] / 16, y[100:]) > 0.95
+    True
+    """
+
+    _parameter_constraints = {
+        **BaseConvexCNN._parameter_constraints,
+        "loss": [StrOptions(set(losses_for("classification")))],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "calibrate": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        alpha="auto",
+        *,
+        image_shape=None,
+        patch_size=None,
+        stride=1,
+        dilation=1,
+        padding=0,
+        pooling="max",
+        pool_grid=1,
+        loss="log_loss",
+        fit_intercept=True,
+        max_neurons=None,
+        max_iter=50,
+        tol=1e-2,
+        gap_tol=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        class_weight=None,
+        calibrate=True,
+    ):
+        self.alpha = alpha
+        self.image_shape = image_shape
+        self.patch_size = patch_size
+        self.stride = stride
+        self.dilation = dilation
+        self.padding = padding
+        self.pooling = pooling
+        self.pool_grid = pool_grid
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.max_neurons = max_neurons
+        self.max_iter = max_iter
+        self.tol = tol
+        self.gap_tol = gap_tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.class_weight = class_weight
+        self.calibrate = calibrate

@@ -1,0 +1,145 @@
+"""Parameters of convolutions: the shape of a row, and the windows that filters see of it."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+
+from sklearn_convexnn._validation import Interval, StrOptions
+from sklearn_convexnn.core.problem.windows import Windows
+
+# Entries of a window along an axis where none are given, if the axis has as many.
+_DEFAULT = 5
+_COUNT = Interval(Integral, 1, None, closed="left")
+
+CONSTRAINTS = {
+    "image_shape": [tuple, list, None],
+    "patch_size": [_COUNT, tuple, list, None],
+    "stride": [_COUNT, tuple],
+    "dilation": [_COUNT, tuple, list],
+    "padding": [Interval(Integral, 0, None, closed="left"), tuple, StrOptions({"same"})],
+    "pooling": [StrOptions({"max", "average"})],
+    "pool_grid": [_COUNT, tuple, list, None],
+}
+GEOMETRY = [name for name in CONSTRAINTS if name != "pooling"]
+
+
+def flattened(X, shape=None):
+    """Rows in two dimensions, and the shape of one, if ``X`` has more.
+
+    ``shape`` is what they must have had.
+    """
+    if len(getattr(X, "shape", ())) <= 2:
+        return X, None
+    if shape is not None and tuple(X.shape[1:]) != tuple(shape):
+        raise ValueError(f"X has images of shape {X.shape[1:]}, but they must have {tuple(shape)}.")
+    return np.asarray(X).reshape(len(X), -1), tuple(X.shape[1:])
+
+
+def windows_of(shape, *, image_shape, patch_size, stride, dilation, padding, pool_grid):
+    """The Windows of rows of a shape, ``(n_features,)`` where they came flat."""
+    if image_shape is not None:
+        given = _counts("image_shape", image_shape)
+        if np.prod(given) != np.prod(shape):
+            raise ValueError(
+                f"image_shape={image_shape} has {np.prod(given)} entries, but a row of X has "
+                f"{np.prod(shape)}."
+            )
+        shape = given
+    sizes, steps = _windows(patch_size, dilation)
+    space, channels = _space(shape, patch_size, sizes)
+    patches = [_patch(size, space) for size in sizes]
+    dilations = [_axes("dilation", step, len(space)) for step in steps]
+    strides = _axes("stride", stride, len(space))
+    if padding != "same":
+        padding = _axes("padding", padding, len(space), least=0)
+    counts = _positions(space, patches, dilations, strides, padding)
+    grids = pool_grid if isinstance(pool_grid, list) else [pool_grid]
+    grids = [None if grid is None else _axes("pool_grid", grid, len(space)) for grid in grids]
+    if not grids or any(grid is not None and np.any(np.array(grid) > counts) for grid in grids):
+        raise ValueError(
+            f"pool_grid={pool_grid} asks for none, or for more cells than there are positions of "
+            f"the windows, {tuple(counts.tolist())}."
+        )
+    return Windows.of(
+        space, channels, patches, dilations, strides=strides, padding=padding, grids=grids
+    )
+
+
+def _counts(name, value, least=1):
+    """A tuple of whole numbers."""
+    if not value or not all(
+        isinstance(one, Integral) and not isinstance(one, bool) and one >= least for one in value
+    ):
+        raise ValueError(f"{name} must have whole numbers from {least} on, got {value!r}.")
+    return tuple(int(one) for one in value)
+
+
+def _axes(name, value, n_space, least=1):
+    """One number for every space axis."""
+    value = (value,) * n_space if isinstance(value, Integral) else value
+    if len(value) != n_space:
+        raise ValueError(f"{name}={value!r} needs one entry for each of the {n_space} space axes.")
+    return _counts(name, value, least)
+
+
+def _windows(patch_size, dilation):
+    """Sizes and dilations of all windows: lists have one entry for each."""
+    sizes = patch_size if isinstance(patch_size, list) else [patch_size]
+    steps = dilation if isinstance(dilation, list) else [dilation]
+    count = max(len(sizes), len(steps))
+    if not sizes or not steps or {len(sizes), len(steps)} - {1, count}:
+        raise ValueError(
+            f"Lists of patch_size and dilation have an entry for each window, so that these of "
+            f"{len(sizes)} and {len(steps)} do not go together."
+        )
+    sizes, steps = (one * count if len(one) == 1 else one for one in (sizes, steps))
+    windows = list(zip(sizes, steps, strict=True))
+    if any(one in windows[:k] for k, one in enumerate(windows)):
+        raise ValueError(f"There are two equal windows in {windows}.")
+    return sizes, steps
+
+
+def _space(shape, patch_size, sizes):
+    """Space axes, as many as windows have entries, and the channels of what is left."""
+    lengths = {len(size) for size in sizes if isinstance(size, tuple)} or {len(shape)}
+    if len(lengths) > 1 or min(lengths) not in (len(shape), len(shape) - 1) or lengths == {0}:
+        raise ValueError(
+            f"patch_size={patch_size!r} does not fit images of shape {shape}: a window has one "
+            "entry for every axis, or for all but the last one, that of the channels."
+        )
+    n_space = lengths.pop()
+    return shape[:n_space], (1 if n_space == len(shape) else shape[-1])
+
+
+def _patch(size, space):
+    if size is None:
+        return tuple(min(_DEFAULT, count) for count in space)
+    return _axes("patch_size", size, len(space))
+
+
+def _positions(space, patches, dilations, strides, padding):
+    """Positions along every axis, of which there must be some."""
+    extents = np.max(
+        [
+            [(size - 1) * step + 1 for size, step in zip(*one, strict=True)]
+            for one in zip(patches, dilations, strict=True)
+        ],
+        axis=0,
+    )
+    if padding == "same":
+        return -(-np.array(space) // np.array(strides))
+    room = np.array(space) + 2 * np.array(padding) - extents
+    if np.any(room < 0):
+        raise ValueError(
+            f"The largest window spans {tuple(extents.tolist())}, more than images of shape "
+            f"{tuple(space)} with padding={tuple(padding)}: use smaller patches or dilations, or "
+            "padding='same'."
+        )
+    if np.any(np.array(padding) >= extents):
+        raise ValueError(
+            f"padding={tuple(padding)} must be smaller than the span {tuple(extents.tolist())} of "
+            "the largest window, which would see nothing but zeros."
+        )
+    return room // np.array(strides) + 1

@@ -1,0 +1,98 @@
+"""Networks of very many rows grown on samples of them.
+
+What rounds are about at first, which neurons there are and roughly where, a few of the rows say as
+well as all.  So the rounds before the last stage run on samples, each several times as large as the
+one before, and only that stage, which is the ordinary solve, reads all rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.column_generation.loop import solve
+from sklearn_convexnn.core.pricing.screened import LEAST_ROWS
+from sklearn_convexnn.core.problem.alphas import SCALE_FRACTION
+from sklearn_convexnn.core.problem.constant import constant_network
+from sklearn_convexnn.core.problem.solution import Start, Status
+
+# Rows of the first sample, and how much larger the next is.
+FIRST_ROWS, FACTOR = 20_000, 4
+# The decrease of a round at which a stage ends: more of it would fit the sample.
+SAMPLE_TOL = 3e-2
+# Of all rows a sample is at most this part.
+_LARGEST_SHARE = 0.5
+# Rows of a sample for each column: forty neurons have a tenth of that in numbers.
+_ROWS_PER_COLUMN = 400
+# Bytes of its features: beyond, memory would grow with rows that are on disk.
+_MOST_BYTES = 1 << 27
+# Mean of an indicator below which samples say too little of its class.
+_RARE = 1e-3
+
+
+def grows(rows, pricing):
+    """Whether a network of these rows begins with samples."""
+    # The pricing of other neurons, such as convolutions, is made for the rows of one problem.
+    dense = rows.neurons.acts_on_rows and pricing.metric.trivial
+    return dense and rows.loss.smooth and pricing.kind == "estimated"
+
+
+def sample_sizes(rows):
+    """Sizes of the samples, ascending; empty where all rows are few for their columns."""
+    sizes, size = [], max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns)
+    most = min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_columns))
+    while rows.n_rows >= LEAST_ROWS and size <= most:
+        sizes.append(size)
+        size *= FACTOR
+    return [] if _has_rare_targets(rows) else sizes
+
+
+def _has_rare_targets(rows):
+    """Do a few rows only say where outputs end?"""
+    if not (rows.loss.probabilities or rows.loss.positive_targets):
+        return False
+    mean = rows.mean_target()
+    return bool(np.any(mean < _RARE) or (rows.loss.probabilities and np.any(mean > 1 - _RARE)))
+
+
+def grown(rows, alpha, alpha_max, pricing, *, options, progress=None):
+    """The solution for the last of the samples, with which a solve for ``alpha`` goes on.
+
+    The alpha of a sample is at least what "scale" is for so many rows, or its network would have
+    neurons that fit its noise.
+
+    Parameters
+    ----------
+    rows, pricing, options, progress
+        As for :func:`~sklearn_convexnn.core.column_generation.loop.solve`; the options are those of
+        a sample, and rows of its progress have its ``n_rows``.
+    alpha, alpha_max : float
+        In working units.
+
+    Returns
+    -------
+    Solution or None
+        None where all rows are too few for samples.
+    """
+    solution, start = None, None
+    for size in sample_sizes(rows):
+        sample = rows.sample(size, options.dtype)
+        solution = solve(
+            sample,
+            max(alpha, SCALE_FRACTION * alpha_max / np.sqrt(size)),
+            pricing,
+            options=options,
+            start=start or Start(constant_network(sample)),
+            confirm=False,
+            progress=_of_sample(progress, size),
+        )
+        if solution.status is Status.INTERRUPTED:
+            break
+        # Prices of a sample are not those of more rows.
+        start = Start(solution.network, width=solution.end.width)
+    return solution
+
+
+def _of_sample(progress, size):
+    if progress is None:
+        return None
+    return lambda n_iter, row: progress(n_iter, row | {"n_rows": size})

@@ -1,0 +1,53 @@
+"""Numbers of rows that depend on their values alone, by which samples are drawn.
+
+A sample by its keys is the same in any order of the rows, and takes all copies of a row or none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_convexnn.core.problem.engines.coded import CodedRows
+
+_BLOCK_ENTRIES = 1 << 18
+_HALF = np.uint64(32)
+
+
+def row_keys(X):
+    """A 64-bit integer for each row of an array, CSR array or :class:`.CodedRows`, (n,).
+
+    Sums of products with odd numbers, one for each column, mixed once in the end: about a third of
+    the time of the hashes that tell rows apart, and good enough to draw by.
+    """
+    if isinstance(X, CodedRows):
+        return row_keys(X.plain) + _mixed(row_keys(X.codes))
+    n, d = X.shape
+    multipliers = _mixed(np.arange(1, d + 1, dtype=np.uint64)) | np.uint64(1)
+    keys = np.empty(n, dtype=np.uint64)
+    step = max(1, _BLOCK_ENTRIES // max(1, d))
+    for start in range(0, n, step):
+        block = X[start : start + step]
+        if sparse.issparse(block):
+            terms = _bits(block.data) * multipliers[block.indices]
+            sums = np.concatenate([[np.uint64(0)], np.cumsum(terms, dtype=np.uint64)])
+            keys[start : start + step] = sums[block.indptr[1:]] - sums[block.indptr[:-1]]
+        else:
+            terms = _bits(block)
+            terms *= multipliers
+            keys[start : start + step] = terms.sum(axis=1, dtype=np.uint64)
+    return _mixed(keys)
+
+
+def _bits(values):
+    """Bits of numbers, those of small integers moved to where products spread them."""
+    # Adding 0.0 turns -0.0 into 0.0, whose bits are all zero.
+    bits = np.ascontiguousarray(values.astype(np.float64) + 0.0).view(np.uint64)
+    return bits ^ (bits >> _HALF)
+
+
+def _mixed(x):
+    """The finaliser of splitmix64."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,125 @@
+"""The best half-space in a plane of directions, exactly.
+
+In the plane of ``u`` and ``v`` every row switches at one angle: sorted, the sums of the residual
+over the rows that are on are cumulative sums, O(n log n) for all patterns of the plane.  As the
+residual sums to zero a pattern and its complement have one price, and half a turn is enough.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_convexnn.core.problem.directions import normalise
+
+# Arcs that are no wider have no inside: the rows at both ends switch together.
+_LEAST_ARC = 1e-12
+# Numbers in one array of a batch of planes.
+_BATCH = 1 << 21
+
+
+def plane_sweep(A, R, U, V):
+    """The best direction in each plane; ``u`` itself where none is better.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, p)
+    R : ndarray of shape (n, C), of column sums zero
+    U, V : ndarrays of shape (s, p)
+        ``U`` has unit rows.
+
+    Returns
+    -------
+    ndarray of shape (s, p), unit rows
+    ndarray of shape (s,)
+        Their prices ``||sum_i R_i 1[a_i^T u > 0]||``.
+    """
+    V = normalise(V - np.einsum("sp,sp->s", V, U)[:, None] * U)
+    size = max(1, _BATCH // len(A))
+    parts = [
+        _sweep(A, R, U[start : start + size], V[start : start + size])
+        for start in range(0, len(U), size)
+    ]
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def _sweep(A, R, U, V):
+    angles, on = _switches(U @ A.T, V @ A.T)
+    order = np.argsort(angles, axis=1)
+    angles = np.take_along_axis(angles, order, axis=1)
+    turn = np.take_along_axis(np.where(on, -1.0, 1.0), order, axis=1)
+    squares, at_start = 0.0, 0.0
+    for r in R.T:
+        base = on @ r
+        squares = squares + (base[:, None] + np.cumsum(turn * r[order], axis=1)) ** 2
+        at_start = at_start + base**2
+    after = np.column_stack([angles[:, 1:], np.full(len(U), np.pi)])
+    squares[after - angles <= _LEAST_ARC] = -1.0
+    each, best = np.arange(len(U)), np.argmax(squares, axis=1)
+    largest = squares[each, best]
+    better = largest > at_start * (1.0 + 1e-12)
+    t = np.where(better, 0.5 * (angles[each, best] + after[each, best]), 0.0)
+    found = normalise(np.cos(t)[:, None] * U + np.sin(t)[:, None] * V)
+    return found, np.sqrt(np.where(better, largest, at_start))
+
+
+def _switches(a, b):
+    """Angles in (0, pi] at which rows switch, and which are on just before the first of them."""
+    angles = np.arctan2(-a, b)
+    angles[angles <= 0] += np.pi
+    angles[a == 0] = np.pi
+    return angles, (a > 0) | ((a == 0) & (b > 0))
+
+
+def sweep_all_planes(A, R):
+    """The best half-space of rows of rank 3: ``(p,)`` and its price.
+
+    Every cell of their arrangement has an edge, on the circle of directions orthogonal to one of
+    the rows: n sweeps, each with that row on and off, meet all patterns; O(n^2 log n).  No two
+    rows may be parallel.
+    """
+    n, rows = len(A), normalise(A)
+    U, V = _orthogonal_basis(rows)
+    best, direction = -1.0, np.zeros(3)
+    size = max(1, _BATCH // n)
+    for start in range(0, n, size):
+        pivots = np.arange(start, min(start + size, n))
+        a, b = U[pivots] @ rows.T, V[pivots] @ rows.T
+        own = np.arange(len(pivots)), pivots
+        a[own] = b[own] = 0.0
+        angles, on = _switches(a, b)
+        on[own] = False
+        order = np.argsort(angles, axis=1)
+        angles = np.take_along_axis(angles, order, axis=1)
+        turn = np.where(on, -1.0, 1.0)
+        turn[own] = 0.0
+        turn = np.take_along_axis(turn, order, axis=1)
+        squares = np.zeros((2, *a.shape))
+        for r in R.T:
+            off = (on @ r)[:, None] + np.cumsum(turn * r[order], axis=1)
+            squares[0] += off**2
+            squares[1] += (off + r[pivots][:, None]) ** 2
+        after = np.column_stack([angles[:, 1:], np.full(len(pivots), np.pi)])
+        squares[:, after - angles <= _LEAST_ARC] = -1.0
+        state, k, i = np.unravel_index(int(np.argmax(squares)), squares.shape)
+        if squares[state, k, i] > best:
+            best = float(squares[state, k, i])
+            t = 0.5 * (angles[k, i] + after[k, i])
+            pivot = pivots[k]
+            u = np.cos(t) * U[pivot] + np.sin(t) * V[pivot]
+            direction = _beside(rows, u, pivot, 1.0 if state else -1.0)
+    return direction, float(np.sqrt(max(best, 0.0)))
+
+
+def _orthogonal_basis(rows):
+    """Two unit vectors orthogonal to each of the unit rows (n, 3) and to each other."""
+    axis = np.eye(3)[np.argmin(np.abs(rows), axis=1)]
+    U = normalise(np.cross(rows, axis))
+    return U, np.cross(rows, U)
+
+
+def _beside(rows, u, pivot, side):
+    """A direction next to ``u`` with the row ``pivot`` on one side, all others as they are."""
+    others = np.delete(np.arange(len(rows)), pivot)
+    room = np.abs(rows[others] @ u)
+    room = room[room > 0]
+    return normalise((u + side * 0.5 * min(1.0, room.min(initial=1.0)) * rows[pivot])[None])[0]

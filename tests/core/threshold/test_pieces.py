@@ -1,0 +1,105 @@
+"""The taut string, the lasso, the sweeps of planes and the weights of a pattern."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+from sklearn_convexnn.core.patterns.enumeration import enumerate_patterns
+from sklearn_convexnn.core.problem.directions import normalise
+from sklearn_convexnn.core.threshold.lasso import lasso
+from sklearn_convexnn.core.threshold.plane_sweeps import plane_sweep, sweep_all_planes
+from sklearn_convexnn.core.threshold.representatives import middle_bias, widest
+from sklearn_convexnn.core.threshold.total_variation import denoised
+
+CLARABEL = {"solver": "CLARABEL", "tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 40])
+@pytest.mark.parametrize("alpha", [1e-4, 0.01, 0.3])
+def test_the_taut_string_is_the_minimum(n, alpha):
+    rng = np.random.default_rng(n)
+    y, weights = rng.standard_normal(n), rng.random(n) + 0.1
+    weights /= weights.sum()
+    f = cp.Variable(n)
+    fit = 0.5 * cp.sum(cp.multiply(weights, cp.square(f - y)))
+    variation = cp.norm1(cp.diff(f)) if n > 1 else 0.0
+    least = cp.Problem(cp.Minimize(fit + alpha * variation)).solve(**CLARABEL)
+    found = denoised(y, weights, alpha)
+    value = 0.5 * weights @ (found - y) ** 2 + alpha * np.abs(np.diff(found)).sum()
+    assert value == pytest.approx(least, abs=1e-9)
+    assert weights @ found == pytest.approx(weights @ y)
+
+
+@pytest.mark.parametrize("rows, columns", [(30, 10), (200, 60), (25, 80)])
+@pytest.mark.parametrize("alpha", [0.1, 1e-3])
+def test_the_lasso_meets_its_optimality_conditions(rows, columns, alpha):
+    rng = np.random.default_rng(columns)
+    A = (rng.random((rows, columns)) > 0.5).astype(float)
+    A[:, 1] = A[:, 0]  # equal columns, and more columns than rows
+    y = rng.standard_normal(rows)
+    gram, cross = A.T @ A / rows, A.T @ y / rows
+    for start in (np.zeros(columns), rng.standard_normal(columns)):
+        c = lasso(gram, cross, alpha, start)
+        slope = gram @ c - cross
+        assert np.abs(slope).max() <= alpha * (1 + 1e-6)
+        assert np.allclose(slope[c != 0], -alpha * np.sign(c[c != 0]), rtol=1e-6)
+
+
+def brute_force(A, R):
+    """The largest price over all patterns."""
+    active = enumerate_patterns(A).active.astype(float)
+    return np.linalg.norm(active.T @ R, axis=1).max()
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_all_planes_of_rank_three_have_all_patterns(n_outputs):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        A = np.column_stack([rng.standard_normal((25, 2)), np.ones(25)])
+        A[5:8, 0] = A[4, 0]  # rows on a line with each other
+        R = rng.standard_normal((25, n_outputs))
+        R -= R.mean(axis=0)
+        u, largest = sweep_all_planes(A, R)
+        assert largest == pytest.approx(brute_force(A, R), rel=1e-12)
+        assert np.linalg.norm(R.T @ (A @ u > 0)) == pytest.approx(largest, rel=1e-12)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_a_sweep_finds_the_best_pattern_of_its_plane(n_outputs):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((40, 5))
+    A[20:] = A[:20]  # equal rows are never parted
+    R = rng.standard_normal((40, n_outputs))
+    R -= R.mean(axis=0)
+    U, V = normalise(rng.standard_normal((2, 6, 5)).reshape(12, 5)).reshape(2, 6, 5)
+    found, values = plane_sweep(A, R, U, V)
+    angles = np.linspace(0, np.pi, 20_001)
+    for u, v, best, value in zip(U, V, found, values, strict=True):
+        v = v - (v @ u) * u
+        directions = np.outer(np.cos(angles), u) + np.outer(np.sin(angles), v / np.linalg.norm(v))
+        dense = np.linalg.norm((A @ directions.T > 0).T.astype(float) @ R, axis=1).max()
+        assert value >= dense * (1 - 1e-12)
+        assert np.linalg.norm(R.T @ (A @ best > 0)) == pytest.approx(value, rel=1e-12)
+
+
+def test_the_widest_half_space_holds_the_same_rows():
+    rng = np.random.default_rng(1)
+    A = np.column_stack([rng.standard_normal((60, 3)), np.ones(60)])
+    for u in normalise(rng.standard_normal((8, 4))):
+        on = A @ u > 0
+        wide = widest(A, on, u)
+        assert np.array_equal(A @ wide > 0, on)
+
+        def margin(w, on=on):
+            return np.min(np.where(on, 1, -1) * (A @ w)) / np.linalg.norm(w[:-1])
+
+        assert margin(wide) >= margin(u) * (1 - 1e-9)
+
+
+def test_the_middle_bias_is_between_the_sides_also_next_to_each_other():
+    h, on = np.array([0.0, 1.0, 3.0]), np.array([False, False, True])
+    assert middle_bias(h, on, 7.0) == -2.0
+    close = np.array([1.0, np.nextafter(1.0, 2.0)])
+    bias = middle_bias(close, np.array([False, True]), 7.0)
+    assert np.array_equal(close + bias > 0, [False, True])
+    assert middle_bias(h, np.array([True, True, True]), 7.0) == 7.0

@@ -1,0 +1,111 @@
+"""Rows that are not in memory: files are read where they are, lazy collections are refused."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+from sklearn_convexnn._validation import refuse_lazy
+from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
+from sklearn_convexnn.core.problem.training_set import TrainingSet
+
+
+def on_disk(folder, X):
+    np.save(folder / "X.npy", X)
+    return np.load(folder / "X.npy", mmap_mode="r")
+
+
+def as_if_large(monkeypatch):
+    """Rows are merged and sorted, in a copy, where that takes little memory."""
+    monkeypatch.setitem(TrainingSet.of.__func__.__kwdefaults__, "memory", 0)
+
+
+class DaskLike:
+    """What NumPy would gather."""
+
+    shape = (30, 2)
+
+    def __dask_graph__(self):
+        return {}
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("all rows were gathered")
+
+
+class SparkLike:
+    def toPandas(self):
+        raise AssertionError("all rows were gathered")
+
+
+@pytest.mark.parametrize(
+    "lazy, way",
+    [
+        (DaskLike(), "DaskLike.*X.compute"),
+        (SparkLike(), "SparkLike.*X.toPandas"),
+        ((row for row in np.eye(3)), "iterator.*numpy.memmap"),
+    ],
+    ids=["dask", "Spark", "iterator"],
+)
+def test_lazy_rows_are_refused(lazy, way):
+    X, y = np.random.default_rng(0).standard_normal((30, 2)), np.arange(30.0)
+    model = ConvexReLURegressor(alpha=0.5)
+    with pytest.raises(TypeError, match=way):
+        model.fit(lazy, y)
+    with pytest.raises(TypeError, match=way.replace("X.", "y.")):
+        model.fit(X, lazy)
+    model.fit(X, y)
+    with pytest.raises(TypeError, match=way):
+        model.predict(lazy)
+
+
+def test_lazy_collections_without_a_graph_are_arrays():
+    """Those of xarray have the method whatever they hold."""
+
+    class InMemory(DaskLike):
+        def __dask_graph__(self):
+            return None
+
+    refuse_lazy(X=InMemory(), y=[1, 2], sample_weight=None)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("Estimator", [ConvexReLURegressor, ConvexReLUClassifier])
+def test_files_are_not_copied(tmp_path, monkeypatch, dtype, Estimator):
+    """The engine reads the mapping itself; the fit is that of the same rows in memory."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 4)).astype(dtype)
+    y = np.abs(X[:, 0]) - X[:, 1]
+    y = y > 0.3 if Estimator is ConvexReLUClassifier else y
+    mapped = on_disk(tmp_path, X)
+    seen, init = [], NumpyEngine.__init__
+
+    def watched(self, X, *args, **settings):
+        if X is not None and len(X) == 3000:
+            seen.append(np.shares_memory(X, mapped))
+        init(self, X, *args, **settings)
+
+    as_if_large(monkeypatch)
+    expected = Estimator(alpha=0.05, random_state=0).fit(X, y)
+    monkeypatch.setattr(NumpyEngine, "__init__", watched)
+    fitted = Estimator(alpha=0.05, random_state=0).fit(mapped, y)
+    assert seen
+    assert all(seen)
+    np.testing.assert_array_equal(fitted.coefs_[0], expected.coefs_[0])
+    np.testing.assert_array_equal(fitted.predict(mapped), expected.predict(X))
+
+
+def test_memory_of_a_fit(tmp_path, monkeypatch):
+    """Vectors of numbers per row and a sample, but not the rows; also of one-hot columns."""
+    as_if_large(monkeypatch)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((160_000, 40))
+    y = np.abs(X[:, 0]) - X[:, 1]
+    X[:, 20:] = X[:, :1] > np.linspace(-2, 2, 20)
+    size, mapped = X.nbytes, on_disk(tmp_path, X)
+    del X
+    tracemalloc.start()
+    ConvexReLURegressor(alpha=0.2, tol=0.1, random_state=0).fit(mapped, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.7 * size
