@@ -10,8 +10,9 @@ digits    Handwritten digits of 8 x 8, one split of 1 257 rows: accuracy and CPU
           support vector machine, a perceptron and the dense convex network.
 shifted   The same digits at random places of 12 x 12, 300 rows to learn from.
 series    Time series that aeon ships, with their training and test parts: support vector machine,
-          nearest neighbour, MiniRocket (10 000 random filters and a ridge), and one convex network
-          with the same settings for all, its number of filters beside it.
+          nearest neighbour, MiniRocket (10 000 random filters and a ridge), and one convex network,
+          its number of filters beside it. Its settings are one rule for all: windows of nine,
+          dilated by powers of two as long as they fit into the series, at every place.
 large     Digits enlarged to 28 x 28 and moved, n = 10 000: CPU seconds, and memory beyond X.
 """
 
@@ -148,6 +149,12 @@ def load_series(name):
     return [((X - mean) / deviation, y) for X, y in parts]
 
 
+def series_settings(length):
+    """Windows of nine, dilated by powers of two as long as they fit, at every place."""
+    dilations = [2**k for k in range(12) if 8 * 2**k + 1 <= length]
+    return {"patch_size": (9,), "dilation": dilations, "padding": "same"}
+
+
 def section_series():
     from aeon.classification.convolution_based import MiniRocketClassifier
 
@@ -161,12 +168,11 @@ def section_series():
             rows.append(measured(name, title, model, flat(train), flat(test)))
         rocket = [(X.transpose(0, 2, 1), y) for X, y in (train, test)]
         rows.append(measured(name, "MiniRocket", MiniRocketClassifier(random_state=0), *rocket))
-        rows.append(measured(name, "CNN", convolution(**SERIES_SETTINGS), train, test))
+        for grid in (1, 2, [1, 4]):
+            model = convolution(pool_grid=grid, **series_settings(train[0].shape[1]))
+            rows.append(measured(name, f"CNN pool_grid={grid}", model, train, test))
     return rows
 
-
-# Windows of nine, near and far apart, at every place.
-SERIES_SETTINGS = {"patch_size": (9,), "dilation": [1, 2, 4, 8], "padding": "same"}
 
 SECTIONS = {
     "digits": section_digits,

@@ -78,7 +78,7 @@ class ProgramPhase:
         """Thorough pricing, and a proof where that is quick, before a stop."""
         run, settings = self.run, {"effort": self.options.confirm_effort}
         if self.pricing.kind == "estimated":
-            settings["enough"] = run.allowed_price()
+            settings["enough"] = run.allowed_price(self.options.gap_goal)
         self.price(**settings)
         if self.gap_reached():
             run.prove(self.pricing)
