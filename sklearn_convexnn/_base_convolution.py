@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -18,6 +19,9 @@ from sklearn_convexnn.core.problem.network import hidden_activations, network_ou
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start
 from sklearn_convexnn.core.problem.units import make_problem
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # Paths that choose an alpha are solved no finer than this.
 _LEAST_PATH_TOL = 3e-2
@@ -136,7 +140,7 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         X = self._validate_rows(X)
         return network_outputs(X, *self._layers(), self._convolution)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Pooled activations of the filters.
 
         Parameters
@@ -153,7 +157,7 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         coefs, intercepts = self._layers()
         return hidden_activations(X, coefs[0], intercepts[0], self._convolution)
 
-    def feature_maps(self, X):
+    def feature_maps(self, X: ArrayLike) -> np.ndarray:
         """Activations of the filters at every position, before they are pooled.
 
         Parameters
@@ -183,7 +187,7 @@ class BaseConvexCNN(AlphaChoice, CuttingPlane, BaseConvolution):
     }
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -253,7 +257,9 @@ class BaseConvexCNNCV(ConvexCV, BaseConvolution):
     }
 
     @fit_method
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Choose alpha by cross-validation, then train on all rows.
 
         Parameters

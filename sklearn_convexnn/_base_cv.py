@@ -117,7 +117,7 @@ class ConvexCV(CrossValidation, CuttingPlane):
             report=self._report_alpha,
         )
         self._follow(paths, descent.alpha_max, scale)
-        alpha, k, tried = self._chosen(paths, scale)
+        alpha, k, tried = self._chosen_of_paths(paths, scale)
         if getattr(self, "calibrate", False):
             tried["temperature_"] = paths.temperature(alpha, k)
         relax = tried["relax_"]
@@ -155,7 +155,7 @@ class ConvexCV(CrossValidation, CuttingPlane):
         sizes = paths.table("n_neurons").reshape(len(scores), -1).mean(axis=1)
         return self._choose(np.outer(alphas, relax).ravel(), scores, scale, sizes)
 
-    def _chosen(self, paths, scale):
+    def _chosen_of_paths(self, paths, scale):
         """The chosen alpha, the number of its relaxation, and the attributes of the path."""
         chosen, score = self._candidate(paths, scale)
         alphas, relax = paths.alphas, paths.effort.relax

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from sklearn_convexnn.core.threshold.descent import ThresholdDescent
 from sklearn_convexnn.core.threshold.neurons import threshold_activations, threshold_outputs
 from sklearn_convexnn.core.threshold.problem import make_threshold_problem
 from sklearn_convexnn.core.threshold.step_network import additive_outputs
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # Paths that choose an alpha are solved no finer than this: scores do not see more.
 _LEAST_PATH_TOL = 1e-2
@@ -69,7 +73,7 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
         self.verbose = verbose
 
     @fit_method
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -189,7 +193,7 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
     def _input_sizes(self):
         return path_norms(self.coefs_)
 
-    def hidden_activations(self, X):
+    def hidden_activations(self, X: ArrayLike) -> np.ndarray:
         """Activations of the hidden neurons, 0 or 1.
 
         Parameters

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
 
 from sklearn_convexnn._base_convolution import BaseConvexCNN
 from sklearn_convexnn._losses import losses_for, regression_tags
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._validation import Interval, StrOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sklearn_convexnn._typing import ClassWeight, RandomState
 
 
 class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
@@ -174,26 +180,26 @@ class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        image_shape=None,
-        patch_size=None,
-        stride=1,
-        dilation=1,
-        padding=0,
-        pooling="max",
-        pool_grid=1,
-        loss="squared_error",
-        epsilon=1.35,
-        fit_intercept=True,
-        max_neurons=None,
-        max_iter=50,
-        tol=1e-2,
-        gap_tol=None,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        image_shape: tuple[int, ...] | None = None,
+        patch_size: int | Sequence[Any] | None = None,
+        stride: int | tuple[int, ...] = 1,
+        dilation: int | Sequence[Any] = 1,
+        padding: int | tuple[int, ...] | Literal["same"] = 0,
+        pooling: Literal["max", "average"] = "max",
+        pool_grid: int | tuple[int, ...] | None = 1,
+        loss: Literal["squared_error", "huber", "poisson"] = "squared_error",
+        epsilon: float = 1.35,
+        fit_intercept: bool = True,
+        max_neurons: int | None = None,
+        max_iter: int = 50,
+        tol: float = 1e-2,
+        gap_tol: float | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.alpha = alpha
         self.image_shape = image_shape
         self.patch_size = patch_size
@@ -386,27 +392,27 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        image_shape=None,
-        patch_size=None,
-        stride=1,
-        dilation=1,
-        padding=0,
-        pooling="max",
-        pool_grid=1,
-        loss="log_loss",
-        fit_intercept=True,
-        max_neurons=None,
-        max_iter=50,
-        tol=1e-2,
-        gap_tol=None,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-        calibrate=True,
-    ):
+        image_shape: tuple[int, ...] | None = None,
+        patch_size: int | Sequence[Any] | None = None,
+        stride: int | tuple[int, ...] = 1,
+        dilation: int | Sequence[Any] = 1,
+        padding: int | tuple[int, ...] | Literal["same"] = 0,
+        pooling: Literal["max", "average"] = "max",
+        pool_grid: int | tuple[int, ...] | None = 1,
+        loss: Literal["log_loss", "squared_hinge", "hinge"] = "log_loss",
+        fit_intercept: bool = True,
+        max_neurons: int | None = None,
+        max_iter: int = 50,
+        tol: float = 1e-2,
+        gap_tol: float | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: ClassWeight = None,
+        calibrate: bool = True,
+    ) -> None:
         self.alpha = alpha
         self.image_shape = image_shape
         self.patch_size = patch_size

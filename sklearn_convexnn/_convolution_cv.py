@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
 
 from sklearn_convexnn._base_convolution import BaseConvexCNNCV
 from sklearn_convexnn._convolution import ConvexCNNClassifier, ConvexCNNRegressor
 from sklearn_convexnn._losses import losses_for, regression_tags
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._validation import Interval, StrOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from sklearn_convexnn._typing import ClassWeight, Folds, RandomState, Scoring
 
 
 class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
@@ -186,32 +194,32 @@ class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
     def __init__(
         self,
         *,
-        alphas="auto",
-        eps=1e-4,
-        cv=None,
-        scoring=None,
-        selection="scale",
-        patience=2,
-        relax=1.0,
-        refit=True,
-        image_shape=None,
-        patch_size=None,
-        stride=1,
-        dilation=1,
-        padding=0,
-        pooling="max",
-        pool_grid=1,
-        loss="squared_error",
-        epsilon=1.35,
-        fit_intercept=True,
-        max_neurons=None,
-        max_iter=50,
-        tol=1e-2,
-        gap_tol=None,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        alphas: Literal["auto"] | int | ArrayLike = "auto",
+        eps: float = 1e-4,
+        cv: Folds = None,
+        scoring: Scoring = None,
+        selection: Literal["scale", "best", "one_standard_error", "smallest"] = "scale",
+        patience: int | None = 2,
+        relax: float | ArrayLike = 1.0,
+        refit: bool | Literal["mean"] = True,
+        image_shape: tuple[int, ...] | None = None,
+        patch_size: int | Sequence[Any] | None = None,
+        stride: int | tuple[int, ...] = 1,
+        dilation: int | Sequence[Any] = 1,
+        padding: int | tuple[int, ...] | Literal["same"] = 0,
+        pooling: Literal["max", "average"] = "max",
+        pool_grid: int | tuple[int, ...] | None = 1,
+        loss: Literal["squared_error", "huber", "poisson"] = "squared_error",
+        epsilon: float = 1.35,
+        fit_intercept: bool = True,
+        max_neurons: int | None = None,
+        max_iter: int = 50,
+        tol: float = 1e-2,
+        gap_tol: float | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.alphas = alphas
         self.eps = eps
         self.cv = cv
@@ -423,33 +431,33 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
     def __init__(
         self,
         *,
-        alphas="auto",
-        eps=1e-4,
-        cv=None,
-        scoring=None,
-        selection="scale",
-        patience=2,
-        relax=1.0,
-        refit=True,
-        image_shape=None,
-        patch_size=None,
-        stride=1,
-        dilation=1,
-        padding=0,
-        pooling="max",
-        pool_grid=1,
-        loss="log_loss",
-        fit_intercept=True,
-        max_neurons=None,
-        max_iter=50,
-        tol=1e-2,
-        gap_tol=None,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-        calibrate=True,
-    ):
+        alphas: Literal["auto"] | int | ArrayLike = "auto",
+        eps: float = 1e-4,
+        cv: Folds = None,
+        scoring: Scoring = None,
+        selection: Literal["scale", "best", "one_standard_error", "smallest"] = "scale",
+        patience: int | None = 2,
+        relax: float | ArrayLike = 1.0,
+        refit: bool | Literal["mean"] = True,
+        image_shape: tuple[int, ...] | None = None,
+        patch_size: int | Sequence[Any] | None = None,
+        stride: int | tuple[int, ...] = 1,
+        dilation: int | Sequence[Any] = 1,
+        padding: int | tuple[int, ...] | Literal["same"] = 0,
+        pooling: Literal["max", "average"] = "max",
+        pool_grid: int | tuple[int, ...] | None = 1,
+        loss: Literal["log_loss"] = "log_loss",
+        fit_intercept: bool = True,
+        max_neurons: int | None = None,
+        max_iter: int = 50,
+        tol: float = 1e-2,
+        gap_tol: float | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: ClassWeight = None,
+        calibrate: bool = True,
+    ) -> None:
         self.alphas = alphas
         self.eps = eps
         self.cv = cv

@@ -150,8 +150,9 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         Only with ``refinement=None``: the proven relative gap of the program. With some of the
         patterns ``dual_gap_`` is larger: it refers to networks with any patterns.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
-        "max_iter" or "inaccurate".
+        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
+        rows and more that is far out of reach "slow"; of a program "gap", "max_iter" or
+        "inaccurate".
     n_iter_ : int
         Number of rounds, or of iterations of the solver of the program. With 50 000 rows or more
         those on all rows: the rounds before them, on samples, are not counted.
@@ -384,8 +385,9 @@ class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
         Only with ``refinement=None``: the proven relative gap of the program. With some of the
         patterns ``dual_gap_`` is larger: it refers to networks with any patterns.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; of a program "gap",
-        "max_iter" or "inaccurate".
+        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
+        rows and more that is far out of reach "slow"; of a program "gap", "max_iter" or
+        "inaccurate".
     n_iter_ : int
         Number of rounds, or of iterations of the solver of the program. With 50 000 rows or more
         those on all rows: the rounds before them, on samples, are not counted.

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import TYPE_CHECKING, Literal
 
 from sklearn_convexnn._base_threshold import BaseThreshold
 from sklearn_convexnn._losses import regression_tags
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._validation import Interval, StrOptions
+
+if TYPE_CHECKING:
+    from sklearn_convexnn._typing import ClassWeight, RandomState
 
 
 class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
@@ -168,20 +172,20 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        directions="all",
-        loss="squared_error",
-        epsilon=1.35,
-        representative="margin",
-        max_neurons=None,
-        max_iter=200,
-        tol=3e-3,
-        gap_tol=None,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        directions: Literal["all", "axis"] = "all",
+        loss: Literal["squared_error", "huber", "poisson"] = "squared_error",
+        epsilon: float = 1.35,
+        representative: Literal["margin", "middle"] = "margin",
+        max_neurons: int | None = None,
+        max_iter: int = 200,
+        tol: float = 3e-3,
+        gap_tol: float | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             alpha=alpha,
             directions=directions,
@@ -366,21 +370,21 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | Literal["auto", "scale"] = "auto",
         *,
-        directions="all",
-        loss="log_loss",
-        representative="margin",
-        max_neurons=None,
-        max_iter=200,
-        tol=3e-3,
-        gap_tol=None,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-        calibrate=True,
-    ):
+        directions: Literal["all", "axis"] = "all",
+        loss: Literal["log_loss", "squared_hinge"] = "log_loss",
+        representative: Literal["margin", "middle"] = "margin",
+        max_neurons: int | None = None,
+        max_iter: int = 200,
+        tol: float = 3e-3,
+        gap_tol: float | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: ClassWeight = None,
+        calibrate: bool = True,
+    ) -> None:
         super().__init__(
             alpha=alpha,
             directions=directions,

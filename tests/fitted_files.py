@@ -8,15 +8,30 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_convexnn import ConvexReLUClassifierCV, QuantileSteps, StepsCV
+from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNClassifierCV,
+    ConvexCNNRegressor,
+    ConvexCNNRegressorCV,
+    ConvexReLUClassifierCV,
+    QuantileSteps,
+    StepsCV,
+)
 from sklearn_convexnn._version import __version__
-from tests.exported import EVERY, ROWS, SMALL, TWO, WORDS, Case, fitted, new_rows
+from tests.conftest import make_rows
+from tests.exported import EVERY, QUICK, ROWS, SMALL, TWO, WORDS, Case, fitted, new_rows
 
 FOLDER = Path(__file__).parent / "files"
-STEPS = {
-    "steps": Case(QuantileSteps(), ROWS, None),
-    "steps, CV": Case(StepsCV(ConvexReLUClassifierCV(**SMALL), weights=[0.4]), ROWS, WORDS[TWO]),
-}
+IMAGES, SHAPE = make_rows(60, 16), {"image_shape": (4, 4), "patch_size": 2}
+# What has no export, and so no case among those.
+OTHERS = [
+    Case(QuantileSteps(), ROWS, None),
+    Case(StepsCV(ConvexReLUClassifierCV(**SMALL), weights=[0.4]), ROWS, WORDS[TWO]),
+    Case(ConvexCNNRegressor(**SHAPE, **QUICK), IMAGES, IMAGES[:, 5] * (IMAGES[:, 6] > 0)),
+    Case(ConvexCNNClassifier(**SHAPE, **QUICK), IMAGES, WORDS[(IMAGES[:, 5] > 0).astype(int)]),
+    Case(ConvexCNNRegressorCV(**SHAPE, **SMALL), IMAGES, IMAGES[:, 5] * (IMAGES[:, 6] > 0)),
+    Case(ConvexCNNClassifierCV(**SHAPE, **SMALL), IMAGES, IMAGES[:, 5] > 0),
+]
 
 
 def cases():
@@ -25,7 +40,7 @@ def cases():
     for name, case in EVERY.items():
         if type(case.estimator).__name__ not in found:
             found[type(case.estimator).__name__] = fitted(name), new_rows(name)
-    for case in STEPS.values():
+    for case in OTHERS:
         model = case.estimator.fit(case.X, case.y)
         found[type(model).__name__] = model, 1.5 * case.X[:40]
     return found

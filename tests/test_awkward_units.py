@@ -115,6 +115,17 @@ def test_programs_over_all_patterns_are_solved(seed, cpu_limit):
     assert model.dual_gap_ <= 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:.*badly conditioned:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", [719, 835, 1426])
+def test_the_estimate_of_a_default_fit_of_few_rows_is_true(seed):
+    Estimator, X, y, w, intercept, fraction = awkward(seed)
+    settings = {"fit_intercept": intercept, "random_state": 0}
+    settings["alpha"] = fraction * find_alpha_max(Estimator(**settings), X, y, w)
+    model = Estimator(**settings).fit(X, y, sample_weight=w)
+    exact = Estimator(refinement=None, patterns="exact", **settings).fit(X, y, sample_weight=w)
+    assert model.objective_ - model.dual_gap_abs_ <= exact.objective_ * (1 + 1e-3)
+
+
 def find_alpha_max(model, X, y, w):
     """From a fit that is a constant network."""
     with warnings.catch_warnings():

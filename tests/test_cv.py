@@ -62,7 +62,7 @@ def test_constant_targets():
 
 
 def test_final_fit_solves_the_problem_of_the_single_estimator(case):
-    model = cv_estimator(case, eps=0.1, gap_tol=3e-3).fit(case.X, case.y)
+    model = cv_estimator(case, alphas=2, eps=0.1, gap_tol=3e-3).fit(case.X, case.y)
     single = case.Estimator(alpha=model.alpha_, gap_tol=3e-3, random_state=1).fit(case.X, case.y)
     np.testing.assert_allclose(model.objective_, single.objective_, rtol=3e-3)
     assert model.dual_gap_ <= 3e-3
@@ -287,11 +287,11 @@ def test_a_given_score_chooses_and_a_temperature_is_kept(multiclass):
 def test_mean_of_the_folds(case):
     """Its outputs are the mean of those of the folds, and its gap is one of all rows."""
     splits = list(KFold(3, shuffle=True, random_state=0).split(case.X))
-    settings = {"alphas": [0.05], "cv": splits, "random_state": 0}
+    settings = {"alphas": [0.1], "cv": splits, "random_state": 0}
     model = CV[case.Estimator](**settings, refit="mean").fit(case.X, case.y)
     assert model.status_ == "mean"
     assert model.n_neurons_ <= model.n_neurons_path_.sum()
-    best = case.Estimator(alpha=0.05, gap_tol=1e-3, random_state=0).fit(case.X, case.y)
+    best = case.Estimator(alpha=0.1, gap_tol=1e-3, random_state=0).fit(case.X, case.y)
     assert model.objective_ > best.objective_ - best.dual_gap_abs_
     bound = model.objective_ - model.dual_gap_abs_
     assert bound <= best.objective_ * (1 + 1e-6)
@@ -329,11 +329,11 @@ def test_relaxed_networks_have_no_more_neurons(case):
 
 
 def test_objective_of_a_relaxed_network_is_that_of_its_smaller_alpha(case):
-    model = cv_estimator(case, alphas=[0.2], relax=0.25).fit(case.X, case.y)
-    assert model.relax_ == 0.25
-    assert model.alpha_ == 0.05
+    model = cv_estimator(case, alphas=[0.2], relax=0.5).fit(case.X, case.y)
+    assert model.relax_ == 0.5
+    assert model.alpha_ == 0.1
     assert model.score_path_.shape == (1, 3)
-    whole = case.Estimator(alpha=0.05, gap_tol=1e-3, random_state=0).fit(case.X, case.y)
+    whole = case.Estimator(alpha=0.1, gap_tol=1e-3, random_state=0).fit(case.X, case.y)
     assert model.n_neurons_ <= whole.n_neurons_
     assert model.objective_ >= whole.objective_ * (1 - 1e-3)
     assert model.objective_ - model.dual_gap_abs_ <= whole.objective_ * (1 + 1e-6)

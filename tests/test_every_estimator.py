@@ -72,7 +72,7 @@ EVERY = [
     DeepReLURegressor(batch_norm=True),
     DeepReLUClassifier(batch_norm=True),
     QuantileSteps(n_steps=4),
-    StepsCV(ConvexReLURegressorCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
+    StepsCV(ConvexReLURegressorCV(alphas=[0.1], cv=2, random_state=0), weights=(0, 0.5), n_steps=3),
 ]
 OTHER_SETTINGS = [
     StepsCV(ConvexReLUClassifierCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),

@@ -81,6 +81,18 @@ def test_nothing_depends_on_units(Model, directions):
     assert other.objective_ == pytest.approx(first.objective_, rel=2e-3)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e30, 1e200, [1e150, 1.0, 1e-150]])
+def test_extreme_units(directions, unit):
+    X = make_rows(50, 3)
+    y = targets(ConvexThresholdRegressor(), X)
+    plain = ConvexThresholdRegressor(0.02, directions=directions, gap_tol=1e-2, **SOME)
+    extreme = clone(plain).fit(X * unit, y)
+    assert extreme.objective_ == pytest.approx(plain.fit(X, y).objective_, rel=2e-2)
+    Z = extreme.hidden_activations(X * unit) @ extreme.coefs_[1][:, 0] + extreme.intercepts_[1]
+    loss = 0.5 * np.mean((Z - y) ** 2) + 0.02 * np.abs(extreme.coefs_[1]).sum()
+    assert loss == pytest.approx(extreme.objective_, rel=1e-9)
+
+
 def test_steps_see_only_the_order_of_values(Model):
     X = make_rows(50, 3)
     model = Model(0.02, directions="axis", gap_tol=1e-9, **SOME)

@@ -346,7 +346,7 @@ def test_warm_start_along_a_path_costs_no_quality(simple_case):
     largest = public_alpha_max(simple_case)
     goals = {"gap_tol": 1e-2, "random_state": 0}
     warm = simple_case.Estimator(warm_start=True, **goals)
-    for fraction in (0.3, 0.1, 0.05):
+    for fraction in (0.3, 0.1):
         warm.set_params(alpha=fraction * largest).fit(X, y)
         cold = simple_case.Estimator(alpha=fraction * largest, **goals).fit(X, y)
         assert warm.objective_ == pytest.approx(cold.objective_, rel=1e-2)

@@ -42,7 +42,7 @@ with warnings.catch_warnings():
 # (NC2), the distance of the output weights from the class means (NC3), and disagreement with the
 # nearest class mean (NC4).
 
-fig, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(11, 5.8), layout="constrained")
 for ax, model in zip(axes, (exact, trained), strict=True):
     NeuralCollapseDisplay.from_estimator(model, X, y, ax=ax)
     print(ax.get_title())

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn.inspection._networks import last_step
 from sklearn_convexnn.inspection._plotting import pyplot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
 # Panels side by side.
 _PER_ROW = 8
@@ -51,14 +58,28 @@ class FilterDisplay:
     ([(5, 5, 1), (5, 5, 1)], (2, 4, 4))
     """
 
-    def __init__(self, *, filters, sizes, image=None, maps=None):
+    def __init__(
+        self,
+        *,
+        filters: Sequence[np.ndarray],
+        sizes: np.ndarray,
+        image: np.ndarray | None = None,
+        maps: np.ndarray | None = None,
+    ) -> None:
         self.filters = filters
         self.sizes = sizes
         self.image = image
         self.maps = maps
 
     @classmethod
-    def from_estimator(cls, estimator, image=None, *, n_filters=16, axes=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        image: ArrayLike | None = None,
+        *,
+        n_filters: int = 16,
+        axes: Any = None,
+    ) -> FilterDisplay:
         """Draw the largest filters of a fitted network.
 
         Parameters
@@ -103,7 +124,7 @@ class FilterDisplay:
         display = cls(filters=[every[j] for j in order], sizes=sizes[order], image=image, maps=maps)
         return display.plot(axes=axes)
 
-    def plot(self, *, axes=None):
+    def plot(self, *, axes: Any = None) -> FilterDisplay:
         """Draw a panel for every filter and, with an image, for every map below.
 
         Parameters

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn.inspection._networks import feature_index, feature_names, last_step
 from sklearn_convexnn.inspection._plotting import PETROFF_COLORS, pyplot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ShapeFunctionDisplay:
@@ -46,13 +51,20 @@ class ShapeFunctionDisplay:
     ['bmi', 'bp']
     """
 
-    def __init__(self, *, shapes, names, labels):
+    def __init__(self, *, shapes: Sequence[Any], names: list[str], labels: list[str]) -> None:
         self.shapes = shapes
         self.names = names
         self.labels = labels
 
     @classmethod
-    def from_estimator(cls, estimator, *, features=None, max_features=9, axes=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        features: Sequence[int | str] | None = None,
+        max_features: int = 9,
+        axes: Any = None,
+    ) -> ShapeFunctionDisplay:
         """Draw the shape functions of a fitted network.
 
         Parameters
@@ -98,7 +110,7 @@ class ShapeFunctionDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes=None):
+    def plot(self, *, axes: Any = None) -> ShapeFunctionDisplay:
         """Draw the step functions.
 
         Parameters

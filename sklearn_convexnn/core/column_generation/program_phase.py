@@ -64,20 +64,22 @@ class ProgramPhase:
         if run.decrease_from(before) < _LITTLE * gap:
             self.pricing.widen()  # the light search overlooks what the gap is made of
 
-    def price(self, effort=None):
+    def price(self, **settings):
         """Search for violated constraints; what is still violated is so at nearly the same place.
 
-        ``effort`` is that of a round by default.
+        ``settings`` are those of the pricing, with the effort of a round by default.
         """
         run = self.run
-        effort = self.options.round_effort if effort is None else effort
         known = run.diverse(_MOST_VIOLATED, above=run.alpha, max_cosine=_SAME)
-        run.price(self.pricing, effort=effort, known=known.directions)
+        settings = {"effort": self.options.round_effort, **settings}
+        run.price(self.pricing, known=known.directions, **settings)
 
     def confirm(self, status):
         """Thorough pricing, and a proof where that is quick, before a stop."""
-        run = self.run
-        self.price(self.options.confirm_effort)
+        run, settings = self.run, {"effort": self.options.confirm_effort}
+        if self.pricing.kind == "estimated":
+            settings["enough"] = run.allowed_price(self.options.gap_goal)
+        self.price(**settings)
         if self.gap_reached():
             run.prove(self.pricing)
         if run.certificate.relative_gap <= self.options.gap_goal:

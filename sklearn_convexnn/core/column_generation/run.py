@@ -15,6 +15,9 @@ from sklearn_convexnn.core.problem.work import Work
 # Evaluations of dual functions in all programs of a solve: some times what data in healthy units
 # take to a gap of 1e-6.  In awkward units they may make next to no progress.
 _PROGRAM_EVALUATIONS = 2000
+# Rows from which on a gap that is out of reach ends a solve, the rounds that tell the pace, and how
+# many times the rounds that are left it takes at that pace.
+_MANY_ROWS, _PACE_ROUNDS, _MUCH_TOO_LONG = 50_000, 6, 2.0
 # Of the caution of a round what the next one keeps.
 _CAUTION_LEFT = 0.7
 # Not quite the whole of a gap is proven: a proof that ends at its goal adds what rounding may hide.
@@ -88,10 +91,10 @@ class Run:
         """What was gained since a state, relative to its size."""
         return (before.objective - self.state.objective) / max(before.size, np.finfo(float).tiny)
 
-    def price(self, pricing, *, effort, known=None):
+    def price(self, pricing, **settings):
         """Search for violated constraints at the present network and take its duality gap."""
         state = self.state
-        prices = pricing(self.rows, state.residual, state.network, effort=effort, known=known)
+        prices = pricing(self.rows, state.residual, state.network, **settings)
         self.take_prices(prices, pricing.kind)
 
     def take_prices(self, prices, kind):
@@ -100,11 +103,8 @@ class Run:
 
     def prove(self, pricing):
         """Replace an estimate by a bound, or by a direction that shows it to be wrong."""
-        goal, state, residual = self.options.gap_goal, self.state, self.state.residual
-        enough = state.on_rows.dual_point.allowed_price(
-            state.objective, self.alpha, _PROVEN_SHARE * goal, state.size
-        )
-        proof = pricing.prove(self.rows, residual, enough)
+        goal, residual = self.options.gap_goal, self.state.residual
+        proof = pricing.prove(self.rows, residual, self.allowed_price(_PROVEN_SHARE * goal))
         if proof is None:
             return
         upper, direction = proof
@@ -115,6 +115,11 @@ class Run:
         values = self.rows.prices(direction[None], residual)
         found = Prices(direction[None], values, np.linalg.norm(values, axis=1))
         self.take_prices(joined(self.prices, found), pricing.kind)
+
+    def allowed_price(self, gap):
+        """The largest price with which the present network has this relative gap."""
+        state = self.state
+        return state.on_rows.dual_point.allowed_price(state.objective, self.alpha, gap, state.size)
 
     def certified(self, kappa, kind):
         """The certificate of the present network with ``kappa`` for the largest price."""
@@ -151,7 +156,25 @@ class Run:
             return Status.PROGRESS
         if self.work.left <= 0:
             return Status.WORK
+        if self.too_slow(n_iter):
+            return Status.SLOW
         return Status.MAX_ITER if n_iter >= self.options.max_iter else None
+
+    def too_slow(self, n_iter):
+        """Will the gap of very many rows, at the present pace, take far more rounds than are left?
+
+        A gap is closed by decreases of the objective of that size in all.  Fewer rows have programs
+        for their last digits, and rounds that take no time.
+        """
+        objectives, gaps = self.history["objective"], self.history["dual_gap"]
+        if self.options.gap_tol is None or self.rows.n_rows < _MANY_ROWS:
+            return False
+        if len(gaps) <= _PACE_ROUNDS:
+            return False
+        gap = min(gaps[-_PACE_ROUNDS:])
+        pace = (objectives[-1 - _PACE_ROUNDS] - objectives[-1]) / _PACE_ROUNDS / objectives[-1]
+        left = self.options.max_iter - n_iter
+        return gap > self.options.gap_goal and gap > _MUCH_TOO_LONG * left * pace
 
     def gap_reached(self):
         """Is the gap, with caution if it is that of a light search, below its goal?"""

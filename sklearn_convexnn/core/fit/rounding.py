@@ -59,7 +59,7 @@ def solve_rounded(rows, alpha, pricing, *, options, start=None, progress=None):
         history["objective"][-1] = certificate.primal
         history["lower_bound"][-1] = certificate.lower_bound
         history["dual_gap"][-1] = certificate.relative_gap
-        ended = solution.status in (Status.MAX_ITER, Status.INTERRUPTED)
+        ended = solution.status in (Status.MAX_ITER, Status.SLOW, Status.INTERRUPTED)
         reached = certificate.relative_gap <= goal
         if options.gap_tol is None:
             reached = added <= allowed

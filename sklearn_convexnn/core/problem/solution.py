@@ -20,6 +20,10 @@ class Status(Enum):
     SEPARABLE = "One half-space is optimal: it attains the bound of all 0/1 functions of the rows."
     MEAN = "The network is the mean of others, each trained on a part of the rows."
     MAX_ITER = "The iterations were used up. Increase max_iter, or alpha, or the tolerances."
+    SLOW = (
+        "At the pace of the last rounds the goal is far beyond max_iter: for so many rows alpha is "
+        "small, and the optimum has neurons that hardly lower the loss. Increase alpha or gap_tol."
+    )
     WORK = (
         "The work of the programs over patterns was used up: the data may be in awkward units. "
         "Standardise the features, or increase gap_tol or alpha."

@@ -190,10 +190,11 @@ class HalfSpaceProblem(ThresholdProblem):
         if representative == "margin":
             A = np.column_stack([self.rows.X, np.ones(self.rows.n_rows)])
             U = np.array([widest(A, on[:, j], u) for j, u in enumerate(U)]).reshape(U.shape)
-        W = (U[:, :-1] / size).T
-        bias = U[:, -1] - centre @ W
-        lengths = np.linalg.norm(W, axis=0)
-        W, bias = (W / lengths).astype(X.dtype), (bias / lengths).astype(X.dtype)
+        # In units of the smallest column: those of the data may be extreme.
+        unit = size.min()
+        W, shift = _unit_rows(U[:, :-1] / (size / unit))
+        bias = (U[:, -1] * unit) / shift - W @ centre
+        W, bias = W.T.astype(X.dtype), bias.astype(X.dtype)
         bias = np.array(
             [
                 middle_bias(h, on[:, j], b)
@@ -209,8 +210,7 @@ class HalfSpaceProblem(ThresholdProblem):
         C, b0 = self._working_outputs(coefs[1], intercepts[1])
         centre, size = self._units
         W, bias = (np.asarray(part, dtype=np.float64) for part in (coefs[0], intercepts[0]))
-        U = np.column_stack([W.T * size, bias + centre @ W])
-        U = U / np.linalg.norm(U, axis=1, keepdims=True)
+        U, _ = _unit_rows(np.column_stack([W.T * size, bias + centre @ W]))
         on = self.rows.hidden(U) > 0
         always, varying = on.all(axis=0), on.any(axis=0) & ~on.all(axis=0)
         return Network(U[varying], C[varying], b0 + C[always].sum(axis=0))
@@ -220,13 +220,26 @@ class HalfSpaceProblem(ThresholdProblem):
         return threshold_outputs(X, coefs, intercepts)
 
 
+def _unit_rows(U):
+    """Rows of unit length, and their lengths, without overflow of squares."""
+    largest = np.abs(U).max(axis=1, initial=np.finfo(float).tiny)
+    U = U / largest[:, None]
+    lengths = np.linalg.norm(U, axis=1)
+    return U / lengths[:, None], largest * lengths
+
+
 def _centre_and_size(X, weights):
     """Mean and standard deviation of the columns; 1 where they are constant."""
-    centre = X[0].astype(np.float64) + weights @ (X.astype(np.float64) - X[0].astype(np.float64))
-    size = np.abs(X - centre).max(axis=0)
-    size = np.where(size > 0, size, 1.0)
-    spread = size * np.sqrt(weights @ ((X - centre) / size) ** 2)
-    return centre, np.where(spread > 0, spread, 1.0)
+    X = X.astype(np.float64)
+    largest = np.abs(X).max(axis=0, initial=np.finfo(float).tiny)
+    # In parts of the largest value sums and squares are numbers in any units.
+    parts = X / largest
+    first = parts[0]
+    centre = first + weights @ (parts - first)
+    reach = np.abs(parts - centre).max(axis=0)
+    reach = np.where(reach > 0, reach, 1.0)
+    spread = reach * np.sqrt(weights @ ((parts - centre) / reach) ** 2)
+    return centre * largest, np.where(spread > 0, spread * largest, 1.0)
 
 
 def make_threshold_problem(X, Y, weights, *, axis, **settings):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
 from sklearn_convexnn.core.fit import growing
@@ -139,3 +140,18 @@ def test_weights_are_repetitions(small):
         ConvexReLURegressor(alpha=0.01, random_state=0).fit(X2, Y2[:, 0]),
     ]
     np.testing.assert_array_equal(fits[0].coefs_[0], fits[1].coefs_[0])
+
+
+def test_a_gap_out_of_reach_ends_early(monkeypatch):
+    """With the gap that was reached, and what to do."""
+    monkeypatch.setattr("sklearn_convexnn.core.column_generation.run._MANY_ROWS", 600)
+    # Beyond the rows whose last digits programs find; noise has neurons without end.
+    monkeypatch.setattr("sklearn_convexnn.core.fit.cutting_plane.MAX_CROSSING_ROWS", 500)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((600, 8)), rng.standard_normal(600)
+    model = ConvexReLURegressor(alpha=2e-3, gap_tol=1e-3, max_iter=20, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="alpha is small.*Increase alpha or gap_tol"):
+        model.fit(X, y)
+    assert model.status_ == "slow"
+    assert model.n_iter_ < 20
+    assert model.dual_gap_ > 1e-3

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.core.patterns.neuron_cones import NeuronCones, crossed
+from sklearn_convexnn.core.pricing import wall_crossing
 from sklearn_convexnn.core.pricing.enumeration import price_by_enumeration
 from sklearn_convexnn.core.pricing.plane import PlanePricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
@@ -107,6 +108,25 @@ def test_pricing_finds_the_largest_price(effort):
     found = pricing(make_rows(A), R, network, effort=effort)
     assert found.largest == pytest.approx(price_by_enumeration(A, R), rel=1e-9)
     assert pricing.kind == "estimated"
+
+
+def test_a_search_for_a_stop_ends_where_the_gap_is_refuted(monkeypatch):
+    A, R, rng = problem(4, n=30, p=4)
+    network = Network(random_starts(rng, 3, 4), np.ones((3, 1)), np.zeros(1))
+    climbs = []
+
+    def counted(rows, R, U, metric):
+        climbs.append(len(U))
+        return cross_walls(rows, R, U, metric)
+
+    monkeypatch.setattr(wall_crossing, "cross_walls", counted)
+    kappa = price_by_enumeration(A, R)
+    for enough, batches in ((0.5 * kappa, 1), (1.01 * kappa, 10), (np.inf, 10)):
+        climbs.clear()
+        pricing = CrossingPricing(np.random.default_rng(0))
+        found = pricing(make_rows(A), R, network, effort=3, enough=enough)
+        assert found.largest >= min(enough, kappa * (1 - 1e-9))
+        assert len(climbs) == batches
 
 
 def test_proof_bounds_the_price_from_above():

@@ -100,11 +100,16 @@ def test_a_large_epsilon_is_the_squared_error():
     assert model.alpha_max_ == pytest.approx(squared.alpha_max_, rel=1e-3)
 
 
-@pytest.mark.parametrize("factor, shift", [(1e-6, 0.0), (1e5, -3e5), (-2.0, 7.0)])
-def test_units_of_the_targets(factor, shift):
-    """``y -> a y + b`` with ``alpha -> |a| alpha``: the network goes the same way."""
+@pytest.fixture(scope="module")
+def tight():
     X, y, _ = spoiled()
-    model = huber(alpha=0.02, gap_tol=1e-6).fit(X, y)
+    return X, y, huber(alpha=0.02, gap_tol=1e-6).fit(X, y)
+
+
+@pytest.mark.parametrize("factor, shift", [(1e-6, 0.0), (1e5, -3e5), (-2.0, 7.0)])
+def test_units_of_the_targets(tight, factor, shift):
+    """``y -> a y + b`` with ``alpha -> |a| alpha``: the network goes the same way."""
+    X, y, model = tight
     other = huber(alpha=0.02 * abs(factor), gap_tol=1e-6).fit(X, factor * y + shift)
     assert other.objective_ == pytest.approx(factor**2 * model.objective_, rel=1e-6)
     predicted = (other.predict(X) - shift) / factor

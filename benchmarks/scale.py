@@ -1,0 +1,239 @@
+"""Very many rows: time, passes and memory against n, threads, rows on disk, and other estimators.
+
+    python benchmarks/scale.py                                  # all of it, to 1e6 rows: an hour
+    python benchmarks/scale.py --what rows --sizes 100000       # default fits, a minute
+    python benchmarks/scale.py --what gap --repeats 5           # to a duality gap at 1e5 x 30 rows
+    python benchmarks/scale.py --what peers --sizes 100000 1000000
+
+Every point is a fit in a fresh process at a given alpha (of ``--what peers`` the default, "scale",
+or the other's own), which reports its seconds, how often it read the features of all rows, and its
+peak of anonymous memory less what it held before the fit: rows in a mapped file are not among it.
+Data: Gaussian rows, ten-neuron ReLU teacher plus 10 % noise; of the log-loss the sign, without
+noise of its own.  Times of threads mean something on idle cores only.
+"""
+
+import common as C  # first: sets the number of threads
+
+# isort: split
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from growth import resident_mb, teacher
+
+N_TEST = 20_000
+# What "scale" was at 1e5 rows, and that of n rows from it.
+ALPHA, GAP_ALPHA = 1.75e-4, 2.7e-3
+PEERS = ("this", "MLPRegressor", "SGD on Nystroem", "HistGradientBoosting", "LightGBM")
+
+
+def anonymous_mb():
+    """Memory that is not that of a file, where the system tells, else all of it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("RssAnon"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return resident_mb()
+
+
+class Peak(threading.Thread):
+    """The most anonymous memory within a ``with``, looked at fifty times a second."""
+
+    def __enter__(self):
+        self.first = self.most = anonymous_mb()
+        self.ended = threading.Event()
+        self.start()
+        return self
+
+    def run(self):
+        while not self.ended.wait(0.02):
+            self.most = max(self.most, anonymous_mb())
+
+    def __exit__(self, *error):
+        self.ended.set()
+        self.join()
+
+    @property
+    def extra(self):
+        return self.most - self.first
+
+
+def count_passes(n):
+    """A list that grows with every pass over the features of ``n`` rows."""
+    from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
+
+    passes, map_reduce = [], NumpyEngine.map_reduce
+
+    def counted(self, kernel, *small, dtype=None, **settings):
+        if dtype is not None and self.n_rows == n:
+            passes.append(kernel.__name__)
+        return map_reduce(self, kernel, *small, dtype=dtype, **settings)
+
+    NumpyEngine.map_reduce = counted
+    return passes
+
+
+def estimator(point):
+    from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+
+    name, seed = point["peer"], point["seed"]
+    if name == "this":
+        Estimator = ConvexReLUClassifier if point["task"] == "log-loss" else ConvexReLURegressor
+        return Estimator(random_state=seed, **point["parameters"])
+    if name == "MLPRegressor":
+        from sklearn.neural_network import MLPRegressor
+
+        return MLPRegressor(early_stopping=True, random_state=seed)
+    if name == "SGD on Nystroem":
+        from sklearn.kernel_approximation import Nystroem
+        from sklearn.linear_model import SGDRegressor
+        from sklearn.pipeline import make_pipeline
+
+        return make_pipeline(Nystroem(n_components=300, random_state=seed), SGDRegressor())
+    if name == "HistGradientBoosting":
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        return HistGradientBoostingRegressor(random_state=seed)
+    from lightgbm import LGBMRegressor
+
+    return LGBMRegressor(random_state=seed, n_jobs=1, verbose=-1)
+
+
+def measure(point):
+    """Run in the fresh process: one fit, printed as JSON."""
+    n, d, seed = point["n"], point["d"], point["seed"]
+    X, y = teacher(n + N_TEST, d, seed)
+    if point["task"] == "log-loss":
+        y = (y > 0).astype(int)
+    X_test, y_test, y = X[n:].copy(), y[n:], y[:n].copy()
+    with tempfile.TemporaryDirectory() as folder:
+        if point["on disk"]:
+            np.save(f"{folder}/X.npy", X[:n])
+            X = np.load(f"{folder}/X.npy", mmap_mode="r")
+        else:
+            X = X[:n]
+        passes, model = count_passes(n), estimator(point)
+        wall, cpu = time.perf_counter(), time.process_time()
+        with Peak() as peak, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X, y)
+        result = {
+            "cpu": time.process_time() - cpu,
+            "wall": time.perf_counter() - wall,
+            "passes": len(passes) or None,
+            "extra_mb": peak.extra,
+            "score": float(model.score(X_test, y_test)),
+        }
+        for name in ("objective_", "n_neurons_", "dual_gap_", "status_"):
+            result[name.rstrip("_")] = getattr(model, name, None)
+    print(json.dumps(result))
+
+
+def points(args):
+    """What is to be measured, as dictionaries."""
+
+    def point(n, d, task="regression", on_disk=False, peer="this", **parameters):
+        return {
+            "n": n,
+            "d": d,
+            "task": task,
+            "on disk": on_disk,
+            "peer": peer,
+            "parameters": parameters,
+        }
+
+    def alpha(n):
+        return ALPHA * (1e5 / n) ** 0.5
+
+    if "rows" in args.what:
+        for n in args.sizes:
+            yield point(n, 50, alpha=alpha(n))
+            yield point(n, 50, on_disk=True, alpha=alpha(n))
+        yield point(100_000, 50, task="log-loss", alpha=7.4e-5)
+    if "gap" in args.what:
+        yield point(100_000, 30, alpha=GAP_ALPHA, gap_tol=1e-3)
+    if "threads" in args.what:
+        for n_jobs in args.threads:
+            yield point(max(args.sizes), 50, alpha=alpha(max(args.sizes)), n_jobs=n_jobs)
+    if "peers" in args.what:
+        for n in args.sizes:
+            for peer in PEERS:
+                yield point(n, 50, peer=peer, **({"alpha": "scale"} if peer == "this" else {}))
+
+
+def run(point, repeats):
+    """The medians over seeds of a point, or None where a peer is not installed."""
+    runs = []
+    for seed in range(repeats):
+        command = [sys.executable, __file__, "--point", json.dumps(point | {"seed": seed})]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            if "ModuleNotFoundError" in done.stderr:
+                return None
+            raise RuntimeError(done.stderr)
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    row = {key: value for key, value in point.items() if key != "parameters"}
+    row["settings"] = ", ".join(f"{key}={value}" for key, value in point["parameters"].items())
+    for key, value in runs[0].items():
+        numbers = [one[key] for one in runs]
+        row[key] = value if not isinstance(value, (int, float)) else statistics.median(numbers)
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = ["rows", "gap", "threads", "peers"]
+    parser.add_argument("--what", nargs="+", choices=kinds, default=kinds)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[100_000, 300_000, 1_000_000])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--repeats", type=int, default=1, help="seeds per point (median)")
+    parser.add_argument("--json", metavar="OUT", help="also write the rows as JSON")
+    parser.add_argument("--point", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.point:
+        measure(json.loads(args.point))
+        return
+
+    C.print_header("Very many rows")
+    rows = []
+    for point in points(args):
+        row = run(point, args.repeats)
+        if row is None:
+            print(f"left out: {point['peer']} is not installed", flush=True)
+            continue
+        print(f"done: {row['peer']}, {row['n']} rows, {row['settings']}: {row['cpu']:.1f} CPU s")
+        rows.append({key: "" if value is None else value for key, value in row.items()})
+        sys.stdout.flush()
+    columns = [
+        ("peer", "estimator"),
+        ("task", "task"),
+        ("n", "n"),
+        ("d", "d"),
+        ("on disk", "on disk"),
+        ("settings", "settings"),
+        ("cpu", "CPU s", ".1f"),
+        ("wall", "wall s", ".1f"),
+        ("passes", "passes over all rows"),
+        ("extra_mb", "peak beyond X, MB", ".0f"),
+        ("n_neurons", "neurons"),
+        ("score", "test score", ".4f"),
+    ]
+    print("\n" + C.markdown_table(rows, columns))
+    if args.json:
+        with open(args.json, "w") as out:
+            json.dump(rows, out, indent=1)
+
+
+if __name__ == "__main__":
+    main()
