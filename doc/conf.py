@@ -76,11 +76,13 @@ def link_to_scikit_learn(app, env, node, contnode):
 
 
 def quote_attributes(app, what, name, obj, options, lines):
-    """Quote attributes in the shapes of docstrings: a bare ``n_neurons_`` is a link in reST."""
+    """Quote names in shapes: ``n_neurons_`` is a link in reST, ``*space`` the begin of emphasis."""
     for i, line in enumerate(lines):
         if " of shape" in line:
             head, colon, shape = line.rpartition(" : ")
-            lines[i] = head + colon + re.sub(r"(?<![\w`])([a-z]\w*_)(?![\w`])", r"``\1``", shape)
+            lines[i] = (
+                head + colon + re.sub(r"(?<![\w`])(\*\w+|[a-z]\w*_)(?![\w`])", r"``\1``", shape)
+            )
 
 
 def setup(app):
