@@ -136,8 +136,8 @@ class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded.
     n_features_in_ : int
         Number of entries of an image.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -348,8 +348,8 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded.
     n_features_in_ : int
         Number of entries of an image.
     feature_names_in_ : ndarray of shape (n_features_in_,)

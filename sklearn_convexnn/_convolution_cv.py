@@ -155,8 +155,8 @@ class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded.
     n_features_in_ : int
         Number of entries of an image.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -392,8 +392,8 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded.
     n_features_in_ : int
         Number of entries of an image.
     feature_names_in_ : ndarray of shape (n_features_in_,)

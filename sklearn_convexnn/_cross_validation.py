@@ -8,7 +8,9 @@ them.  The folds go down together, so that the descent can end once the score ha
 from __future__ import annotations
 
 import copy
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,9 @@ from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import Problem
+
+# Seconds that folds are solved for in this process first: a few times what workers take to start.
+_PATIENCE = 5.0
 
 # ---------------------------------------------------------------------- one fold
 
@@ -129,6 +134,39 @@ def _point(fold, solution, judge):
 # ---------------------------------------------------------------------- all folds
 
 
+class _Patience:
+    """Seconds of work that are done before workers are started, by one task after the other.
+
+    Starting them takes a second or two, and small folds take no longer.
+    """
+
+    def __init__(self):
+        self.left = _PATIENCE
+
+    @contextmanager
+    def workers(self, n_jobs):
+        """From arguments of :func:`_advance` to its results, here or in ``n_jobs`` processes."""
+        with ExitStack() as stack:
+            pool = None
+
+            def call(tasks):
+                nonlocal pool
+                done, tasks = [], list(tasks)
+                while len(done) < len(tasks) and (n_jobs == 1 or self.left > 0):
+                    began = perf_counter()
+                    done.append(_advance(*tasks[len(done)]))
+                    self.left -= perf_counter() - began
+                if len(done) == len(tasks):
+                    return done
+                if pool is None:
+                    # One task at a time: a batch of them would leave other workers without any.
+                    pool = Parallel(n_jobs=n_jobs, batch_size=1, pre_dispatch="all")
+                    stack.enter_context(pool)
+                return done + pool(delayed(_advance)(*task) for task in tasks[len(done) :])
+
+            yield call
+
+
 class FoldPaths:
     """The paths of all folds.
 
@@ -150,7 +188,7 @@ class FoldPaths:
         self.paths = [_Path(fold) for fold in folds]
         self.effort, self.report = effort, report
         self.n_jobs = min(effective_n_jobs(n_jobs), len(folds))
-        self._judged = {}
+        self._judged, self._patience = {}, _Patience()
 
     def descend(self, alphas, end_of):
         """Solve in all folds for descending alphas until they are used up or ``end_of(scores)``.
@@ -159,7 +197,6 @@ class FoldPaths:
         ends, or None.
         """
         wave, reported = self.n_jobs * (len(self.paths) // self.n_jobs), 0
-        # One task at a time: a batch of them would leave the other workers without any.
         with self._workers() as workers:
             while True:
                 complete = min(len(path.points) for path in self.paths)
@@ -187,14 +224,12 @@ class FoldPaths:
             self.report(alpha, scores)
 
     def _workers(self):
-        return Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch="all")
+        return self._patience.workers(self.n_jobs)
 
     def _solve(self, workers, calls, alphas, last=None):
         last = len(alphas) - 1 if last is None else last
         tasks = [
-            delayed(_advance)(
-                path.fold, path.end_above(alphas[k]), alphas[k], k == last, self.effort
-            )
+            (path.fold, path.end_above(alphas[k]), alphas[k], k == last, self.effort)
             for path, k in calls
         ]
         for (path, k), result in zip(calls, workers(tasks), strict=True):

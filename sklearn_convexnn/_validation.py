@@ -11,6 +11,7 @@ from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -113,6 +114,7 @@ def refuse_lazy(**arrays):
     A fit reads its rows dozens of times, and NumPy would fetch all of them without a word.
     """
     for name, array in arrays.items():
+        _refuse_other_library(name, array)
         if hasattr(array, "__next__"):
             raise TypeError(
                 f"{name} is an iterator, which can be read once, but a fit reads the rows many "
@@ -133,6 +135,18 @@ def refuse_lazy(**arrays):
             f"{name} is a lazy {kind}, and this estimator reads rows in memory or on disk: pass "
             f"what {name}.{way} returns if that fits into memory, or write the rows to a file and "
             "pass a numpy.memmap of it."
+        )
+
+
+def _refuse_other_library(name, array):
+    """Raise for arrays that scikit-learn would hand on as they are: computation is in NumPy."""
+    if not get_config()["array_api_dispatch"] or isinstance(array, np.ndarray):
+        return
+    library = type(array).__module__.partition(".")[0]
+    if hasattr(array, "__array_namespace__") or library == "torch":
+        raise TypeError(
+            f"{name} is an array of {library} and array_api_dispatch is on, but this estimator "
+            "computes in NumPy: move it to the CPU and pass numpy.asarray of it."
         )
 
 

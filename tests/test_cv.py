@@ -18,11 +18,39 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
+    _cross_validation,
 )
 
 CV = {ConvexReLURegressor: ConvexReLURegressorCV, ConvexReLUClassifier: ConvexReLUClassifierCV}
 ESTIMATORS = list(CV.values())
 SMALL = {"alphas": 3, "eps": 0.05, "cv": 3}
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Workers are started at once; yields what they were given to do."""
+    given = []
+
+    class Watched(_cross_validation.Parallel):
+        def __call__(self, tasks):
+            given.extend(tasks := list(tasks))
+            return super().__call__(tasks)
+
+    monkeypatch.setattr(_cross_validation, "_PATIENCE", 0.0)
+    monkeypatch.setattr(_cross_validation, "Parallel", Watched)
+    return given
+
+
+def test_small_folds_start_no_workers(impatient, monkeypatch, regression):
+    settings = {"alphas": [0.3, 0.1], "random_state": 0, "n_jobs": 2}
+    X, y = regression.X, regression.y
+    in_workers = ConvexReLURegressorCV(**settings).fit(X, y)
+    assert impatient
+    impatient.clear()
+    monkeypatch.setattr(_cross_validation, "_PATIENCE", 60.0)
+    here = ConvexReLURegressorCV(**settings).fit(X, y)
+    assert not impatient
+    np.testing.assert_array_equal(here.coefs_[0], in_workers.coefs_[0])
 
 
 def cv_estimator(case, **settings):
@@ -81,7 +109,7 @@ def test_scores_are_those_of_single_fits_on_the_folds(case):
         np.testing.assert_allclose(model.score_path_[k], cold, atol=0.05)
 
 
-def test_reproducible_and_independent_of_n_jobs(case):
+def test_reproducible_and_independent_of_n_jobs(case, impatient):
     first = cv_estimator(case, alphas=2).fit(case.X, case.y)
     again = cv_estimator(case, alphas=2).fit(case.X, case.y)
     parallel = cv_estimator(case, alphas=2, n_jobs=2).fit(case.X, case.y)
@@ -218,7 +246,7 @@ def test_path_from_coarse_to_fine(smooth):
     np.testing.assert_array_equal(model.score_path_, whole.score_path_[:n])
 
 
-def test_neighbours_start_from_larger_alphas_and_do_not_depend_on_n_jobs():
+def test_neighbours_start_from_larger_alphas_and_do_not_depend_on_n_jobs(impatient):
     """A peak above alpha="scale": one alpha is filled in."""
     X, y = load_diabetes(return_X_y=True)
     X = StandardScaler().fit_transform(X)[:200]

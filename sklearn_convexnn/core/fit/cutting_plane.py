@@ -30,8 +30,8 @@ from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 MAX_CROSSING_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
 
 # Rows times columns up to which they also confirm a fit that asks for no gap: 1.08 of its time at
-# 72 and at 160 (1.4 at 360), where local search says 0.016 of gaps of 0.020.
-MAX_LIGHT_CROSSING = 200
+# 72 (1.4 at 360), where local search says 0.016 of gaps of 0.020.
+MAX_LIGHT_CROSSING = 100
 
 # Below this tolerance the rounds are thorough even if no duality gap is asked for.
 LEAST_LIGHT_TOL = 1e-4
@@ -93,8 +93,6 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
             program=crossing and max_neurons is None and rows.n_outputs == 1,
             dtype=fast_dtype(rows) if goal >= LEAST_SINGLE_GAP else np.float64,
         )
-    # Where the descent is badly conditioned the light search overlooks most.
-    crossing = obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP)
     # Where the descent is badly conditioned the light search overlooks most, and a confirmation of
     # the least effort some: 18 x 3 rows far from zero ended at a gap of 0.002 instead of 0.12.
     ill = obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP)

@@ -37,6 +37,9 @@ _MAX_PROOF_SIZE = 1 << 20
 _PROOF_NODES = 600_000
 # Products of one pass of all climbs together.
 _PASS_WORK = 1 << 31
+# Numbers in all patches from which on a light search takes a few passes over them at most: one turn
+# and so many projections, ended or not.  A climb to its end is a hundred passes.
+_MANY, _FEW_SWEEPS = 1 << 25, 4
 
 
 def convolution_pricing(rows, rng, dtype):
@@ -118,9 +121,10 @@ class PatchPricing(SearchPricing):
             some = best[windows == k][:, table.columns]
             work = table.n_rows * table.n_positions * table.n_columns
             some = some[: max(4, _PASS_WORK // work)]
-            ends.append(
-                table.embedded(cross_pooled_walls(table, residual, some, turns=self.turns[effort]))
-            )
+            limits = {"turns": self.turns[effort]}
+            if effort == 1 and work > _MANY:
+                limits = {"turns": 1, "sweeps": _FEW_SWEEPS}
+            ends.append(table.embedded(cross_pooled_walls(table, residual, some, **limits)))
         return joined(_priced(rows, R, np.concatenate(ends)), found)
 
     # ------------------------------------------------------------------ proofs

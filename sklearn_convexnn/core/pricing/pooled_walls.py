@@ -40,7 +40,7 @@ _LEAST_GAIN = 1e-9
 _STATE_BYTES = 64 << 20
 
 
-def cross_pooled_walls(table, R, U, *, turns=_MOST_TURNS):
+def cross_pooled_walls(table, R, U, *, turns=_MOST_TURNS, sweeps=_MOST_SWEEPS):
     """Climb from the rows of ``U`` to local maxima of the price, across kinks.
 
     Parameters
@@ -49,8 +49,9 @@ def cross_pooled_walls(table, R, U, *, turns=_MOST_TURNS):
     R : ndarray of shape (n, C)
     U : ndarray of shape (k, p)
         In the columns of the table.
-    turns : int
-        At most; each takes several passes over all patches.
+    turns, sweeps : int
+        Turns at most, and projections on more and more walls in one; each is a pass over all
+        patches.
 
     Returns
     -------
@@ -58,7 +59,9 @@ def cross_pooled_walls(table, R, U, *, turns=_MOST_TURNS):
         Unit directions; none has a smaller price than its start.
     """
     size = max(1, _STATE_BYTES // (4 * table.n_rows * table.n_groups))
-    parts = [_Climbs(table, R, U[k : k + size]).ended(turns) for k in range(0, len(U), size)]
+    parts = [
+        _Climbs(table, R, U[k : k + size], sweeps).ended(turns) for k in range(0, len(U), size)
+    ]
     return np.concatenate([np.zeros((0, table.n_columns)), *parts])
 
 
@@ -95,8 +98,8 @@ class _Walls:
 
 
 class _Climbs:
-    def __init__(self, table, R, U):
-        self.table, self.R, self.U = table, R, normalise(U)
+    def __init__(self, table, R, U, sweeps):
+        self.table, self.R, self.U, self.sweeps = table, R, normalise(U), sweeps
         n, k = table.n_rows, len(U)
         # -1 where zero wins.
         self.winners = np.full((n, k, table.n_groups), -1, dtype=np.int32)
@@ -208,7 +211,7 @@ class _Climbs:
         for k in todo:
             V[k] = walls[k].project(g[k])
         finished = np.zeros(len(climbs), dtype=bool)
-        for _ in range(_MOST_SWEEPS):
+        for _ in range(self.sweeps):
             most = max(1, int(_JOINING * p))
             limits = _VIOLATED * np.maximum(np.linalg.norm(V[todo], axis=1), 1e-300)
             found = self._violated(V[todo], climbs[todo], most, limits)

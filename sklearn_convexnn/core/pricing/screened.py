@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.pricing.search import local_ascent, repriced
-from sklearn_convexnn.core.problem.directions import select_diverse
+from sklearn_convexnn.core.pricing.search import local_ascent
+from sklearn_convexnn.core.problem.directions import Prices, joined, select_diverse
 
 # Rows from which on a sample is searched, its share of them, and its rows at most.
 LEAST_ROWS, SHARE, MOST_ROWS = 50_000, 0.25, 50_000
 _MAX_COSINE = 0.98
-# Prices of so many times those of the network's neurons are more than the noise of samples.
-_MUCH = 2.0
+# Prices of so many times those of the network's neurons are more than the noise of samples, and so
+# many of its neurons are looked at.
+_MUCH, _MOST_OWN = 2.0, 16
 
 
 class ScreenedPricing:
@@ -37,7 +38,7 @@ class ScreenedPricing:
     # By effort: sweeps on the sample, directions that go on, and their sweeps.
     screening = (5, 10)
     finalists = (24, 32)
-    sweeps = (3, 6)
+    sweeps = (3, 5)
 
     def __init__(self, search):
         self.search, self.metric = search, search.metric
@@ -53,11 +54,13 @@ class ScreenedPricing:
         best = select_diverse(found, self.finalists[effort], max_cosine=_MAX_COSINE, metric=metric)
         fast, sweeps = rows.with_dtype(search.dtype), self.sweeps[effort]
         climbed = local_ascent(fast, R, best.directions, sweeps=sweeps, metric=metric)
-        if network.n_neurons:
-            own = np.median(np.linalg.norm(fast.prices(network.U, R), axis=1))
-            if climbed.largest < _MUCH * own:
-                return search(rows, R, network, effort=effort, known=known)
-        return repriced(rows, R, climbed)
+        # The network's own neurons in the same pass.
+        U, count = climbed.directions, len(climbed.norms)
+        V = rows.prices(np.concatenate([U, network.largest(_MOST_OWN).U]), R)
+        norms = np.linalg.norm(V, axis=1)
+        if network.n_neurons and norms[:count].max() < _MUCH * np.median(norms[count:]):
+            return search(rows, R, network, effort=effort, known=known)
+        return joined(Prices(U, V[:count], norms[:count]))
 
     def seeds(self, rows, R, count):
         """See :meth:`.SearchPricing.seeds`: directions to begin with, whose prices do not count."""

@@ -167,7 +167,8 @@ class StepBins:
             if one == other:
                 # Of two steps of one feature the higher is on where both are.
                 part = self.slices[one]
-                gram[part, part] = np.minimum.outer(mean[part], mean[part])
+                places = np.arange(part.stop - part.start)
+                gram[part, part] = mean[part][np.maximum.outer(places, places)]
                 continue
             first, second = self.slices[one], self.slices[other]
             n_first, n_second = (part.stop - part.start + 1 for part in (first, second))

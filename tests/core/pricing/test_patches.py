@@ -150,3 +150,18 @@ def test_prices_are_those_of_their_directions(effort):
     blocks = np.array([np.any(found.directions[:, b] != 0, axis=1) for b in rows.neurons.blocks])
     assert np.all(blocks.sum(axis=0) == 1)
     assert blocks.any(axis=1).all()
+
+
+def test_a_light_search_of_many_patches_takes_few_passes(monkeypatch):
+    """Climbs that are not ended are directions all the same, and no worse than their starts."""
+    rows, R = make_rows("max", n=40, length=20)
+    monkeypatch.setattr("sklearn_convexnn.core.pricing.patches._MANY", 0)
+    pricing = make_pricing(rows, np.random.default_rng(0))
+    found = pricing(rows, R, constant_network(rows), effort=1)
+    light = make_pricing(rows, np.random.default_rng(0))(rows, R, constant_network(rows), effort=0)
+    np.testing.assert_allclose(found.values, rows.prices(found.directions, R), rtol=1e-9)
+    assert found.largest >= 0.99 * light.largest
+    starts = unit(np.random.default_rng(1), 6, rows.n_columns)
+    ends = cross_pooled_walls(pricing.tables[0], R, starts, turns=1, sweeps=1)
+    before, after = (np.linalg.norm(rows.prices(U, R), axis=1) for U in (starts, ends))
+    assert np.all(after >= before * (1 - 1e-12))
