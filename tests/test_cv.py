@@ -101,6 +101,8 @@ def test_scores_are_those_of_single_fits_on_the_folds(case):
     """Cold fits of the plain estimator, scored by scikit-learn: the same up to the tolerances."""
     splits = list(KFold(3, shuffle=True, random_state=0).split(case.X))
     plain = {} if case.Estimator is ConvexReLURegressor else {"calibrate": False}
+    # Steps of a path that are too large leave more of a fold to its tolerance.
+    plain |= {"alphas": 4, "eps": 0.02}
     model = cv_estimator(case, cv=splits, patience=None, **plain).fit(case.X, case.y)
     scoring = "r2" if case.Estimator is ConvexReLURegressor else "neg_log_loss"
     for k in (1, 2):
