@@ -86,6 +86,7 @@ LONG = [
     "core/pricing/upper_bounds::test_branch_and_bound_closes_the_gap",
     "core/pricing/wall_crossing::test_pricing_finds_the_largest_price",
     "core/pricing/wall_crossing::test_proof_bounds_the_price_from_above",
+    "deep_linear::test_alpha_max",
     "deep_linear::test_the_path_is_the_fits_one_by_one",
     "deep_linear::test_scoring_selection_and_workers",
     "core/problem/losses/every_loss::test_dual_is_the_infimum_of_fenchel_young",

@@ -59,11 +59,11 @@ EVERY = [
     ConvexReLUClassifierCV(**SMALL),
     ConvexThresholdRegressor("scale"),
     ConvexThresholdClassifier(directions="axis"),
-    ConvexCNNRegressor(tol=0.1),
+    ConvexCNNRegressor("scale", tol=0.1),
     ConvexCNNClassifier("scale", pooling="average", pool_grid=None, padding="same", tol=0.1),
     # Held-out rows of the checks are not predicted by what may be anywhere: one alpha, a small one.
     ConvexCNNRegressorCV(alphas=[0.01], cv=2, tol=0.1),
-    ConvexCNNClassifierCV(tol=0.1, **SMALL),
+    ConvexCNNClassifierCV(alphas=[0.01], cv=2, tol=0.1),
     DeepLinearRegressor(n_layers=3),
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearRegressorCV(alphas=4),
