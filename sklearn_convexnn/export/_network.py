@@ -10,6 +10,7 @@ from scipy.linalg import block_diag
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn._base_convolution import BaseConvolution
 from sklearn_convexnn._base_threshold import BaseThreshold
 from sklearn_convexnn._deep_linear import BaseDeepLinear
 from sklearn_convexnn._deep_relu import BaseDeepReLU
@@ -90,6 +91,11 @@ def _family(model):
         raise TypeError(
             f"The steps of {name} are no layer of a network: export model.estimator_, which sees "
             "model.steps_.transform(X); or all of it by to_onnx."
+        )
+    if isinstance(model, BaseConvolution):
+        raise TypeError(
+            f"Networks of {name} are not exported yet: their layers are filters_ and "
+            "output_weights_, see doc/convolution.rst for what they compute."
         )
     raise TypeError(f"{name} is not an estimator of sklearn_convexnn that has a network.")
 

@@ -9,6 +9,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 
 from sklearn_convexnn import (
+    ConvexCNNRegressor,
     ConvexReLUClassifier,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
@@ -161,6 +162,13 @@ def test_the_way_out_of_gates():
     model = fitted("gated, two")
     mlp = to_mlp(model.to_relu(ROWS))
     np.testing.assert_array_equal(mlp.predict(ROWS), model.predict(ROWS))
+
+
+def test_filters_are_refused():
+    X = np.random.default_rng(0).normal(size=(30, 6))
+    model = ConvexCNNRegressor(0.5, patch_size=3, random_state=0).fit(X, X[:, 0])
+    with pytest.raises(TypeError, match="ConvexCNNRegressor are not exported yet"):
+        to_mlp(model)
 
 
 def test_a_column_of_targets_is_refused():
