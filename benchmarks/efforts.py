@@ -8,7 +8,7 @@
 Features standardised, ``alpha="scale"``, ``random_state=0``, one thread.  Ratios to the fit with
 the numbers as they are in the same run: geometric means over the sets, and the worst objective.
 The reasons beside the numbers in sklearn_convexnn/core/column_generation/options.py, and with
-``--gap`` in program_phase.py, slide_phase.py and pricing/wall_crossing.py, are from here.
+``--gap`` in program_phase.py and slide_phase.py, are from here.
 """
 
 import common as C  # first: sets the number of threads
