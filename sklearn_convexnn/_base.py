@@ -172,6 +172,22 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
             "history_": history,
         }
 
+    def _common_attributes(self, problem, targets, solution, alpha_max, alpha=None):
+        """Those of networks of one hidden layer, whatever their neurons."""
+        if alpha is None:
+            alpha = solution.alpha * problem.alpha_unit
+        return {
+            **targets.attributes,
+            **({} if problem.spread is None else {"scale_": problem.spread}),
+            **self._end_of(solution, problem.objective_unit, problem.objective_offset),
+            "n_outputs_": problem.rows.n_outputs,
+            "out_activation_": self._output_activation(targets),
+            "n_neurons_": solution.network.n_neurons,
+            # Given values are kept without the rounding of working units.
+            "alpha_": float(alpha),
+            "alpha_max_": float(alpha_max),
+        }
+
     def _store(self, attributes):
         """All fitted attributes at once; those of the fit before go, whatever they were."""
         validated = {"n_features_in_", "feature_names_in_"}

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
+from sklearn_convexnn._base import BaseNetwork, fit_method
 from sklearn_convexnn._base_cv import ConvexCV
 from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, flattened, windows_of
 from sklearn_convexnn._losses import loss_options
-from sklearn_convexnn._two_layer import AlphaChoice, CuttingPlane
+from sklearn_convexnn._two_layer import AlphaChoice, OneAlpha
 from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
-from sklearn_convexnn.core.fit.cutting_plane import Descent, best_start
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start
@@ -22,9 +21,6 @@ from sklearn_convexnn.core.problem.units import make_problem
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-# Paths that choose an alpha are solved no finer than this.
-_LEAST_PATH_TOL = 3e-2
 
 
 class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
@@ -87,23 +83,14 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         windows = neurons.windows
         filters, order = zip(*neurons.filters(coefs[0]), strict=True)
         order = np.concatenate(order)
-        if alpha is None:
-            alpha = solution.alpha * problem.alpha_unit
         return {
-            **targets.attributes,
-            **({} if problem.spread is None else {"scale_": problem.spread}),
-            **self._end_of(solution, problem.objective_unit, problem.objective_offset),
+            **self._common_attributes(problem, targets, solution, alpha_max, alpha),
             "filters_": list(filters) if len(filters) > 1 else filters[0],
             "filter_intercepts_": intercepts[0][order],
             "output_weights_": coefs[1][order].reshape(len(order), *windows.grid, n_outputs),
             "output_intercepts_": intercepts[1],
             "image_shape_": self._image_shape(),
             "grid_shape_": windows.grid,
-            "n_outputs_": n_outputs,
-            "out_activation_": self._output_activation(targets),
-            "n_neurons_": solution.network.n_neurons,
-            "alpha_": float(alpha),
-            "alpha_max_": float(alpha_max),
             "_convolution": neurons,
         }
 
@@ -176,12 +163,12 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         return self._convolution.maps(X, coefs[0], intercepts[0])
 
 
-class BaseConvexCNN(AlphaChoice, CuttingPlane, BaseConvolution):
+class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
     """The fit for one ``alpha``, given or chosen by held-out rows."""
 
     _parameter_constraints = {
         **BaseConvolution._parameter_constraints,
-        **CuttingPlane._parameter_constraints,
+        **OneAlpha._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
         "warm_start": ["boolean"],
     }
@@ -210,20 +197,7 @@ class BaseConvexCNN(AlphaChoice, CuttingPlane, BaseConvolution):
 
     @one_blas_thread
     def _solve(self, data, progress):
-        problem, targets = self._problem(data)
-        progress.objective = problem.objective
-        goals = {name: getattr(self, name) for name in ("tol", "gap_tol", "max_iter")}
-        goals["max_neurons"] = self.max_neurons
-        light = goals | {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
-        rng = self._rng()
-        descent = Descent(problem, rng, **goals)
-        choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
-        start = best_start(problem, choice.alpha, [self._warm_start(problem, targets)])
-        solution = descent.solve(choice.alpha, start=start, progress=progress)
-        attributes = self._attributes(
-            problem, targets, solution, descent.alpha_max, choice.alpha
-        ) | self._chosen(choice)
-        return Outcome(solution, attributes, self._remedy(problem, solution))
+        return self._descended(data, progress)
 
     def _warm_start(self, problem, targets):
         """The present network in the units of the new problem as a Start, if it is to be one."""

@@ -223,14 +223,6 @@ class ConvexCV(CrossValidation, CuttingPlane):
         """What becomes a fitted estimator with the networks of a fold."""
         return self._single(loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self))
 
-    def _goals(self):
-        return {
-            "tol": self.tol,
-            "gap_tol": self.gap_tol,
-            "max_iter": self.max_iter,
-            "max_neurons": self.max_neurons,
-        }
-
     def _mean(self, descent, points, alpha):
         """The mean of the networks of the folds as the network of all rows."""
         networks = _networks_of_folds(descent.problem, points)

@@ -148,17 +148,10 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
     def _attributes(self, problem, targets, solution, alpha_max, alpha):
         coefs, intercepts = problem.layers(solution.network, self.representative)
         attributes = {
-            **targets.attributes,
-            **({} if problem.spread is None else {"scale_": problem.spread}),
-            **self._end_of(solution, problem.objective_unit, problem.objective_offset),
+            **self._common_attributes(problem, targets, solution, alpha_max, alpha),
             "coefs_": coefs,
             "intercepts_": intercepts,
             "n_layers_": 3,  # input, hidden and output, as scikit-learn's perceptrons count
-            "n_outputs_": problem.rows.n_outputs,
-            "out_activation_": self._output_activation(targets),
-            "n_neurons_": solution.network.n_neurons,
-            "alpha_": float(alpha),
-            "alpha_max_": float(alpha_max),
         }
         if self.directions == "axis":
             shapes, base = problem.shape_functions(coefs, intercepts)

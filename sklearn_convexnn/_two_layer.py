@@ -123,21 +123,11 @@ class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
     def _attributes(self, problem, targets, solution, alpha_max, alpha=None):
         """The fitted attributes; ``alpha`` is the value that was asked for, if there was one."""
         coefs, intercepts = problem.layers(solution.network)
-        if alpha is None:
-            alpha = solution.alpha * problem.alpha_unit
         return {
-            **targets.attributes,
-            **({} if problem.spread is None else {"scale_": problem.spread}),
-            **self._end_of(solution, problem.objective_unit, problem.objective_offset),
+            **self._common_attributes(problem, targets, solution, alpha_max, alpha),
             "coefs_": coefs,
             "intercepts_": intercepts,
             "n_layers_": 3,  # input, hidden and output, as scikit-learn's perceptrons count
-            "n_outputs_": problem.rows.n_outputs,
-            "out_activation_": self._output_activation(targets),
-            "n_neurons_": solution.network.n_neurons,
-            # Given values are kept without the rounding of working units.
-            "alpha_": float(alpha),
-            "alpha_max_": float(alpha_max),
         }
 
     # ------------------------------------------------------------------ programs over patterns
@@ -211,6 +201,9 @@ class CuttingPlane:
         "gap_tol": [Interval(Real, 0, None, closed="neither"), None],
     }
 
+    def _goals(self):
+        return {name: getattr(self, name) for name in ("tol", "gap_tol", "max_iter", "max_neurons")}
+
     def _goal(self):
         if self.gap_tol is not None:
             return f"gap_tol={self.gap_tol:g}"
@@ -224,7 +217,29 @@ class CuttingPlane:
         return obstacle(problem.rows) if far else None
 
 
-class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
+class OneAlpha(CuttingPlane):
+    """The fit by column generation for one alpha, given or chosen (see :class:`AlphaChoice`)."""
+
+    def _descended(self, data, progress):
+        problem, targets = self._problem(data)
+        progress.objective = problem.objective
+        rng, goals = self._rng(), self._goals()
+        light = goals | {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
+        descent = Descent(problem, rng, **goals)
+        choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
+        start = best_start(problem, choice.alpha, self._starts(problem, targets, choice.alpha))
+        solution = descent.solve(choice.alpha, start=start, progress=progress)
+        attributes = self._attributes(
+            problem, targets, solution, descent.alpha_max, choice.alpha
+        ) | self._chosen(choice)
+        return Outcome(solution, attributes, self._remedy(problem, solution))
+
+    def _starts(self, problem, targets, alpha):
+        """Starts for this alpha, None for one that there is not."""
+        return [self._warm_start(problem, targets)]
+
+
+class BaseConvexReLU(OneAlpha, BaseTwoLayer):
     """The fit of ReLU networks for one ``alpha``."""
 
     _parameter_constraints = {
@@ -312,30 +327,17 @@ class BaseConvexReLU(CuttingPlane, BaseTwoLayer):
     def _solved(self, data, progress):
         if self.refinement is None:
             return self._solve_program(data, progress, self._settings())
-        problem, targets = self._problem(data)
-        progress.objective = problem.objective
-        rng, goals = self._rng(), self._goals()
-        light = goals | {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
-        descent = Descent(problem, rng, **goals)
-        choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
-        starts = [
-            self._warm_start(problem, targets),
-            self._start_from_patterns(problem, choice.alpha),
+        return self._descended(data, progress)
+
+    def _starts(self, problem, targets, alpha):
+        return [
+            *super()._starts(problem, targets, alpha),
+            self._start_from_patterns(problem, alpha),
         ]
-        start = best_start(problem, choice.alpha, starts)
-        solution = descent.solve(choice.alpha, start=start, progress=progress)
-        attributes = self._attributes(
-            problem, targets, solution, descent.alpha_max, choice.alpha
-        ) | self._chosen(choice)
-        return Outcome(solution, attributes, self._remedy(problem, solution))
 
     def _goals(self):
-        return {
-            "tol": self.tol,
-            "gap_tol": self.gap_tol,
-            "max_iter": DEFAULT_ROUNDS if self.max_iter is None else self.max_iter,
-            "max_neurons": self.max_neurons,
-        }
+        goals = super()._goals()
+        return goals | {"max_iter": DEFAULT_ROUNDS if self.max_iter is None else self.max_iter}
 
     def _settings(self):
         return PatternSettings(

@@ -40,7 +40,7 @@ def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 <
         C, b0, off = proximal_newton(layer, C, b0, alpha, max_steps=steps, tol=tol)
         if not newton or off <= tol:
             break
-        C, b0 = newton_on_face(_RowModel(layer), C, b0, alpha)
+        C, b0 = newton_on_face(RowModel(layer), C, b0, alpha)
     return network.with_outputs(C, b0).pruned()
 
 
@@ -118,7 +118,7 @@ class _MomentModel:
         return C, b0 if self.has_intercept else self.fixed
 
 
-class _RowModel:
+class RowModel:
     """Any loss, through the features, for Newton's method on a face."""
 
     def __init__(self, layer):

@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_convexnn.core.column_generation.faces import newton_on_face
 from sklearn_convexnn.core.column_generation.proximal_newton import proximal_newton
+from sklearn_convexnn.core.column_generation.refit import RowModel
 from sklearn_convexnn.core.threshold.lasso import lasso
 
 # Newton steps at most, halvings of one, and the decrease that it needs in parts of the promised.
@@ -31,7 +32,7 @@ def refit(layer, C, b0, alpha, *, tol):
         return C, b0
     if C.shape[1] == 1:
         return _refit_one_output(layer, C, b0, alpha, tol)
-    model = _FaceModel(layer)
+    model = RowModel(layer)
     for _ in range(_FACES):
         C, b0, off = proximal_newton(layer, C, b0, alpha, max_steps=_FACE_STEPS, tol=tol)
         if off <= tol:
@@ -82,22 +83,3 @@ def _off(c, gradient, slope_b0, alpha):
     """The largest violation of an optimality condition, relative to alpha."""
     slack = np.where(c != 0, np.abs(gradient + alpha * np.sign(c)), np.abs(gradient) - alpha)
     return max(slack.max(), np.abs(slope_b0).max()) / alpha
-
-
-class _FaceModel:
-    """A layer for Newton's method on a face."""
-
-    def __init__(self, layer):
-        self.layer = layer
-
-    def value(self, C, b0):
-        return self.layer.loss(C, b0)
-
-    def gradient(self, C, b0):
-        return self.layer.loss_and_gradients(C, b0)[1:]
-
-    def face_hessian(self, support, C, b0):
-        return self.layer.hessian(support, C, b0)
-
-    def finish(self, C, b0):
-        return C, b0
