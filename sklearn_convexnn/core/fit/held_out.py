@@ -145,7 +145,7 @@ class _Judge:
 
     def __init__(self, problem, held_out):
         data, self.outputs = problem.data, problem.outputs
-        self.parts = [data.take(rows) for rows in held_out]
+        self.parts = [data.fetched(rows) for rows in held_out]
         self.Y = np.concatenate([part.Y for part in self.parts])
         weights = np.concatenate([part.weights for part in self.parts])
         self.weights = weights / weights.sum()

@@ -115,8 +115,8 @@ class RowState:
         """Zero, or what a loss finds by which Newton's method has no curvature to go."""
         if not self.loss.finds_shift:
             return np.zeros(self.engine.n_outputs)
-        rows = self.engine.collect()
-        return self.loss.shift(rows.Y, self.engine.fetch(self.Z), rows.weights)
+        Y, weights = self.engine.targets()
+        return self.loss.shift(Y, self.engine.fetch(self.Z), weights)
 
     def _newton(self, shift):
         """The loss at a shift, the size of its gradient and Newton's step."""

@@ -133,7 +133,7 @@ class Rows:
         if self.intercept:
             sizes = np.abs(R)
             R = R - sizes * (R.sum(axis=0) / np.maximum(sizes.sum(axis=0), np.finfo(float).tiny))
-        return self._with_engine(engine).with_dtype(dtype), R
+        return self._with_engine(engine).with_dtype(dtype), engine.kept(R)
 
     def with_targets(self, Y):
         """The same rows with other targets (n, C)."""
@@ -164,11 +164,11 @@ class Rows:
 
     @property
     def Y(self):
-        return self.engine.collect().Y
+        return self.engine.targets()[0]
 
     @property
     def weights(self):
-        return self.engine.collect().weights
+        return self.engine.targets()[1]
 
     @property
     def sparse(self):

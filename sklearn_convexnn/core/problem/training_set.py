@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
+from sklearn_convexnn.core.problem.engines.choice import in_memory
 from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 
@@ -97,6 +98,11 @@ class TrainingSet:
             weights=self.weights[index],
             sample_weights=self.sample_weights[index],
         )
+
+    def fetched(self, index):
+        """Some of the rows, few enough to lie in memory."""
+        part = self.take(index)
+        return replace(part, X=in_memory(part.X))
 
     def named_loss(self, **options):
         """The loss in the units of the data."""

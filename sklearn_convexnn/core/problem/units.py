@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from sklearn_convexnn.core.problem.engines.choice import engine_of, lengths_of
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
-from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.network import Network, network_outputs
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet
@@ -123,7 +123,7 @@ def problem_of(data):
     """The training problem of a :class:`.TrainingSet`."""
     X = coded_if_cheaper(data.X) if data.neurons.acts_on_rows else data.X
     return assembled(
-        lambda Y, weights: NumpyEngine(X, Y, weights),
+        lambda Y, weights: engine_of(X, Y, weights),
         data.named_loss(),
         data.Y,
         data.weights,
@@ -155,6 +155,8 @@ def row_lengths(X, shares=None):
     ``shares`` (d,) multiply the squares of the columns of dense rows, see
     :mod:`sklearn_convexnn.core.problem.neurons`.
     """
+    if (lengths := lengths_of(X)) is not None:
+        return lengths
     roots = 1.0 if shares is None else np.sqrt(shares)
     values = X.data if sparse.issparse(X) else X
     largest = float(max(abs(values.max(initial=0)), abs(values.min(initial=0))))
