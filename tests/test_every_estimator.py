@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_convexnn as package
 from sklearn_convexnn import (
+    CircularLinearRegressor,
     ConvexCNNClassifier,
     ConvexCNNClassifierCV,
     ConvexCNNRegressor,
@@ -67,6 +68,7 @@ EVERY = [
     DeepLinearRegressor(n_layers=3),
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearRegressorCV(alphas=4),
+    CircularLinearRegressor(),
     SplineReLURegressor(alpha=0, skip_connection=True, **SPLINE),
     SplineReLUClassifier(alpha=1e-3, loss="hinge", **SPLINE),
     DeepReLURegressor(batch_norm=True),
@@ -100,6 +102,7 @@ OTHER_SETTINGS = [
     DeepLinearRegressor(n_layers=3, penalty="layer_norm", fit_intercept=False, alpha=1e-3),
     DeepLinearClassifier(),
     DeepLinearClassifier(n_layers=4),
+    CircularLinearRegressor(0.01, fit_intercept=False),
     SplineReLURegressor(alpha=1e-6, projection="pca"),
     SplineReLUClassifier(alpha=1e-4, projection="pca"),
 ]
