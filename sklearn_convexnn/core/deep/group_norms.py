@@ -1,6 +1,6 @@
 r"""Least squares with a norm for each group of rows of the unknown: Newton's method on group sizes.
 
-    (K)  min_A  f(A) + sum_g l_g ||A_g||_F ,     f(A) = energy - <M, A> + 1/2 <A, S A> ,
+    (M)  min_A  f(A) + sum_g l_g ||A_g||_F ,     f(A) = energy - <M, A> + 1/2 <A, S A> ,
 
 with dual constraints ``||(M - S A)_g||_F <= l_g``.  As ``||A_g|| = min_e (||A_g||^2 / e + e) / 2``
 over ``e >= 0``, the program is that of one number for each group, convex and smooth,
@@ -34,7 +34,7 @@ _RIDGE = 1e-13
 
 @dataclass(frozen=True)
 class GroupPoint:
-    """``A`` with its group sizes, the value of (K) and a proven lower bound of its optimum."""
+    """``A`` with its group sizes, the value of (M) and a proven lower bound of its optimum."""
 
     A: np.ndarray
     sizes: np.ndarray
@@ -86,7 +86,7 @@ class GroupLeastSquares:
 
 
 def solve_group_norms(problem, alpha, *, tol, max_iter, start=None):
-    """Minimise (K) to a relative duality gap of ``tol``.
+    """Minimise (M) to a relative duality gap of ``tol``.
 
     Parameters
     ----------
