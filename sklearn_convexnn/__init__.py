@@ -1,5 +1,6 @@
 """Neural networks trained by convex optimisation, as scikit-learn estimators."""
 
+from sklearn_convexnn._circular import CircularLinearRegressor
 from sklearn_convexnn._convolution import ConvexCNNClassifier, ConvexCNNRegressor
 from sklearn_convexnn._convolution_cv import ConvexCNNClassifierCV, ConvexCNNRegressorCV
 from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
@@ -17,6 +18,7 @@ from sklearn_convexnn._threshold import ConvexThresholdClassifier, ConvexThresho
 from sklearn_convexnn._version import __version__ as __version__
 
 __all__ = [
+    "CircularLinearRegressor",
     "ConvexCNNClassifier",
     "ConvexCNNClassifierCV",
     "ConvexCNNRegressor",

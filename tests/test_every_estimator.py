@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_convexnn as package
 from sklearn_convexnn import (
+    CircularLinearRegressor,
     ConvexCNNClassifier,
     ConvexCNNClassifierCV,
     ConvexCNNRegressor,
@@ -67,6 +68,7 @@ EVERY = [
     DeepLinearRegressor(n_layers=3, alpha=0.01),
     DeepLinearClassifier(loss="log_loss", alpha=0.01),
     DeepLinearRegressorCV(alphas=4),
+    CircularLinearRegressor(),
     SplineReLURegressor(alpha=0, skip_connection=True, **SPLINE),
     SplineReLUClassifier(alpha=1e-3, loss="hinge", **SPLINE),
     DeepReLURegressor(batch_norm=True),
@@ -103,6 +105,7 @@ OTHER_SETTINGS = [
     DeepLinearClassifier(),
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearClassifier(n_layers=4),
+    CircularLinearRegressor(0.01, fit_intercept=False),
     SplineReLURegressor(alpha=1e-6, projection="pca"),
     SplineReLUClassifier(alpha=1e-4, projection="pca"),
 ]
