@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._base_convolution import BaseConvolution
+from sklearn_convexnn._base_parallel import BaseParallelReLU
 from sklearn_convexnn._base_threshold import BaseThreshold
 from sklearn_convexnn._deep_linear import BaseDeepLinear
 from sklearn_convexnn._deep_relu import BaseDeepReLU
@@ -168,6 +169,7 @@ def _of_deep_relu(model):
 
 _FAMILIES = (
     (BaseTwoLayer, _as_stored),
+    (BaseParallelReLU, _as_stored),
     (BaseThreshold, _as_stored),
     (BaseDeepLinear, _as_stored),
     ((SplineReLURegressor, SplineReLUClassifier), _of_spline),

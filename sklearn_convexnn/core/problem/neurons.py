@@ -34,9 +34,9 @@ products and leave the rest to a class like :class:`ReLU`:
 ``pull_units(U, G)``
     From derivatives ``G`` in the weights of units those in the directions ``U``.
 ``activate(xp, H, smooth)``
-    From the products ``H`` (k, m * n_units), which it may overwrite, the features (rows, m * n_cells), those
-    of a neuron side by side, and the slope that :meth:`pull_back` needs.  With ``smooth`` the kink
-    is a parabola, see :func:`smooth_relu`.
+    From the products ``H`` (k, m * n_units), which it may overwrite, the features
+    (rows, m * n_cells), those of a neuron side by side, and the slope that :meth:`pull_back` needs.
+    With ``smooth`` kinks are parabolas, see :func:`smooth_relu`.
 ``pull_back(xp, slope, T)``
     From derivatives ``T`` in the features, which it may overwrite, those in the products.
 ``spread(xp, T)``
