@@ -8,12 +8,12 @@ import numpy as np
 
 from sklearn_convexnn.core.problem.engines.block import Statistics
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
-from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
+from sklearn_convexnn.core.problem.neurons import OneUnit, relu, smooth_relu
 
 # ------------------------------------------------------------------------------------------ neurons
 
 
-class AveragePooling:
+class AveragePooling(OneUnit):
     """A convolution of a signal: ReLUs of all its windows, averaged over cells of positions.
 
     Parameters

@@ -61,15 +61,16 @@ class Problem:
         ``coefs = [(d, m), (m, C)]``, ``intercepts = [(m,), (C,)]``, for neurons of several features
         with as many times C columns in the second, with
         ``||[coefs[0][:, j], intercepts[0][j]]|| = ||coefs[1][j]||`` for every neuron j: the sum of
-        squares of these weights is twice the penalty of (P).
+        squares of these weights is twice the penalty of (P).  The first are those of the units,
+        where neurons have several.
         """
         U, C = network.balanced()
         # In the user's units a neuron is longer by this factor, half of it in each layer.
         root = np.sqrt(self.rows.scale) * np.sqrt(self.y_scale)
-        U, C = root * U, root * C
-        d, dtype = self.rows.n_columns - self.rows.intercept, self.rows.engine.dtype
-        biases = U[:, d] if self.rows.intercept else np.zeros(len(U))
-        coefs = [np.ascontiguousarray(U[:, :d].T, dtype=dtype), C.astype(dtype)]
+        W, C = self.rows.neurons.units(root * U), root * C
+        d, dtype = W.shape[1] - self.rows.intercept, self.rows.engine.dtype
+        biases = W[:, d] if self.rows.intercept else np.zeros(len(W))
+        coefs = [np.ascontiguousarray(W[:, :d].T, dtype=dtype), C.astype(dtype)]
         return coefs, [
             biases.astype(dtype),
             (network.b0 * self.y_scale + self.y_shift).astype(dtype),
@@ -81,9 +82,10 @@ class Problem:
 
     def network(self, coefs, intercepts):
         """The network in working units from the layers of :meth:`layers`."""
-        U = np.asarray(coefs[0], dtype=np.float64).T
+        W = np.asarray(coefs[0], dtype=np.float64).T
         if self.rows.intercept:
-            U = np.column_stack([U, intercepts[0]])
+            W = np.column_stack([W, intercepts[0]])
+        U = self.rows.neurons.of_units(W)
         C = np.asarray(coefs[1], dtype=np.float64) / (self.rows.scale * self.y_scale)
         b0 = (np.asarray(intercepts[1], dtype=np.float64) - self.y_shift) / self.y_scale
         return Network.from_factors(U, C, b0 if self.rows.intercept else np.zeros_like(b0))
