@@ -37,7 +37,7 @@ class ScoreOfBlocks:
             Of several targets the mean of their R2.
         """
         if not is_collection(X):
-            return super().score(X, y, sample_weight)
+            return super().score(X, y, sample_weight)  # type: ignore[misc]  # a mixin
         score = _accuracy_score if is_classifier(self) else _r2_score
         return score(self, X, y, sample_weight)
 

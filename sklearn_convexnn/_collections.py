@@ -6,7 +6,7 @@ import functools
 import warnings
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from sklearn.utils.validation import (
@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_convexnn._optional import optional
+from sklearn_convexnn._validation import Function
 from sklearn_convexnn.core.problem.engines.dask_cluster import make_shares
 from sklearn_convexnn.core.problem.engines.shares import (
     MOST_COLLECTED,
@@ -274,7 +275,7 @@ def _some(held, count):
 # ---------------------------------------------------------------------- predictions, block by block
 
 
-def on_blocks(method):
+def on_blocks(method: Function) -> Function:
     """A method of one argument, rows, that for a collection gives a lazy one."""
 
     @functools.wraps(method)
@@ -286,7 +287,7 @@ def on_blocks(method):
         # Attributes are replaced by a later fit, never changed: a copy stays as it is.
         return _lazily(copy(self), method.__name__, X)
 
-    return of_any_rows
+    return cast(Function, of_any_rows)
 
 
 def _lazily(model, name, X):

@@ -76,7 +76,38 @@ class AlphaChoice:
         return chosen
 
 
-class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
+class NeuronProblem:
+    """The training problem of neurons of one kind, for estimators with a loss."""
+
+    def _neurons(self):
+        """Neurons of another kind than ReLUs of the rows: there are none."""
+
+    def _problem(self, data):
+        """The training problem and the Targets."""
+        if isinstance(data, SpreadData):
+            return self._spread_problem(data)
+        targets = self._encode_targets(data.y, data.weights)
+        problem = make_problem(
+            data.X,
+            targets.columns,
+            data.weights,
+            loss=self.loss,
+            intercept=self.fit_intercept,
+            options=loss_options(self),
+            neurons=self._neurons(),
+            sample_weights=data.sample_weights,
+        )
+        return problem, targets
+
+    def _spread_problem(self, data):
+        """The same of rows that are somewhere else."""
+        targets, encode, n_outputs = self._spread_targets(data)
+        engine = data.engine(encode, n_outputs)
+        spread_set = SpreadSet(engine, self.loss, self.fit_intercept, loss_options(self))
+        return spread_set.problem(), targets
+
+
+class BaseTwoLayer(AlphaChoice, NeuronProblem, InputImportances, BaseNetwork):
     """The problem, the attributes and the layers of a two-layer network."""
 
     _parameter_constraints = {
@@ -96,32 +127,6 @@ class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
                 "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
             )
         super()._check_parameters()
-
-    def _neurons(self):
-        """Neurons of another kind than ReLUs of the rows: there are none."""
-
-    def _problem(self, data):
-        """The training problem and the Targets."""
-        if isinstance(data, SpreadData):
-            return self._spread_problem(data)
-        targets = self._encode_targets(data.y, data.weights)
-        problem = make_problem(
-            data.X,
-            targets.columns,
-            data.weights,
-            loss=self.loss,
-            intercept=self.fit_intercept,
-            options=loss_options(self),
-            sample_weights=data.sample_weights,
-        )
-        return problem, targets
-
-    def _spread_problem(self, data):
-        """The same of rows that are somewhere else."""
-        targets, encode, n_outputs = self._spread_targets(data)
-        engine = data.engine(encode, n_outputs)
-        spread_set = SpreadSet(engine, self.loss, self.fit_intercept, loss_options(self))
-        return spread_set.problem(), targets
 
     @one_blas_thread
     def _alpha_max(self, X, y, sample_weight):

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from sklearn_convexnn import (
+    CircularLinearRegressor,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
@@ -69,6 +70,9 @@ REGRESSORS = {
     "linear, wide": Case(DeepLinearRegressor(alpha=1e-2, hidden_width=4), ROWS, SIGNAL),
     "linear, constant": Case(DeepLinearRegressor(alpha=1e3, n_layers=4), ROWS, SIGNAL),
     "linear, CV": Case(DeepLinearRegressorCV(alphas=4), ROWS, SIGNAL),
+    "circular": Case(CircularLinearRegressor(1e-2), ROWS, SIGNAL),
+    "circular, several": Case(CircularLinearRegressor(1e-2), ROWS, np.column_stack([SIGNAL, TWO])),
+    "circular, constant": Case(CircularLinearRegressor(1e3), ROWS, SIGNAL),
     "deep, normalised": Case(DeepReLURegressor(batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, constant": Case(DeepReLURegressor(alpha=1e3, batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, whitened": Case(DeepReLURegressor(n_layers=4, whiten=True, **SEED), WIDE, SIGNAL[:12]),

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, is_classifier
 
 import sklearn_convexnn
 from sklearn_convexnn import (
+    CircularLinearRegressor,
     ConvexCNNClassifier,
     ConvexCNNClassifierCV,
     ConvexCNNRegressor,
@@ -58,6 +59,7 @@ ESTIMATORS = [
     DeepLinearRegressor,
     DeepLinearClassifier,
     DeepLinearRegressorCV,
+    CircularLinearRegressor,
     DeepReLURegressor,
     DeepReLUClassifier,
     SplineReLURegressor,

@@ -115,7 +115,7 @@ def _splits(problem, rng):
     data, n_rows = problem.data, problem.rows.n_rows
     if n_rows < _MANY:
         parts = parts_to_hold_out(data.strata, n_rows, rng)
-        return [(problem.part(all_but(rows, n_rows)), data.take(rows)) for rows in parts]
+        return [(problem.part(all_but(rows, n_rows)), data.fetched(rows)) for rows in parts]
     # By the values of the rows, so that the choice is the same wherever they are, in any order.
     n_parts = max(_PARTS, data.n_distinct() // _MOST_HELD_OUT)
     draw = 1.0 / n_parts, n_parts, int(rng.integers(1 << 63))
@@ -123,7 +123,7 @@ def _splits(problem, rng):
         part, held_out = data.split(*draw)
     else:
         chosen = data.drawn(*draw)
-        held_out = data.take(np.flatnonzero(chosen))
+        held_out = data.fetched(np.flatnonzero(chosen))
         part = problem.part(np.flatnonzero(~chosen))
     return [(part, held_out)] if len(held_out.Y) else []
 

@@ -14,12 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
-from sklearn_convexnn.core.problem.engines.row_keys import (
-    count_distinct,
-    drawn,
-    pair_keys,
-    row_keys,
-)
+from sklearn_convexnn.core.problem.engines.choice import in_memory, keys_of
+from sklearn_convexnn.core.problem.engines.row_keys import count_distinct, drawn, pair_keys
 from sklearn_convexnn.core.problem.engines.shares import NO_WEIGHT
 from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
@@ -97,14 +93,14 @@ class TrainingSet:
 
     def n_distinct(self):
         """Rows that differ, whether equal ones were merged or not."""
-        return count_distinct(pair_keys(row_keys(self.X), self.Y))
+        return count_distinct(pair_keys(keys_of(self.X), self.Y))
 
     def drawn(self, share, least, salt):
         """Whether each row is drawn, by its values, with probability ``share``.
 
         Rows of classes with fewer than ``least`` rows are not.
         """
-        chosen, labels = drawn(row_keys(self.X), share, salt), self.labels
+        chosen, labels = drawn(keys_of(self.X), share, salt), self.labels
         return chosen if labels is None else chosen & (np.bincount(labels) >= least)[labels]
 
     def take(self, index):
@@ -116,6 +112,11 @@ class TrainingSet:
             weights=self.weights[index],
             sample_weights=self.sample_weights[index],
         )
+
+    def fetched(self, index):
+        """Some of the rows, few enough to lie in memory."""
+        part = self.take(index)
+        return replace(part, X=in_memory(part.X))
 
     def named_loss(self, **options):
         """The loss in the units of the data."""

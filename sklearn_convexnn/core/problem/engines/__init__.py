@@ -25,8 +25,10 @@ writes a kernel knows nothing of where the rows are.
     what was kept over these frequencies, as one NumPy array: its sums are about those of all rows.
 ``with_weights(weights)``, ``with_targets(Y)``
     The same rows with others.
-``fetch(handle)``
-    What a pass has kept, as one NumPy array.
+``fetch(handle)``, ``kept(array)``
+    What a pass has kept, as one NumPy array, and the handle of such an array.
+``targets()``
+    ``Y`` and ``w`` as NumPy arrays.
 ``collect(limit=None)``
     An engine with all rows in memory, or a ValueError that names the way where they are more than
     ``limit``.

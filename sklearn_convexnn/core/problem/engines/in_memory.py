@@ -240,6 +240,14 @@ class NumpyEngine:
         """What a pass has kept, as one array."""
         return handle
 
+    def kept(self, array):
+        """The handle of a NumPy array (n, ..)."""
+        return array
+
+    def targets(self):
+        """``Y`` and the weights as NumPy arrays."""
+        return self.Y, self.weights
+
     def collect(self, limit=None):
         """All rows in memory: they are, whatever their number."""
         return self

@@ -212,6 +212,10 @@ class DistributedEngine:
         self._check_few(MOST_COLLECTED if limit is None else limit)
         return self._gathered(max(self.sizes))
 
+    def targets(self):
+        """``Y`` and the weights, in memory."""
+        return self.collect().targets()
+
     def _check_few(self, limit):
         if self.n_rows > limit:
             raise ValueError(

@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.losses.loss import Loss, Standardised, namespace, row_products
+from sklearn_convexnn.core.problem.losses.loss import (
+    Loss,
+    Standardised,
+    identity,
+    namespace,
+    row_products,
+)
 
 # Squares of targets and their sums must be finite.
 LARGEST_TARGET = 1e150
@@ -33,8 +39,8 @@ class SquaredError(Loss):
         return 0.5 * row_products(D, D), D
 
     def hessian(self, Y, Z):
-        (n, C), xp = Z.shape, namespace(Z)
-        return xp.broadcast_to(xp.eye(C, device=Z.device), (n, C, C))
+        n, C = Z.shape
+        return namespace(Z).broadcast_to(identity(Z), (n, C, C))
 
     def smoothness(self):
         return 1.0
