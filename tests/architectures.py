@@ -78,6 +78,8 @@ def _to_memory(engine, n_rows, limit):
 class PartedEngine:
     """Rows in parts that are apart from each other: whoever reads rows sees one part at a time."""
 
+    in_memory = True
+
     def __init__(self, X, Y, weights, *, ends):
         bounds = [0, *ends, len(Y)]
         self.parts = [NumpyEngine(X[a:b], Y[a:b], weights[a:b]) for a, b in pairwise(bounds)]

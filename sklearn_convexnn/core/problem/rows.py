@@ -158,6 +158,11 @@ class Rows:
         return self.engine.fetch(handle)
 
     @property
+    def in_memory(self):
+        """Whether all rows are in the memory of this process, or so few that they might be."""
+        return self.engine.in_memory
+
+    @property
     def X(self):
         """Features in memory, dense or CSR."""
         engine = self.engine.collect()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sklearn_convexnn.core.problem.engines.choice import engine_of, lengths_of
+from sklearn_convexnn.core.problem.engines.choice import engine_of, lengths_of, part_engine_of
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.network import Network, network_outputs
 from sklearn_convexnn.core.problem.rows import Rows
-from sklearn_convexnn.core.problem.training_set import TrainingSet
+from sklearn_convexnn.core.problem.training_set import TrainingSet, stored_bytes
 
 # Beyond these the descent is badly conditioned: the length of the mean row (with its constant) over
 # the spread of the rows about it, and the largest weight of a row over the smallest.
@@ -39,7 +39,7 @@ class Problem:
 
     def part(self, index):
         """The training problem of some of the distinct rows, in units of its own."""
-        return problem_of(self.data.take(index))
+        return problem_of_part(self.data, index)
 
     @property
     def alpha_unit(self):
@@ -133,6 +133,21 @@ def problem_of(data):
         lengths=row_lengths(data.X, data.neurons.shares()),
         neurons=data.neurons,
         data=data,
+    )
+
+
+def problem_of_part(data, index, memory=256 << 20):
+    """The training problem of some rows, ascending: of more than ``memory`` bytes not a copy."""
+    if stored_bytes(data.X) <= memory:
+        return problem_of(data.take(index))
+    return assembled(
+        lambda Y, weights: part_engine_of(data.X, Y, weights, index),
+        data.named_loss(),
+        data.Y[index],
+        data.weights[index],
+        intercept=data.intercept,
+        lengths=row_lengths(data.X, data.neurons.shares())[index],
+        neurons=data.neurons,
     )
 
 

@@ -39,6 +39,25 @@ def row_keys(X):
     return _mixed(keys)
 
 
+def pair_keys(keys, Y):
+    """Numbers that tell apart rows of these keys with targets ``Y`` (n, C)."""
+    return _mixed(keys + (row_keys(Y) << np.uint64(1)))
+
+
+def count_distinct(keys):
+    """How many of the keys differ; sorts them in place."""
+    keys.sort()
+    return min(1, len(keys)) + int(np.count_nonzero(keys[1:] != keys[:-1]))
+
+
+def drawn(keys, share, salt):
+    """Whether each row is drawn, with probability ``share``; another salt draws others.
+
+    By half of the bits of its key, for not all engines have more.
+    """
+    return _mixed((keys >> _HALF) ^ np.uint64(salt)) < np.uint64(share * 2.0**64)
+
+
 def _bits(values):
     """Bits of numbers, those of small integers moved to where products spread them."""
     # Adding 0.0 turns -0.0 into 0.0, whose bits are all zero.
