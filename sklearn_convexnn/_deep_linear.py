@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -92,7 +93,8 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
             classify=targets.classes is not None,
             # Distinct rows come in an order of their own: the folds need no seed to be one's own.
             rng=np.random.default_rng(0),
-            settings=self._network_settings(),
+            make=self._maker(),
+            width=getattr(self, "hidden_width", None),
         )
 
     def _check_parameters(self):
@@ -106,19 +108,18 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
     def _problem(self, data):
         """The training problem and the Targets."""
         targets = self._encode_targets(data.y, data.weights)
-        problem = make_deep_linear(
-            data.X, targets.columns, data.weights, **self._network_settings()
-        )
-        return problem, targets
+        return self._maker()(data.X, targets.columns, data.weights), targets
 
-    def _network_settings(self):
-        return {
-            "n_layers": self.n_layers,
-            "penalty": self.penalty,
-            "loss": self._loss(),
-            "intercept": self.fit_intercept,
-            "width": self.hidden_width,
-        }
+    def _maker(self):
+        """What makes a problem of rows, targets and weights."""
+        return partial(
+            make_deep_linear,
+            n_layers=self.n_layers,
+            penalty=self.penalty,
+            loss=self._loss(),
+            intercept=self.fit_intercept,
+            width=self.hidden_width,
+        )
 
     def _loss(self):
         return "squared_error"

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from sklearn_convexnn import (
+    CircularLinearRegressor,
     ConvexCNNClassifier,
     ConvexCNNRegressor,
     ConvexReLUClassifier,
@@ -22,6 +23,8 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    ParallelReLUClassifier,
+    ParallelReLURegressor,
     SplineReLUClassifier,
     SplineReLURegressor,
 )
@@ -56,6 +59,13 @@ REGRESSORS = {
     "relu, huber": Case(ConvexReLURegressor(loss="huber", **QUICK), ROWS, SIGNAL),
     "relu, constant": Case(ConvexReLURegressor(alpha=1e3, **SEED), ROWS, SIGNAL),
     "relu, CV": Case(ConvexReLURegressorCV(**SMALL), ROWS, SIGNAL),
+    "parallel": Case(ParallelReLURegressor(**QUICK), ROWS, SIGNAL),
+    "parallel, several": Case(
+        ParallelReLURegressor(hidden_units=3, penalty="decay", **QUICK),
+        ROWS,
+        np.column_stack([SIGNAL, TWO]),
+    ),
+    "parallel, constant": Case(ParallelReLURegressor(alpha=1e3, **SEED), ROWS, SIGNAL),
     "spline": Case(SplineReLURegressor(1e-4), LINE, WAVE),
     "spline, deep": Case(SplineReLURegressor(1e-4, n_layers=4), LINE, WAVE),
     "spline, skip": Case(
@@ -74,6 +84,9 @@ REGRESSORS = {
     "linear, wide": Case(DeepLinearRegressor(alpha=1e-2, hidden_width=4), ROWS, SIGNAL),
     "linear, constant": Case(DeepLinearRegressor(alpha=1e3, n_layers=4), ROWS, SIGNAL),
     "linear, CV": Case(DeepLinearRegressorCV(alphas=4), ROWS, SIGNAL),
+    "circular": Case(CircularLinearRegressor(1e-2), ROWS, SIGNAL),
+    "circular, several": Case(CircularLinearRegressor(1e-2), ROWS, np.column_stack([SIGNAL, TWO])),
+    "circular, constant": Case(CircularLinearRegressor(1e3), ROWS, SIGNAL),
     "deep, normalised": Case(DeepReLURegressor(batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, constant": Case(DeepReLURegressor(alpha=1e3, batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, whitened": Case(DeepReLURegressor(n_layers=4, whiten=True, **SEED), WIDE, SIGNAL[:12]),
@@ -86,6 +99,7 @@ CLASSIFIERS = {
     "relu, truth": Case(ConvexReLUClassifier(**QUICK), ROWS, TWO > 0),
     "relu, one class likely": Case(ConvexReLUClassifier(alpha=1e3), ROWS, WORDS[TWO]),
     "relu, CV, words": Case(ConvexReLUClassifierCV(**SMALL), ROWS, WORDS[TWO]),
+    "parallel, words": Case(ParallelReLUClassifier(**QUICK), ROWS, WORDS[THREE]),
     "spline, two": Case(SplineReLUClassifier(1e-3, skip_connection=True), LINE, WAVE > 0),
     "linear, log-loss": Case(DeepLinearClassifier(loss="log_loss"), ROWS, THREE),
 }

@@ -11,7 +11,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._base_convolution import BaseConvolution
+from sklearn_convexnn._base_parallel import BaseParallelReLU
 from sklearn_convexnn._base_threshold import BaseThreshold
+from sklearn_convexnn._circular import CircularLinearRegressor
 from sklearn_convexnn._deep_linear import BaseDeepLinear
 from sklearn_convexnn._deep_relu import BaseDeepReLU
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
@@ -63,7 +65,7 @@ def network_of(model):
         weights[-1], biases[-1] = weights[-1] / temperature, biases[-1] / temperature
     convolution = model._convolution if isinstance(model, BaseConvolution) else None
     _fill_empty_layers(weights, biases, convolution.n_cells if convolution else 1)
-    dtype = (model.filter_intercepts_ if convolution else model.coefs_[0]).dtype
+    dtype = getattr(model, "coefs_", weights)[0].dtype
     return Network(
         [np.array(W, dtype=dtype) for W in weights],
         [np.array(b, dtype=dtype) for b in biases],
@@ -134,6 +136,12 @@ def _as_stored(model):
     return list(model.coefs_), list(model.intercepts_)
 
 
+def _of_circular(model):
+    """Two layers through as many neurons as outputs: those of the filters are many times more."""
+    coef, intercept = model.effective_coef_, model.intercept_
+    return [coef, np.eye(len(intercept), dtype=coef.dtype)], [np.zeros_like(intercept), intercept]
+
+
 def _of_spline(model):
     """The skip connection becomes two neurons: ``t = max(0, t) - max(0, -t)`` in every layer."""
     weights, biases = _as_stored(model)
@@ -175,8 +183,10 @@ def _of_deep_relu(model):
 
 _FAMILIES = (
     (BaseTwoLayer, _as_stored),
+    (BaseParallelReLU, _as_stored),
     (BaseThreshold, _as_stored),
     (BaseConvolution, _of_convolution),
+    (CircularLinearRegressor, _of_circular),
     (BaseDeepLinear, _as_stored),
     ((SplineReLURegressor, SplineReLUClassifier), _of_spline),
     (BaseDeepReLU, _of_deep_relu),

@@ -14,7 +14,7 @@ def to_torch(model: Any) -> Any:
     Parameters
     ----------
     model : estimator
-        A fitted two-layer, convolutional, spline, deep linear or deep ReLU network.
+        A fitted two-layer, parallel, convolutional, spline, deep linear or deep ReLU network.
 
     Returns
     -------
