@@ -82,6 +82,7 @@ __all__ = [
     "check_labels",
     "check_patterns",
     "check_relax",
+    "check_warm_start",
     "check_weights",
     "class_weights",
     "encode_classes",
@@ -147,6 +148,23 @@ def _refuse_other_library(name, array):
         raise TypeError(
             f"{name} is an array of {library} and array_api_dispatch is on, but this estimator "
             "computes in NumPy: move it to the CPU and pass numpy.asarray of it."
+        )
+
+
+def check_warm_start(estimator, classes, **problem):
+    """Raise unless this fit has the classes and what else the previous one had.
+
+    ``problem`` has pairs, before and now.
+    """
+    if classes is not None:
+        problem["classes"] = (estimator.classes_.tolist(), classes.tolist())
+    changed = [
+        f"{name}: {before}, now {now}" for name, (before, now) in problem.items() if before != now
+    ]
+    if changed:
+        raise ValueError(
+            f"warm_start=True needs the {', '.join(problem)} of the previous fit "
+            f"({'; '.join(changed)}): clone the estimator to start anew."
         )
 
 

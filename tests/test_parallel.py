@@ -166,7 +166,7 @@ def test_warm_start(penalty):
     model = ParallelReLURegressor(penalty=penalty, warm_start=True, **QUICK).fit(X, Y)
     first = model.objective_
     assert model.fit(X, Y).objective_ <= first * (1 + 1e-9)
-    with pytest.raises(ValueError, match="warm_start=True needs the features, hidden_units"):
+    with pytest.raises(ValueError, match="warm_start=True needs the features, units"):
         model.set_params(hidden_units=3).fit(X, Y)
 
 
