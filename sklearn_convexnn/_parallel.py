@@ -137,7 +137,7 @@ class ParallelReLURegressor(NetworkRegressor, BaseParallelReLU):
 
     Notes
     -----
-    A third layer rarely predicts better and takes two to four times as long: measured in
+    A third layer seldom predicts better and takes 1.4 to six times as long: measured in
     :ref:`parallel`. Features should be on comparable scales (``StandardScaler``).
 
     References
@@ -328,7 +328,7 @@ class ParallelReLUClassifier(NetworkClassifier, BaseParallelReLU):
 
     Notes
     -----
-    A third layer rarely predicts better and takes two to four times as long: measured in
+    A third layer seldom predicts better and takes 1.4 to six times as long: measured in
     :ref:`parallel`. Features should be on comparable scales (``StandardScaler``).
 
     References

@@ -193,8 +193,11 @@ def test_one_transfer_of_sums_for_a_pass():
         assert len(count) == 1
 
 
-def fitted_objective(make_engine, loss, n_outputs, **settings):
-    rows = on(make_engine, data(loss, n_outputs, 3, n=60), loss, n_outputs, True)
+def fitted_objective(make_engine, loss, n_outputs, arrays=None, **settings):
+    """Of a fit to ``arrays``, or to sixty rows."""
+    if arrays is None:
+        arrays = data(loss, n_outputs, 3, n=60)
+    rows = on(make_engine, arrays, loss, n_outputs, True)
     pricing = SearchPricing(np.random.default_rng(0))
     confirm = settings.get("program", False)
     solution = solve(rows, 0.01, pricing, options=Options(**settings), confirm=confirm)
