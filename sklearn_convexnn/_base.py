@@ -6,11 +6,12 @@ import functools
 from typing import NamedTuple, cast
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from sklearn_convexnn._collections import SpreadData, is_collection, stand_in
 from sklearn_convexnn._documentation import DocumentationLink
 from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._validation import (
@@ -36,6 +37,10 @@ class Data(NamedTuple):
     y: np.ndarray
     weights: np.ndarray
     sample_weights: np.ndarray
+
+    def looked_at(self):
+        """Rows and weights that say what the columns are like."""
+        return self.X, self.weights
 
     def take(self, index):
         """Some of the rows."""
@@ -108,6 +113,8 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     # Whether sparse rows are taken, and whether the penalty acts in the units of the columns.
     _takes_sparse = False
     _compares_columns = False
+    # Whether rows of dask collections are trained on where they are.
+    _takes_collections = False
     _parameter_constraints: dict = {}
 
     def __sklearn_tags__(self):
@@ -125,7 +132,7 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
         progress.close(outcome.solution)
         if outcome.solution.keyboard:
             raise RoundKept
-        columns = unequal_columns(data.X, data.weights) if self._compares_columns else None
+        columns = unequal_columns(*data.looked_at()) if self._compares_columns else None
         self._report(outcome, columns)
         return self
 
@@ -139,6 +146,11 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
 
     def _validated(self, X, y, sample_weight):
         """The Data; names and number of features are remembered by scikit-learn."""
+        if self._takes_collections and is_collection(X):
+            data = self._spread(X, y, sample_weight)
+            if not data.few:
+                return data
+            X, y, sample_weight = data.in_memory(stand_in(X))
         refuse_lazy(X=X, y=y, sample_weight=sample_weight)
         X, y = validate_data(
             self, X, y, accept_sparse=self._sparse_formats(), dtype=_DTYPES, **self._target_checks()
@@ -146,6 +158,11 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
         y = self._check_targets(y)
         sample_weights = check_weights(sample_weight, X)
         return Data(check_X(X), y, self._class_weighted(y, sample_weights), sample_weights)
+
+    def _spread(self, X, y, sample_weight):
+        """The SpreadData of a collection."""
+        validate_data(self, stand_in(X), skip_check_array=True)
+        return SpreadData.of(X, y, sample_weight, classifies=is_classifier(self))
 
     def _sparse_formats(self):
         return "csr" if self._takes_sparse else False

@@ -12,18 +12,19 @@ from sklearn_convexnn._base import BaseNetwork, fit_method
 from sklearn_convexnn._base_cv import ConvexCV
 from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, flattened, windows_of
 from sklearn_convexnn._losses import loss_options
-from sklearn_convexnn._two_layer import AlphaChoice, OneAlpha
+from sklearn_convexnn._two_layer import AlphaChoice, NeuronProblem, OneAlpha
 from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start
-from sklearn_convexnn.core.problem.units import make_problem
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
+class BaseConvolution(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuronProblem, BaseNetwork
+):
     """The problem, the attributes and the filters of a convolutional network."""
 
     _parameter_constraints = {
@@ -67,22 +68,6 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         settings = dict(self._fitted_settings)
         pooling = settings.pop("pooling")
         return Convolution(windows_of(self.image_shape_, image_shape=None, **settings), pooling)
-
-    def _problem(self, data):
-        """The training problem and the Targets."""
-        neurons = self._neurons()
-        targets = self._encode_targets(data.y, data.weights)
-        problem = make_problem(
-            data.X,
-            targets.columns,
-            data.weights,
-            loss=self.loss,
-            intercept=self.fit_intercept,
-            options=loss_options(self),
-            neurons=neurons,
-            sample_weights=data.sample_weights,
-        )
-        return problem, targets
 
     # ------------------------------------------------------------------ after the solve
 

@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.engines.block import Block, Statistics
+from sklearn_convexnn.core.problem.engines.block import Statistics
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
-from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
+from sklearn_convexnn.core.problem.neurons import OneUnit, relu, smooth_relu
 
 # ------------------------------------------------------------------------------------------ neurons
 
 
-class AveragePooling:
+class AveragePooling(OneUnit):
     """A convolution of a signal: ReLUs of all its windows, averaged over cells of positions.
 
     Parameters
@@ -78,6 +78,8 @@ def _to_memory(engine, n_rows, limit):
 class PartedEngine:
     """Rows in parts that are apart from each other: whoever reads rows sees one part at a time."""
 
+    in_memory = True
+
     def __init__(self, X, Y, weights, *, ends):
         bounds = [0, *ends, len(Y)]
         self.parts = [NumpyEngine(X[a:b], Y[a:b], weights[a:b]) for a, b in pairwise(bounds)]
@@ -102,6 +104,10 @@ class PartedEngine:
         arrays = (np.concatenate(one) for one in zip(*parts, strict=True))
         return _to_memory(NumpyEngine(*arrays), self.n_rows, limit)
 
+    def targets(self):
+        engine = self.collect()
+        return engine.Y, engine.weights
+
     def first(self, count):
         return self.parts[0].first(count)
 
@@ -113,53 +119,3 @@ class PartedEngine:
             min(part.least_weight for part in parts),
             max(part.largest_weight for part in parts),
         )
-
-
-class ArrayAPIEngine:
-    """Rows in arrays of any library of the array API standard, on any of its devices."""
-
-    def __init__(self, xp, X, Y, weights, *, device=None, block_rows=50):
-        self.xp, self.device, self.block_rows = xp, device, block_rows
-        self.n_rows, self.n_features, self.n_outputs = len(Y), X.shape[1], Y.shape[1]
-        self.dtype, self.memory = X.dtype, NumpyEngine(X, Y, weights)
-        self.X, self.Y, self.weights = (self._put(part) for part in (X, Y, weights))
-
-    def _put(self, array):
-        return self.xp.asarray(array, device=self.device)
-
-    def _host(self, array):
-        cpu = self.xp.Device("CPU_DEVICE")
-        return np.asarray(array.to_device(cpu) if array.device != cpu else array)
-
-    def map_reduce(self, kernel, *small, width, dtype=None, rowwise=(), keep=False):
-        xp, totals, kept = self.xp, None, []
-        small = [self._put(part) if isinstance(part, np.ndarray) else part for part in small]
-        for start in range(0, self.n_rows, self.block_rows):
-            stop = min(start + self.block_rows, self.n_rows)
-            X = None
-            if dtype is not None:
-                X = xp.astype(self.X[start:stop, :], getattr(xp, np.dtype(dtype).name))
-            block = Block(
-                X,
-                self.Y[start:stop, :],
-                self.weights[start:stop],
-                tuple(part[start:stop, :] for part in rowwise),
-            )
-            sums, one = kernel(xp, block, *small)
-            kept.append(one)
-            sums = [xp.astype(part, xp.float64) for part in sums]
-            totals = sums if totals is None else [a + b for a, b in zip(totals, sums, strict=True)]
-        handle = xp.concat(kept) if keep else None
-        return [self._host(part) for part in totals], handle
-
-    def fetch(self, handle):
-        return self._host(handle)
-
-    def collect(self, limit=None):
-        return _to_memory(self.memory, self.n_rows, limit)
-
-    def first(self, count):
-        return self.memory.first(count)
-
-    def statistics(self):
-        return self.memory.statistics()

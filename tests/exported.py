@@ -21,6 +21,8 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    ParallelReLUClassifier,
+    ParallelReLURegressor,
     SplineReLUClassifier,
     SplineReLURegressor,
 )
@@ -52,6 +54,13 @@ REGRESSORS = {
     "relu, huber": Case(ConvexReLURegressor(loss="huber", **QUICK), ROWS, SIGNAL),
     "relu, constant": Case(ConvexReLURegressor(alpha=1e3, **SEED), ROWS, SIGNAL),
     "relu, CV": Case(ConvexReLURegressorCV(**SMALL), ROWS, SIGNAL),
+    "parallel": Case(ParallelReLURegressor(**QUICK), ROWS, SIGNAL),
+    "parallel, several": Case(
+        ParallelReLURegressor(hidden_units=3, penalty="decay", **QUICK),
+        ROWS,
+        np.column_stack([SIGNAL, TWO]),
+    ),
+    "parallel, constant": Case(ParallelReLURegressor(alpha=1e3, **SEED), ROWS, SIGNAL),
     "spline": Case(SplineReLURegressor(1e-4), LINE, WAVE),
     "spline, deep": Case(SplineReLURegressor(1e-4, n_layers=4), LINE, WAVE),
     "spline, skip": Case(
@@ -85,6 +94,7 @@ CLASSIFIERS = {
     "relu, truth": Case(ConvexReLUClassifier(**QUICK), ROWS, TWO > 0),
     "relu, one class likely": Case(ConvexReLUClassifier(alpha=1e3), ROWS, WORDS[TWO]),
     "relu, CV, words": Case(ConvexReLUClassifierCV(**SMALL), ROWS, WORDS[TWO]),
+    "parallel, words": Case(ParallelReLUClassifier(**QUICK), ROWS, WORDS[THREE]),
     "spline, two": Case(SplineReLUClassifier(1e-3, skip_connection=True), LINE, WAVE > 0),
     "linear, log-loss": Case(DeepLinearClassifier(loss="log_loss"), ROWS, THREE),
 }

@@ -20,7 +20,7 @@ def to_mlp(model: Any) -> Any:
     Parameters
     ----------
     model : estimator
-        A fitted two-layer, spline, deep linear or deep ReLU network. Classifiers need
+        A fitted two-layer, parallel, spline, deep linear or deep ReLU network. Classifiers need
         probabilities.
 
     Returns

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._base_convolution import BaseConvolution
+from sklearn_convexnn._base_parallel import BaseParallelReLU
 from sklearn_convexnn._base_threshold import BaseThreshold
 from sklearn_convexnn._circular import CircularLinearRegressor
 from sklearn_convexnn._deep_linear import BaseDeepLinear
@@ -175,6 +176,7 @@ def _of_deep_relu(model):
 
 _FAMILIES = (
     (BaseTwoLayer, _as_stored),
+    (BaseParallelReLU, _as_stored),
     (BaseThreshold, _as_stored),
     (CircularLinearRegressor, _of_circular),
     (BaseDeepLinear, _as_stored),

@@ -26,7 +26,7 @@ def to_onnx(model: Any, *, dtype: DTypeLike = np.float32) -> Any:
     Parameters
     ----------
     model : estimator
-        A fitted two-layer, gated, spline, deep linear or deep ReLU network, or a
+        A fitted two-layer, parallel, gated, spline, deep linear or deep ReLU network, or a
         :class:`~sklearn_convexnn.StepsCV` around one. For pipelines see
         :func:`register_skl2onnx`.
     dtype : {numpy.float32, numpy.float64}, default=numpy.float32

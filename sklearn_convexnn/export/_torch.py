@@ -14,7 +14,7 @@ def to_torch(model: Any) -> Any:
     Parameters
     ----------
     model : estimator
-        A fitted two-layer, spline, deep linear or deep ReLU network.
+        A fitted two-layer, parallel, spline, deep linear or deep ReLU network.
 
     Returns
     -------

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from sklearn_convexnn.core.problem.engines.choice import in_memory
+
 
 def canonical_rows(X, Y, weights):
     """Merge rows equal in ``X`` and ``Y`` and sort the rest by a hash of their values.
 
     ``weights`` are (n,), or (n, k) for several kinds of them.
     """
-    origin, of_row = distinct_rows(X, Y)
+    origin, of_row = distinct_rows(in_memory(X), Y)
     return X[origin], Y[origin], _sums(of_row, weights)
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from sklearn_convexnn.core.problem.engines.choice import in_memory
+
 # Ratio of the sizes of two columns beyond which the smaller hardly exists for a network.
 _LARGEST_RATIO = 100.0
 # Columns whose spread is below this fraction of their size are constant.
@@ -33,7 +35,7 @@ def unequal_columns(X, weights):
     if sparse.issparse(X):
         return None
     used = np.flatnonzero(weights)
-    X = X[used[:: max(1, len(used) // _MOST_ROWS)]].astype(np.float64)
+    X = in_memory(X[used[:: max(1, len(used) // _MOST_ROWS)]]).astype(np.float64)
     units = np.abs(X).max(axis=0, initial=0.0)
     scaled = X / np.where(units > 0, units, 1.0)  # squares neither overflow nor vanish
     spread = scaled.std(axis=0)

@@ -4,7 +4,8 @@
 block has features of any array namespace ``xp``; CSR and coded blocks come with NumPy.  What is
 written here is the array API standard, in place where the standard allows it.
 
-``W`` (d, m) and ``bias`` (m,), one number or None are the weights of all neurons, ``C`` (m *
+``W`` (d, m * n_units) and ``bias``, one for each of these units, one number or None, are the
+weights of all neurons, ``C`` (m *
 n_cells, C) their output weights, one row for each feature.  ``E`` are derivatives of the loss in
 the outputs, ``T`` in the features or activations.
 """
@@ -142,9 +143,9 @@ def prices(xp, B, neurons, W, bias):
     return (A.T @ cast(xp, R, A.dtype),), None
 
 
-def prices_and_ascent(xp, B, neurons, intercept, W, bias, Q):
+def prices_and_ascent(xp, B, neurons, smooth, intercept, W, bias, Q):
     inputs, H = _products(xp, B, neurons, W, bias)
-    A, slope = neurons.activate(xp, H, False)
+    A, slope = neurons.activate(xp, H, smooth)
     R = cast(xp, B.rowwise[0], A.dtype)
     values = A.T @ R
     return (values, *_in_directions(xp, inputs, neurons, A, slope, R, Q, intercept)), None
@@ -173,13 +174,16 @@ def _curvatures(xp, inputs, bending, intercept, scale):
         X = _scaled(xp, inputs, intercept, scale)
         upper, lower = (xp.asarray(part, device=X.device) for part in np.triu_indices(p))
         return bending.T @ (xp.take(X, upper, axis=1) * xp.take(X, lower, axis=1))
-    K = xp.zeros((m, p, p), dtype=bending.dtype, device=bending.device)
+    if xp is not np:
+        # Which rows are inside is not asked: the answer would have to come from the device.
+        X = _scaled(xp, inputs, intercept, scale)
+        return xp.stack([(X * bending[:, j : j + 1]).T @ X for j in range(m)])
+    K = np.zeros((m, p, p), dtype=bending.dtype)
     for j in range(m):
-        (inside,) = xp.nonzero(bending[:, j])
-        if inside.shape[0]:
-            some = inputs[inside] if xp is np else xp.take(inputs, inside, axis=0)
-            X = _scaled(xp, some, intercept, scale)
-            K[j, ...] = (X * xp.take(bending[:, j], inside)[:, None]).T @ X
+        (inside,) = np.nonzero(bending[:, j])
+        if len(inside):
+            X = _scaled(np, inputs[inside], intercept, scale)
+            K[j] = (X * bending[inside, j][:, None]).T @ X
     return K
 
 
@@ -302,9 +306,12 @@ def fitted_majorant(xp, B, negligible):
     totals, edges, grams = [], [], []
     for c in range(bends.shape[1]):
         some, weights = A, bends[:, c]
-        (chosen,) = xp.nonzero(weights > negligible[c])
-        if chosen.shape[0] < A.shape[0]:
-            some, weights = xp.take(A, chosen, axis=0), xp.take(weights, chosen)
+        if xp is np:
+            (chosen,) = np.nonzero(weights > negligible[c])
+            if len(chosen) < len(A):
+                some, weights = A[chosen], weights[chosen]
+        else:  # how many they are, the device is not asked
+            weights = xp.where(weights > negligible[c], weights, xp.zeros_like(weights))
         weighted = some * cast(xp, weights, A.dtype)[:, None]
         totals.append(xp.sum(weights))
         edges.append(column_sums(xp, weighted, xp.float64))
@@ -317,7 +324,8 @@ def fitted_hessian(xp, B, loss, intercept, support, least, C, b0):
     (A,) = B.rowwise
     hessians = loss.hessian(B.Y, A @ C + b0)
     if least:
-        hessians = hessians + least * xp.eye(hessians.shape[-1], device=hessians.device)
+        eye = xp.eye(hessians.shape[-1], dtype=xp.float64, device=hessians.device)
+        hessians = hessians + least * eye
     hessians = B.w[:, None, None] * hessians
     A = cast(xp, xp.take(A, support, axis=1), xp.float64)
     if intercept:

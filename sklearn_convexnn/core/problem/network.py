@@ -158,7 +158,7 @@ def shares(sizes):
 @np.errstate(invalid="ignore")
 def network_outputs(X, coefs, intercepts, neurons=_RELU):
     """Outputs of the layers ``coefs, intercepts``, in blocks of rows of bounded memory."""
-    (n, d), m = X.shape, coefs[0].shape[1]
+    (n, d), m = X.shape, len(coefs[1])
     last = coefs[1].reshape(m * neurons.n_cells, -1) if m else np.zeros((0, len(intercepts[1])))
     Z = np.zeros((n, last.shape[1]), dtype=np.result_type(X.dtype, coefs[0].dtype))
     size = Z.dtype.itemsize * max(1, m) * max(neurons.n_cells, neurons.n_inputs(d))

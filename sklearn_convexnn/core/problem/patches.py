@@ -20,13 +20,13 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
+from sklearn_convexnn.core.problem.neurons import OneUnit, relu, smooth_relu
 
 # Patches and products of the rows that are worked on at once: what a second-level cache holds.
 _CACHE_BYTES = 1 << 19
 
 
-class Convolution:
+class Convolution(OneUnit):
     """What a convolution does to a row; see :mod:`sklearn_convexnn.core.problem.neurons`.
 
     Parameters

@@ -113,10 +113,11 @@ class RowState:
 
     def _first_shift(self):
         """Zero, or what a loss finds by which Newton's method has no curvature to go."""
-        if not self.loss.finds_shift:
+        # Elsewhere zero, from where Newton's method finds it for the losses that are taken there.
+        if not self.loss.finds_shift or not self.engine.in_memory:
             return np.zeros(self.engine.n_outputs)
-        rows = self.engine.collect()
-        return self.loss.shift(rows.Y, self.engine.fetch(self.Z), rows.weights)
+        Y, weights = self.engine.targets()
+        return self.loss.shift(Y, self.engine.fetch(self.Z), weights)
 
     def _newton(self, shift):
         """The loss at a shift, the size of its gradient and Newton's step."""

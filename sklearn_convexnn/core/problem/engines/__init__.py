@@ -13,6 +13,9 @@ writes a kernel knows nothing of where the rows are.
     With ``keep`` the arrays ``kept`` (rows, ..) stay where the rows are; the caller gets an opaque
     handle, to be given to later passes as one of ``rowwise``.  ``width`` is the most numbers per
     row that the kernel makes, ``dtype`` that of the features, None for kernels that read none.
+``in_memory``
+    Whether all rows may be taken to the memory of this process, by ``collect`` and ``fetch``; if
+    not, these refuse many rows.  ``take``, ``with_weights`` and ``with_targets`` are needed then.
 ``take(index)``, ``first(k)``
     An engine of some of the rows, or of ``k`` at most.
 ``sample(count, dtype)``
@@ -22,13 +25,17 @@ writes a kernel knows nothing of where the rows are.
     what was kept over these frequencies, as one NumPy array: its sums are about those of all rows.
 ``with_weights(weights)``, ``with_targets(Y)``
     The same rows with others.
-``fetch(handle)``
-    What a pass has kept, as one NumPy array.
+``fetch(handle)``, ``kept(array)``
+    What a pass has kept, as one NumPy array, and the handle of such an array.
+``targets()``
+    ``Y`` and ``w`` as NumPy arrays.
 ``collect(limit=None)``
     An engine with all rows in memory, or a ValueError that names the way where they are more than
     ``limit``.
 ``statistics()``
     :class:`~sklearn_convexnn.core.problem.engines.block.Statistics` of the rows.
+``n_distinct()``
+    How many rows differ in features or targets.
 ``passes``
     How often the features of all rows were read.
 ``close()``

@@ -126,7 +126,7 @@ class _Transposed:
 
 def coded_if_cheaper(X):
     """Dense rows ``X`` as :class:`CodedRows`, where products with them are cheaper so."""
-    if sparse.issparse(X) or X.size < LEAST_NUMBERS or X.shape[1] < LEAST_COLUMNS:
+    if not isinstance(X, np.ndarray) or X.size < LEAST_NUMBERS or X.shape[1] < LEAST_COLUMNS:
         return X
     if _on_disk(X):  # its plain columns would be copied into memory
         return X

@@ -39,6 +39,25 @@ def row_keys(X):
     return _mixed(keys)
 
 
+def pair_keys(keys, Y):
+    """Numbers that tell apart rows of these keys with targets ``Y`` (n, C)."""
+    return _mixed(keys + (row_keys(Y) << np.uint64(1)))
+
+
+def count_distinct(keys):
+    """How many of the keys differ; sorts them in place."""
+    keys.sort()
+    return min(1, len(keys)) + int(np.count_nonzero(keys[1:] != keys[:-1]))
+
+
+def drawn(keys, share, salt):
+    """Whether each row is drawn, with probability ``share``; another salt draws others.
+
+    By half of the bits of its key, for not all engines have more.
+    """
+    return _mixed((keys >> _HALF) ^ np.uint64(salt)) < np.uint64(share * 2.0**64)
+
+
 def _bits(values):
     """Bits of numbers, those of small integers moved to where products spread them."""
     # Adding 0.0 turns -0.0 into 0.0, whose bits are all zero.
@@ -51,3 +70,40 @@ def _mixed(x):
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+# ------------------------------------------------------------------------- the same on a device
+
+
+def device_keys(xp, X, block_bytes):
+    """The keys of an array of another library, over 2^64, (n,) in float64.
+
+    Other libraries have no unsigned integers of 64 bits that add and multiply.  Sums and products
+    of signed ones wrap around to the same bits; what is shifted in at the left is masked away.
+    """
+    n, d = X.shape
+    columns = _mixed(np.arange(1, d + 1, dtype=np.uint64)) | np.uint64(1)
+    multipliers = xp.asarray(columns.view(np.int64), device=X.device, copy=True)
+    step, parts = max(1, block_bytes // (8 * max(1, d))), []
+    for start in range(0, n, step):
+        # Adding 0.0 turns -0.0 into 0.0.
+        values = xp.astype(X[start : min(start + step, n), :], xp.float64) + 0.0
+        bits = values.view(xp.int64)
+        terms = (bits ^ _shifted(bits, 32)) * multipliers
+        keys = xp.sum(terms, axis=1, dtype=xp.int64)
+        keys = (keys ^ _shifted(keys, 30)) * _signed(0xBF58476D1CE4E5B9)
+        keys = (keys ^ _shifted(keys, 27)) * _signed(0x94D049BB133111EB)
+        keys = keys ^ _shifted(keys, 31)
+        high, low = _shifted(keys, 32), keys & 0xFFFFFFFF
+        parts.append(xp.astype(high, xp.float64) * 2.0**-32 + xp.astype(low, xp.float64) * 2.0**-64)
+    return xp.concat(parts)
+
+
+def _shifted(x, count):
+    """Bits moved to the right, with zeros behind them."""
+    return (x >> count) & ((1 << (64 - count)) - 1)
+
+
+def _signed(number):
+    """The signed integer of the same 64 bits."""
+    return number - (1 << 64) if number >> 63 else number

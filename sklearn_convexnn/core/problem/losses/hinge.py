@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_convexnn.core.problem.losses.loss import SeparableLoss, namespace, root_of_ramps
+from sklearn_convexnn.core.problem.losses.loss import (
+    EPS,
+    SeparableLoss,
+    namespace,
+    numbers,
+    root_of_ramps,
+    where_inside,
+)
 
 
 class Hinge(SeparableLoss):
@@ -23,18 +30,20 @@ class Hinge(SeparableLoss):
     flat = True
 
     def value(self, Y, Z):
-        losses = Y * np.maximum(1.0 - Z, 0.0) + (1.0 - Y) * np.maximum(1.0 + Z, 0.0)
-        return losses.sum(axis=1)
+        xp = namespace(Z)
+        losses = Y * xp.clip(1.0 - Z, 0.0, xp.inf) + (1.0 - Y) * xp.clip(1.0 + Z, 0.0, xp.inf)
+        return xp.sum(losses, axis=1)
 
     def gradient(self, Y, Z):
         """One of its subgradients."""
-        return (1.0 - Y) * (Z > -1.0) - Y * (Z < 1.0)
+        return (1.0 - Y) * numbers(Z > -1.0, Z) - Y * numbers(Z < 1.0, Z)
 
     def dual(self, Y, rho):
         # inf over z of the loss plus rho z is attained at a kink, z = 1 or z = -1.
-        inside = ((rho <= Y + 1e-12) & (rho >= Y - 1.0 - 1e-12)).all(axis=1)
-        value = np.minimum(2.0 * Y - rho, 2.0 * (1.0 - Y) + rho)
-        return np.where(inside, value.sum(axis=1), -np.inf)
+        xp = namespace(rho)
+        inside = xp.all((rho <= Y + 1e-12) & (rho >= Y - 1.0 - 1e-12), axis=1)
+        value = xp.minimum(2.0 * Y - rho, 2.0 * (1.0 - Y) + rho)
+        return where_inside(inside, xp.sum(value, axis=1))
 
     def constant(self, Y, weights):
         # Any number between -1 and 1 for classes of equal weight.
@@ -96,8 +105,8 @@ class RoundedHinge(SeparableLoss):
         return xp.sum(value, axis=1), (1.0 - Y) * down - Y * up
 
     def second_derivative(self, Y, Z):
-        up, down = self._shares(np, Z)
-        bent = Y * ((up > 0) & (up < 1)) + (1.0 - Y) * ((down > 0) & (down < 1))
+        up, down = self._shares(namespace(Z), Z)
+        bent = Y * numbers((up > 0) & (up < 1), Y) + (1.0 - Y) * numbers((down > 0) & (down < 1), Y)
         return bent / self.width
 
     def smoothness(self):
@@ -105,12 +114,12 @@ class RoundedHinge(SeparableLoss):
 
     def dual(self, Y, rho):
         # For y = 1: rho - width/2 rho^2 on [0, 1]; for y = 0 the same of -rho.
-        share = (2.0 * Y - 1.0) * rho
-        slack = 64 * np.finfo(float).eps
-        inside = ((share >= -slack) & (share <= 1.0 + slack)).all(axis=1)
-        share = np.clip(share, 0.0, 1.0)
+        xp, share = namespace(rho), (2.0 * Y - 1.0) * rho
+        slack = 64 * EPS
+        inside = xp.all((share >= -slack) & (share <= 1.0 + slack), axis=1)
+        share = xp.clip(share, 0.0, 1.0)
         value = share * (1.0 - 0.5 * self.width * share)
-        return np.where(inside, value.sum(axis=1), -np.inf)
+        return where_inside(inside, xp.sum(value, axis=1))
 
     def outputs(self, Y, rho):
         signs = 2.0 * Y - 1.0
@@ -144,17 +153,17 @@ class SquaredHinge(SeparableLoss):
         return xp.sum(violation * violation, axis=1), -2.0 * signs * violation
 
     def second_derivative(self, Y, Z):
-        return 2.0 * ((2.0 * Y - 1.0) * Z < 1.0)
+        return 2.0 * numbers((2.0 * Y - 1.0) * Z < 1.0, Y)
 
     def smoothness(self):
         return 2.0
 
     def dual(self, Y, rho):
         # share - share^2 / 4 for a share of the sign of its class.
-        share = (2.0 * Y - 1.0) * rho
-        inside = (share >= -64 * np.finfo(float).eps * (1.0 + np.abs(rho))).all(axis=1)
-        share = np.maximum(share, 0.0)
-        return np.where(inside, (share * (1.0 - 0.25 * share)).sum(axis=1), -np.inf)
+        xp, share = namespace(rho), (2.0 * Y - 1.0) * rho
+        inside = xp.all(share >= -64 * EPS * (1.0 + xp.abs(rho)), axis=1)
+        share = xp.clip(share, 0.0, xp.inf)
+        return where_inside(inside, xp.sum(share * (1.0 - 0.25 * share), axis=1))
 
     def outputs(self, Y, rho):
         signs = 2.0 * Y - 1.0

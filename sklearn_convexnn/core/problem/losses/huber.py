@@ -22,10 +22,14 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.problem.losses.loss import (
+    EPS,
     SeparableLoss,
     Standardised,
+    beside,
     namespace,
+    numbers,
     root_of_ramps,
+    where_inside,
 )
 from sklearn_convexnn.core.problem.losses.squared_error import check_size, is_rounding
 
@@ -65,8 +69,7 @@ class Huber(SeparableLoss):
 
     def _parts(self, Y, Z):
         """The nearest targets within reach, what is beyond, and the gradient."""
-        xp = namespace(Z)
-        t, reach = xp.asarray(self.thresholds), xp.asarray(self.reach)
+        xp, t, reach = namespace(Z), beside(self.thresholds, Z), beside(self.reach, Z)
         within = xp.clip(Y, -reach, reach)
         beyond = Y - within
         return xp, t, within, beyond, xp.clip((Z - within) - beyond, -t, t)
@@ -78,20 +81,19 @@ class Huber(SeparableLoss):
         return xp.sum(values, axis=1), G
 
     def second_derivative(self, Y, Z):
-        return (np.abs(Z - Y) < self.thresholds).astype(np.float64)
+        return numbers(namespace(Z).abs(Z - Y) < beside(self.thresholds, Z), Y)
 
     def smoothness(self):
         return 1.0
 
     def dual(self, Y, rho):
-        xp = namespace(rho)
-        t, reach = xp.asarray(self.thresholds), xp.asarray(self.reach)
+        xp, t, reach = namespace(rho), beside(self.thresholds, rho), beside(self.reach, rho)
         within = xp.clip(Y, -reach, reach)
         beyond = Y - within
-        inside = xp.all(xp.abs(rho) <= t * (1 + 64 * np.finfo(float).eps), axis=1)
+        inside = xp.all(xp.abs(rho) <= t * (1 + 64 * EPS), axis=1)
         rho = xp.clip(rho, -t, t)
         values = rho * (within - 0.5 * rho) + (rho * beyond - t * xp.abs(beyond))
-        return xp.where(inside, xp.sum(values, axis=1), -xp.inf)
+        return where_inside(inside, xp.sum(values, axis=1))
 
     def outputs(self, Y, rho):
         return Y - np.clip(rho, -self.thresholds, self.thresholds)
@@ -115,9 +117,10 @@ class Huber(SeparableLoss):
         return xp.sum(R * Y), xp.sum(R * rho)
 
     def sizes(self, Y, losses):
-        within = np.minimum(np.abs(Y), self.reach)
-        offset = (self.thresholds * (np.abs(Y) - within)).sum(axis=1)
-        return np.clip(losses + offset, 0.0, _REACH * (self.thresholds**2).sum())
+        xp, sizes = namespace(Y), namespace(Y).abs(Y)
+        within = xp.minimum(sizes, beside(self.reach, Y))
+        offset = xp.sum(beside(self.thresholds, Y) * (sizes - within), axis=1)
+        return xp.clip(losses + offset, 0.0, float(_REACH * (self.thresholds**2).sum()))
 
     def of_output(self, c):
         return Huber(self.thresholds[[c]], epsilon=self.epsilon, reach=self.reach[[c]])
@@ -167,7 +170,7 @@ def robust_scale(Y, centre, weights):
     deviations = np.abs(Y - centre)
     median = _OF_MEDIAN * weighted_median(deviations, weights)
     # Deviations that are rounding of the centre are none.
-    noise = 8 * np.finfo(float).eps * np.abs(centre)
+    noise = 8 * EPS * np.abs(centre)
     mean = _OF_MEAN * (weights @ deviations) / weights.sum()
     scale = np.where(median > noise, median, mean)
     return np.where(scale > noise, scale, 0.0)

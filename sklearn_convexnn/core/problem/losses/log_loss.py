@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, logit, xlogy
+from scipy.special import expit, logit
 
-from sklearn_convexnn.core.problem.losses.loss import Loss, namespace
+from sklearn_convexnn.core.problem.losses.loss import (
+    EPS,
+    Loss,
+    entropy_term,
+    identity,
+    namespace,
+    row_products,
+    where_inside,
+)
 
 _LEAST_PROBABILITY = 1e-14
 
 
 def _logistic(Z):
     return expit(Z) if isinstance(Z, np.ndarray) else 1.0 / (1.0 + namespace(Z).exp(-Z))
-
-
-def _entropy_term(P):
-    """``p log p``, 0 for p = 0."""
-    if isinstance(P, np.ndarray):
-        return xlogy(P, P)
-    xp = namespace(P)
-    return P * xp.log(xp.where(P > 0, P, xp.ones_like(P)))
 
 
 class BinaryLogLoss(Loss):
@@ -41,7 +41,7 @@ class BinaryLogLoss(Loss):
         # One exponential serves both; exp(-|z|) cannot overflow.
         xp = namespace(Z)
         decay = xp.exp(-xp.abs(Z))
-        positive = xp.maximum(Z, 0.0)
+        positive = xp.clip(Z, 0.0, xp.inf)
         value = xp.log1p(decay) + positive - Y * Z
         gradient = xp.where(positive > 0, 1.0, decay) / (1.0 + decay) - Y
         return value[:, 0], gradient
@@ -60,8 +60,8 @@ class BinaryLogLoss(Loss):
         P, xp = Y - rho, namespace(rho)
         inside = (P >= 0.0) & (P <= 1.0)
         P = xp.clip(P, 0.0, 1.0)
-        entropy = -_entropy_term(P) - _entropy_term(1.0 - P)
-        return xp.sum(xp.where(inside, entropy, -np.inf * xp.ones_like(P)), axis=1)
+        entropy = -entropy_term(P) - entropy_term(1.0 - P)
+        return xp.sum(where_inside(inside, entropy), axis=1)
 
     def outputs(self, Y, rho):
         return logit(np.clip(Y - rho, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
@@ -92,6 +92,8 @@ class MultinomialLogLoss(Loss):
         return self.value_and_gradient(Y, Z)[1]
 
     def value_and_gradient(self, Y, Z):
+        if not isinstance(Z, np.ndarray):
+            return self._value_and_gradient(namespace(Z), Y, Z)
         Y = Y.astype(Z.dtype, copy=False)
         # One row per class: NumPy reduces along the long axis several times faster.
         P = np.array(Z.T, order="C")
@@ -103,9 +105,16 @@ class MultinomialLogLoss(Loss):
         value = np.log(total) + largest - np.einsum("ij,ij->i", Y, Z)
         return value, P.T - Y
 
+    def _value_and_gradient(self, xp, Y, Z):
+        Y = xp.astype(Y, Z.dtype, copy=False)
+        largest = xp.max(Z, axis=1, keepdims=True)
+        P = xp.exp(Z - largest)
+        total = xp.sum(P, axis=1, keepdims=True)
+        return (xp.log(total) + largest)[:, 0] - row_products(Y, Z), P / total - Y
+
     def hessian(self, Y, Z):
         P = self.gradient(Y, Z) + Y
-        return P[:, :, None] * np.eye(Z.shape[1]) - P[:, :, None] * P[:, None, :]
+        return P[:, :, None] * identity(Z) - P[:, :, None] * P[:, None, :]
 
     def curvature(self, Y, Z):
         # Classes that are ruled out keep a trace of it: the square root is divided by.
@@ -116,26 +125,27 @@ class MultinomialLogLoss(Loss):
     def majorant(self, Y, Z):
         # diag(p) - p p^T is at most diag(p), and by Gershgorin's theorem at most diag(2 p (1 - p)),
         # which is next to nothing where the class is beyond doubt.
-        P = self.gradient(Y, Z) + Y
-        sure = P.max(axis=1, keepdims=True) > 0.5
-        return P * np.where(sure, 2.0 - 2.0 * P, 1.0)
+        P, xp = self.gradient(Y, Z) + Y, namespace(Z)
+        sure = xp.max(P, axis=1, keepdims=True) > 0.5
+        return P * xp.where(sure, 2.0 - 2.0 * P, xp.ones_like(P))
 
     def mean_hessian(self, Y, Z, weights):
         # Without the (n, C, C) array: this one is called for all rows.
         P = self.gradient(Y, Z) + Y
         weighted = weights[:, None] * P
-        return np.diag(weighted.sum(axis=0)) - weighted.T @ P
+        sums = namespace(Z).sum(weighted, axis=0)
+        return sums * identity(Z) - weighted.T @ P
 
     def smoothness(self):
         return 0.5
 
     def dual(self, Y, rho):
         # The entropy of the probabilities p = y - rho; their sum is 1 iff rho sums to 0.
-        P = Y - rho
-        tolerance = 64 * np.finfo(P.dtype).eps * Y.shape[1]
-        inside = (P.min(axis=1) >= -tolerance) & (np.abs(rho.sum(axis=1)) <= tolerance)
-        P = np.clip(P, 0.0, 1.0)
-        return np.where(inside, -xlogy(P, P).sum(axis=1), -np.inf)
+        P, xp = Y - rho, namespace(rho)
+        tolerance = 64 * EPS * Y.shape[1]
+        inside = xp.min(P, axis=1) >= -tolerance
+        inside = inside & (xp.abs(xp.sum(rho, axis=1)) <= tolerance)
+        return where_inside(inside, -xp.sum(entropy_term(xp.clip(P, 0.0, 1.0)), axis=1))
 
     def outputs(self, Y, rho):
         logits = np.log(np.maximum(Y - rho, _LEAST_PROBABILITY))

@@ -17,6 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import xlogy
+
+from sklearn_convexnn.core.problem.engines.namespaces import namespace
+
+EPS = float(np.finfo(float).eps)  # strict libraries take Python's numbers only
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Standardised:
     Outputs in the units of the data are ``z_scale * z + z_shift``, residuals ``residual_unit``
     times, and objectives ``z_scale * residual_unit`` times those in working units plus ``offset``.
     ``spread`` (C,) is the scale of the targets in which the loss states its options, if it does.
+    ``constant`` says that targets differ by rounding only.
     """
 
     loss: Loss
@@ -35,13 +41,15 @@ class Standardised:
     residual_unit: float = 1.0
     offset: float = 0.0
     spread: np.ndarray | None = None
+    constant: bool = False
 
 
 class Loss:
     """A convex loss of the network output, vectorised over rows.
 
-    All methods take ``Y`` and ``Z`` of shape (n, C), in the working dtype of the rows.  They are
-    NumPy arrays; the squared error and the binary log-loss take those of any array namespace.
+    All methods take ``Y`` and ``Z`` of shape (n, C), in the working dtype of the rows.  What passes
+    over the rows ask for takes arrays of any namespace: values, derivatives, :meth:`dual`,
+    :meth:`sizes` and :meth:`dual_parabola`; all else NumPy arrays.
     """
 
     name: str
@@ -166,6 +174,10 @@ class Loss:
         """
         return Standardised(self, Y, np.zeros(Y.shape[1]))
 
+    def working_targets(self, Y, units):
+        """Any targets in the units of a :class:`Standardised`, for losses of which sums do."""
+        return Y
+
     def conic(self, cp, Y, weights, z):
         """The weighted sum of losses as an expression of CVXPY, the module ``cp``.
 
@@ -184,7 +196,7 @@ class SeparableLoss(Loss):
         raise NotImplementedError
 
     def hessian(self, Y, Z):
-        return self.second_derivative(Y, Z)[:, :, None] * np.eye(Z.shape[1])
+        return self.second_derivative(Y, Z)[:, :, None] * identity(Z)
 
     def curvature(self, Y, Z):
         return self.second_derivative(Y, Z), None
@@ -193,12 +205,39 @@ class SeparableLoss(Loss):
         return self.second_derivative(Y, Z)
 
     def mean_hessian(self, Y, Z, weights):
-        return np.diag(weights @ self.second_derivative(Y, Z))
+        return (weights @ self.second_derivative(Y, Z)) * identity(Z)
 
 
-def namespace(Z):
-    """The array namespace of ``Z``: elementwise kernels run wherever the rows live."""
-    return Z.__array_namespace__()
+def identity(Z):
+    """The matrix for as many outputs as ``Z`` has, beside it."""
+    xp = namespace(Z)
+    return xp.eye(Z.shape[1], dtype=xp.float64, device=Z.device)
+
+
+def beside(A, Z):
+    """A NumPy array of few numbers where ``Z`` is."""
+    return A if isinstance(Z, np.ndarray) else namespace(Z).asarray(A, device=Z.device, copy=True)
+
+
+def numbers(condition, Z):
+    """1 where a condition holds and 0 elsewhere, of the dtype of ``Z``."""
+    if isinstance(Z, np.ndarray):
+        return condition.astype(Z.dtype)
+    return namespace(Z).astype(condition, Z.dtype)
+
+
+def entropy_term(P):
+    """``p log p``, 0 for p = 0."""
+    if isinstance(P, np.ndarray):
+        return xlogy(P, P)
+    xp = namespace(P)
+    return P * xp.log(xp.where(P > 0, P, xp.ones_like(P)))
+
+
+def where_inside(inside, values):
+    """Dual values of rows that are ``inside`` the domain, ``-inf`` of the others."""
+    xp = namespace(values)
+    return xp.where(inside, values, -xp.inf * xp.ones_like(values))
 
 
 def row_products(A, B):

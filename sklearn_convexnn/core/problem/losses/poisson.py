@@ -14,10 +14,19 @@ steps overflow in no precision; a network of which that were the optimum would n
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import xlogy
 
-from sklearn_convexnn.core.problem.losses.loss import SeparableLoss, Standardised, namespace
+from sklearn_convexnn.core.problem.losses.loss import (
+    EPS,
+    SeparableLoss,
+    Standardised,
+    entropy_term,
+    namespace,
+    where_inside,
+)
 
 LARGEST_OUTPUT = 70.0
 _LEAST_MEAN = 1e-300
@@ -44,22 +53,22 @@ class Poisson(SeparableLoss):
 
     def value_and_gradient(self, Y, Z):
         xp, Z, mean, integral = self._mean(Z)
-        return xp.sum(integral - Y * Z + (xlogy(Y, Y) - Y), axis=1), mean - Y
+        return xp.sum(integral - Y * Z + (entropy_term(Y) - Y), axis=1), mean - Y
 
     def second_derivative(self, Y, Z):
-        _, Z, mean, _ = self._mean(Z)
-        return np.where(Z <= LARGEST_OUTPUT, mean, 0.0)
+        xp, Z, mean, _ = self._mean(Z)
+        return xp.where(Z <= LARGEST_OUTPUT, mean, xp.zeros_like(mean))
 
     def smoothness(self):
         return np.inf
 
     def dual(self, Y, rho):
-        mean = Y - rho
-        least = -64 * np.finfo(float).eps * (np.abs(Y) + np.abs(rho))
-        inside = np.all((mean >= least) & (mean <= np.exp(LARGEST_OUTPUT)), axis=1)
-        mean = np.clip(mean, 0.0, np.exp(LARGEST_OUTPUT))
-        values = (xlogy(Y, Y) - Y) - (xlogy(mean, mean) - mean) + self.log_unit * rho
-        return np.where(inside, values.sum(axis=1), -np.inf)
+        mean, xp, largest = Y - rho, namespace(rho), float(np.exp(LARGEST_OUTPUT))
+        least = -64 * EPS * (xp.abs(Y) + xp.abs(rho))
+        inside = xp.all((mean >= least) & (mean <= largest), axis=1)
+        mean = xp.clip(mean, 0.0, largest)
+        values = (entropy_term(Y) - Y) - (entropy_term(mean) - mean) + self.log_unit * rho
+        return where_inside(inside, xp.sum(values, axis=1))
 
     def outputs(self, Y, rho):
         return np.log(np.clip(Y - rho, _LEAST_MEAN, np.exp(LARGEST_OUTPUT))) + self.log_unit
@@ -93,7 +102,11 @@ class Poisson(SeparableLoss):
         unit = float(largest * np.mean(weights @ (Y / largest)))
         shift = np.full(Y.shape[1], np.log(unit) if intercept else 0.0)
         loss = self if intercept else Poisson(np.log(unit))
-        return Standardised(loss, Y / unit, shift, residual_unit=unit)
+        units = Standardised(loss, Y, shift, residual_unit=unit)
+        return replace(units, Y=self.working_targets(Y, units))
+
+    def working_targets(self, Y, units):
+        return Y / units.residual_unit
 
     def conic(self, cp, Y, weights, z):
         total = 0.0
