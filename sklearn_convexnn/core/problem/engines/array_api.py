@@ -18,9 +18,8 @@ from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.namespaces import namespace
 from sklearn_convexnn.core.problem.engines.row_keys import device_keys, row_keys
 
-# Size of one block of what a kernel makes: on a device few large blocks keep it busy, on a
-# processor blocks that fit into its cache are faster.
-DEVICE_BLOCK_BYTES, CPU_BLOCK_BYTES = 1 << 28, 1 << 20
+# Size of one block of what a kernel makes: few large blocks keep a device busy.
+BLOCK_BYTES = 1 << 28
 _LEAST_ROWS = 64
 
 
@@ -41,7 +40,7 @@ class Place(NamedTuple):
 
     @property
     def on_cpu(self):
-        return str(getattr(self.device, "type", self.device)).lower().startswith("cpu")
+        return "cpu" in str(self.device).lower()
 
 
 class PlacedRows:
@@ -83,7 +82,7 @@ class PlacedRows:
         largest = float(xp.max(xp.abs(X)))
         if largest == 0.0:
             return np.zeros(len(self))
-        step = max(1, DEVICE_BLOCK_BYTES // (8 * max(1, self.shape[1])))
+        step = max(1, BLOCK_BYTES // (8 * max(1, self.shape[1])))
         parts = []
         for start in range(0, len(self), step):
             block = xp.astype(X[start : min(start + step, len(self)), :], xp.float64) / largest
@@ -109,19 +108,17 @@ class ArrayEngine:
     X : PlacedRows
     Y : ndarray, or array beside X, of shape (n, C), float64
     weights : ndarray, or array beside X, of shape (n,), float64, positive
-    block_bytes : int, optional
+    block_bytes : int
         Size of one block of what a kernel makes.
     """
 
-    def __init__(self, X, Y, weights, *, block_bytes=None):
+    def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
         self.place, self.stored = X.place, X
         self.Y, self.weights = (
             self.place.put(part) if isinstance(part, np.ndarray) else part for part in (Y, weights)
         )
         self.n_rows, self.n_features = X.shape
         self.n_outputs, self.dtype = int(self.Y.shape[1]), X.dtype
-        if block_bytes is None:
-            block_bytes = CPU_BLOCK_BYTES if self.place.on_cpu else DEVICE_BLOCK_BYTES
         self.block_bytes = block_bytes
         self.passes = 0
 
@@ -193,7 +190,7 @@ class ArrayEngine:
         """See :meth:`.NumpyEngine.draw`."""
         xp = self.place.xp
         sizes = xp.sum(xp.abs(handle), axis=1)
-        total = xp.sum(sizes) + np.finfo(float).tiny
+        total = xp.sum(sizes) + float(np.finfo(float).tiny)
         frequency = xp.clip(count * (sizes / total), 0.0, 1.0)
         (index,) = xp.nonzero(self.keys < frequency)
         drawn = xp.take(handle, index, axis=0) / xp.take(frequency, index)[:, None]
