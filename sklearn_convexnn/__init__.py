@@ -1,5 +1,6 @@
 """Neural networks trained by convex optimisation, as scikit-learn estimators."""
 
+from sklearn_convexnn._circular import CircularLinearRegressor
 from sklearn_convexnn._convolution import ConvexCNNClassifier, ConvexCNNRegressor
 from sklearn_convexnn._convolution_cv import ConvexCNNClassifierCV, ConvexCNNRegressorCV
 from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
@@ -7,6 +8,7 @@ from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegres
 from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
 from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
 from sklearn_convexnn._gated import GatedReLUClassifier, GatedReLURegressor
+from sklearn_convexnn._parallel import ParallelReLUClassifier, ParallelReLURegressor
 from sklearn_convexnn._path import convexnn_path
 from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, alpha_max
@@ -17,6 +19,7 @@ from sklearn_convexnn._threshold import ConvexThresholdClassifier, ConvexThresho
 from sklearn_convexnn._version import __version__ as __version__
 
 __all__ = [
+    "CircularLinearRegressor",
     "ConvexCNNClassifier",
     "ConvexCNNClassifierCV",
     "ConvexCNNRegressor",
@@ -34,6 +37,8 @@ __all__ = [
     "DeepReLURegressor",
     "GatedReLUClassifier",
     "GatedReLURegressor",
+    "ParallelReLUClassifier",
+    "ParallelReLURegressor",
     "QuantileSteps",
     "SplineReLUClassifier",
     "SplineReLURegressor",

@@ -13,6 +13,7 @@ from sklearn_convexnn._validation import (
     config_context,
     get_config,
     get_namespace_and_device,
+    in_numpy,
     is_numpy_namespace,
     move_to,
     supported_float_dtypes,
@@ -38,21 +39,6 @@ def followed(*arrays):
     if not get_config()["array_api_dispatch"]:
         return arrays
     return tuple(in_numpy(array) for array in arrays)
-
-
-def in_numpy(array):
-    """An array of any library, or a list of them, in NumPy; whatever is no array as it is."""
-    if isinstance(array, list) and array and all(hasattr(part, "dtype") for part in array):
-        return [in_numpy(part) for part in array]
-    if isinstance(array, np.ndarray) or not _is_array(array):
-        return array
-    with config_context(array_api_dispatch=True):
-        return move_to(array, xp=np, device="cpu")
-
-
-def _is_array(value):
-    """Is it an array, and not a table, a list or a sparse matrix?"""
-    return hasattr(value, "__array_namespace__") or hasattr(value, "__dlpack__")
 
 
 def put(value, place):

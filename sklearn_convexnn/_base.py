@@ -6,12 +6,13 @@ import functools
 from typing import NamedTuple, cast
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_convexnn._arrays import float_dtypes, followed, place_of, put, rows_at
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
+from sklearn_convexnn._collections import SpreadData, is_collection, stand_in
 from sklearn_convexnn._documentation import DocumentationLink
 from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._validation import (
@@ -36,6 +37,10 @@ class Data(NamedTuple):
     y: np.ndarray
     weights: np.ndarray
     sample_weights: np.ndarray
+
+    def looked_at(self):
+        """Rows and weights that say what the columns are like."""
+        return self.X, self.weights
 
     def take(self, index):
         """Some of the rows."""
@@ -110,6 +115,12 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     _compares_columns = False
     # Whether arrays of other libraries are taken, and given back.
     _takes_arrays = False
+    # Whether rows of dask collections are trained on where they are.
+    _takes_collections = False
+    # Why alpha=0 is refused, in words; None where it is not.
+    _without_penalty: str | None = (
+        "wide enough networks interpolate, and the program singles none out"
+    )
     _parameter_constraints: dict = {}
 
     def __sklearn_tags__(self):
@@ -128,7 +139,7 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
         progress.close(outcome.solution)
         if outcome.solution.keyboard:
             raise RoundKept
-        columns = unequal_columns(data.X, data.weights) if self._compares_columns else None
+        columns = unequal_columns(*data.looked_at()) if self._compares_columns else None
         self._report(outcome, columns)
         return self
 
@@ -137,11 +148,23 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     def _check_parameters(self):
         """What one constraint per parameter cannot say."""
         alpha = getattr(self, "alpha", "scale")
-        if not isinstance(alpha, str) and not np.isfinite(alpha):
+        if isinstance(alpha, str):
+            return
+        if not np.isfinite(alpha):
             raise ValueError(f"alpha must be finite, got {alpha}.")
+        if alpha == 0 and self._without_penalty is not None:
+            raise ValueError(
+                f"alpha=0 is refused: without a penalty {self._without_penalty}. Use a small "
+                "fraction of alpha_max_."
+            )
 
     def _validated(self, X, y, sample_weight):
         """The Data; names and number of features are remembered by scikit-learn."""
+        if self._takes_collections and is_collection(X):
+            data = self._spread(X, y, sample_weight)
+            if not data.few:
+                return data
+            X, y, sample_weight = data.in_memory(stand_in(X))
         refuse_lazy(X=X, y=y, sample_weight=sample_weight)
         place = self._place(X=X, y=y, sample_weight=sample_weight)
         y, sample_weight = followed(y, sample_weight)
@@ -168,6 +191,11 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     def _rows_at(self, X, place):
         """Checked rows of another library as the solver takes them."""
         return rows_at(X, place)
+
+    def _spread(self, X, y, sample_weight):
+        """The SpreadData of a collection."""
+        validate_data(self, stand_in(X), skip_check_array=True)
+        return SpreadData.of(X, y, sample_weight, classifies=is_classifier(self))
 
     def _sparse_formats(self):
         return "csr" if self._takes_sparse else False

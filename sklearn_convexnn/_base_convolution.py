@@ -12,18 +12,19 @@ from sklearn_convexnn._base import BaseNetwork, fit_method
 from sklearn_convexnn._base_cv import ConvexCV
 from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, flattened, windows_of
 from sklearn_convexnn._losses import loss_options
-from sklearn_convexnn._two_layer import AlphaChoice, OneAlpha
-from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
+from sklearn_convexnn._two_layer import AlphaChoice, NeuronProblem, OneAlpha
+from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start
-from sklearn_convexnn.core.problem.units import make_problem
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetwork):
+class BaseConvolution(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuronProblem, BaseNetwork
+):
     """The problem, the attributes and the filters of a convolutional network."""
 
     _parameter_constraints = {
@@ -40,14 +41,6 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     # ------------------------------------------------------------------ before the solve
 
-    def _check_parameters(self):
-        if getattr(self, "alpha", "scale") == 0:
-            raise ValueError(
-                "alpha=0 is refused: without weight decay enough filters interpolate, and the "
-                "convex program singles none out. Use a small fraction of alpha_max_."
-            )
-        super()._check_parameters()
-
     def _validated(self, X, y, sample_weight):
         X, shape = flattened(X, self.image_shape)
         data = super()._validated(X, y, sample_weight)
@@ -58,21 +51,15 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         settings = {name: getattr(self, name) for name in GEOMETRY}
         return Convolution(windows_of(self._row_shape, **settings), self.pooling)
 
-    def _problem(self, data):
-        """The training problem and the Targets."""
-        neurons = self._neurons()
-        targets = self._encode_targets(data.y, data.weights)
-        problem = make_problem(
-            data.X,
-            targets.columns,
-            data.weights,
-            loss=self.loss,
-            intercept=self.fit_intercept,
-            options=loss_options(self),
-            neurons=neurons,
-            sample_weights=data.sample_weights,
-        )
-        return problem, targets
+    @property
+    def _convolution(self):
+        """That of the fit, whatever parameters have become since.
+
+        Files keep what it is made of, and nothing of the core.
+        """
+        settings = dict(self._fitted_settings)
+        pooling = settings.pop("pooling")
+        return Convolution(windows_of(self.image_shape_, image_shape=None, **settings), pooling)
 
     # ------------------------------------------------------------------ after the solve
 
@@ -91,7 +78,9 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             "output_intercepts_": intercepts[1],
             "image_shape_": self._image_shape(),
             "grid_shape_": windows.grid,
-            "_convolution": neurons,
+            "_fitted_settings": {
+                name: getattr(self, name) for name in CONSTRAINTS if name != "image_shape"
+            },
         }
 
     def _image_shape(self):
@@ -105,10 +94,10 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             X = flattened(X, self.image_shape_)[0]
         return super()._validate_rows(X)
 
-    def _layers(self):
+    def _layers(self, convolution=None):
         """``coefs, intercepts`` of the network, a row of features for every filter."""
         filters = self.filters_ if isinstance(self.filters_, list) else [self.filters_]
-        coefs = self._convolution.coefs(filters)
+        coefs = (convolution or self._convolution).coefs(filters)
         last = self.output_weights_.reshape(coefs.shape[1], self._n_weights)
         return [coefs, last], [self.filter_intercepts_, self.output_intercepts_]
 
@@ -124,8 +113,8 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
 
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
-        X = self._validate_rows(X)
-        return network_outputs(X, *self._layers(), self._convolution)
+        X, convolution = self._validate_rows(X), self._convolution
+        return network_outputs(X, *self._layers(convolution), convolution)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Pooled activations of the filters.
@@ -140,9 +129,9 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
         ndarray of shape (n_samples, n_neurons_ * n_cells)
             Those of one filter side by side, in the order of ``output_weights_``.
         """
-        X = self._validate_rows(X)
-        coefs, intercepts = self._layers()
-        return hidden_activations(X, coefs[0], intercepts[0], self._convolution)
+        X, convolution = self._validate_rows(X), self._convolution
+        coefs, intercepts = self._layers(convolution)
+        return hidden_activations(X, coefs[0], intercepts[0], convolution)
 
     def feature_maps(self, X: ArrayLike) -> np.ndarray:
         """Activations of the filters at every position, before they are pooled.
@@ -158,9 +147,9 @@ class BaseConvolution(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNet
             With one axis for each space axis of the images. The centres of all windows are the
             same.
         """
-        X = self._validate_rows(X)
-        coefs, intercepts = self._layers()
-        return self._convolution.maps(X, coefs[0], intercepts[0])
+        X, convolution = self._validate_rows(X), self._convolution
+        coefs, intercepts = self._layers(convolution)
+        return convolution.maps(X, coefs[0], intercepts[0])
 
 
 class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
@@ -203,23 +192,17 @@ class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
         """The present network in the units of the new problem as a Start, if it is to be one."""
         if not self.warm_start or not hasattr(self, "filters_"):
             return None
-        rows, old = problem.rows, self._convolution.windows
-        same = (old.shapes, old.grid, old.n_features) == (
-            rows.neurons.windows.shapes,
-            rows.neurons.windows.grid,
-            rows.n_features,
+        convolution = self._convolution
+        old, new = convolution.windows, problem.rows.neurons.windows
+        check_warm_start(
+            self,
+            targets.classes,
+            features=(old.n_features, new.n_features),
+            windows=(old.shapes, new.shapes),
+            cells=(old.grid, new.grid),
+            outputs=(self.n_outputs_, problem.rows.n_outputs),
         )
-        classes = getattr(self, "classes_", targets.classes)
-        if (
-            not same
-            or self.n_outputs_ != rows.n_outputs
-            or not np.array_equal(targets.classes, classes)
-        ):
-            raise ValueError(
-                "warm_start=True needs the images, windows, cells, outputs and classes of the "
-                "previous fit: clone the estimator to start anew."
-            )
-        return Start(problem.network(*self._layers()))
+        return Start(problem.network(*self._layers(convolution)))
 
 
 class BaseConvexCNNCV(ConvexCV, BaseConvolution):

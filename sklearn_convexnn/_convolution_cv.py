@@ -416,7 +416,7 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
     >>> from sklearn_convexnn import ConvexCNNClassifierCV
     >>> X, y = load_digits(n_class=3, return_X_y=True)
     >>> model = ConvexCNNClassifierCV(alphas=3, eps=1e-2, cv=2, image_shape=(8, 8), random_state=0)
-    >>> model.fit(X[:100] / 16, y[:100]).score(X[100:] / 16, y[100:]) > 0.95
+    >>> model.fit(X[:100] / 16, y[:100]).score(X[100:] / 16, y[100:]) > 0.9
     True
     """
 

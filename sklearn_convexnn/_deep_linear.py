@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -41,6 +42,9 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
     }
     _takes_sparse = True
     _compares_columns = True
+    # What the hidden neurons are, for those who would take them for ReLUs.
+    _hidden = "linear"
+    _without_penalty = "the layers are not determined (LinearRegression has none)"
 
     @fit_method
     def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -92,33 +96,25 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
             classify=targets.classes is not None,
             # Distinct rows come in an order of their own: the folds need no seed to be one's own.
             rng=np.random.default_rng(0),
-            settings=self._network_settings(),
+            make=self._maker(),
+            width=getattr(self, "hidden_width", None),
         )
-
-    def _check_parameters(self):
-        if getattr(self, "alpha", "scale") == 0:
-            raise ValueError(
-                "alpha=0 is refused: without regularisation the layers are not determined. Use "
-                "LinearRegression or LogisticRegression, or a small fraction of alpha_max_."
-            )
-        super()._check_parameters()
 
     def _problem(self, data):
         """The training problem and the Targets."""
         targets = self._encode_targets(data.y, data.weights)
-        problem = make_deep_linear(
-            data.X, targets.columns, data.weights, **self._network_settings()
-        )
-        return problem, targets
+        return self._maker()(data.X, targets.columns, data.weights), targets
 
-    def _network_settings(self):
-        return {
-            "n_layers": self.n_layers,
-            "penalty": self.penalty,
-            "loss": self._loss(),
-            "intercept": self.fit_intercept,
-            "width": self.hidden_width,
-        }
+    def _maker(self):
+        """What makes a problem of rows, targets and weights."""
+        return partial(
+            make_deep_linear,
+            n_layers=self.n_layers,
+            penalty=self.penalty,
+            loss=self._loss(),
+            intercept=self.fit_intercept,
+            width=self.hidden_width,
+        )
 
     def _loss(self):
         return "squared_error"

@@ -40,12 +40,8 @@ def flattened(X, shape=None):
 def windows_of(shape, *, image_shape, patch_size, stride, dilation, padding, pool_grid):
     """The Windows of rows of a shape, ``(n_features,)`` where they came flat."""
     if image_shape is not None:
-        given = _counts("image_shape", image_shape)
-        if np.prod(given) != np.prod(shape):
-            raise ValueError(
-                f"image_shape={image_shape} has {np.prod(given)} entries, but a row of X has "
-                f"{np.prod(shape)}."
-            )
+        given = whole_numbers("image_shape", image_shape)
+        refuse_other_rows(given, shape)
         shape = given
     sizes, steps = _windows(patch_size, dilation)
     space, channels = _space(shape, patch_size, sizes)
@@ -67,7 +63,16 @@ def windows_of(shape, *, image_shape, patch_size, stride, dilation, padding, poo
     )
 
 
-def _counts(name, value, least=1):
+def refuse_other_rows(image_shape, shape):
+    """Raise where rows of a shape have not as many entries."""
+    if np.prod(image_shape) != np.prod(shape):
+        raise ValueError(
+            f"image_shape={image_shape} has {np.prod(image_shape)} entries, but a row of X has "
+            f"{np.prod(shape)}."
+        )
+
+
+def whole_numbers(name, value, least=1):
     """A tuple of whole numbers."""
     if not value or not all(
         isinstance(one, Integral) and not isinstance(one, bool) and one >= least for one in value
@@ -81,7 +86,7 @@ def _axes(name, value, n_space, least=1):
     value = (value,) * n_space if isinstance(value, Integral) else value
     if len(value) != n_space:
         raise ValueError(f"{name}={value!r} needs one entry for each of the {n_space} space axes.")
-    return _counts(name, value, least)
+    return whole_numbers(name, value, least)
 
 
 def _windows(patch_size, dilation):

@@ -43,4 +43,12 @@ def estimator_for(loss, estimators):
     return estimators[LOSSES[loss].task]
 
 
-__all__ = ["data_loss", "estimator_for", "loss_options", "losses_for", "regression_tags", "trait"]
+__all__ = [
+    "LOSSES",
+    "data_loss",
+    "estimator_for",
+    "loss_options",
+    "losses_for",
+    "regression_tags",
+    "trait",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -9,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_convexnn._arrays import labels_of, log_probabilities, namespace_of, probabilities
 from sklearn_convexnn._base import Targets
+from sklearn_convexnn._collections import on_blocks
 from sklearn_convexnn._losses import trait
 from sklearn_convexnn._validation import check_labels, class_weights, encode_classes
 
@@ -39,9 +41,15 @@ class NetworkRegressor(RegressorMixin):
     def _encode_targets(self, y, weights):
         return Targets(y.reshape(len(y), -1), ndim=y.ndim)
 
+    def _spread_targets(self, data):
+        """The same of SpreadData, without columns: how to encode a block, and number of outputs."""
+        n_outputs = data.n_outputs()
+        return Targets(None, ndim=data.target_ndim), _as_columns, n_outputs
+
     def _output_activation(self, targets):
         return trait(self, "prediction")
 
+    @on_blocks
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict targets.
 
@@ -61,6 +69,10 @@ class NetworkRegressor(RegressorMixin):
         if self.out_activation_ == "exp":
             Z = namespace_of(Z).exp(Z)
         return Z[:, 0] if self._target_ndim == 1 else Z
+
+
+def _as_columns(y):
+    return y.reshape(len(y), -1), 1.0
 
 
 class ScoreClassifier(ClassifierMixin):
@@ -83,11 +95,23 @@ class ScoreClassifier(ClassifierMixin):
     def _encode_targets(self, y, weights):
         return Targets(*encode_classes(type(self).__name__, y, weights))
 
+    def _spread_targets(self, data):
+        """The same of SpreadData, without columns: how to encode a block, and number of outputs."""
+        name = type(self).__name__
+        labels, sums = data.labels()
+        check_labels(name, labels)
+        labels, sums = labels[sums > 0], sums[sums > 0]
+        Y, classes = encode_classes(name, labels, sums)
+        factors = class_weights(self.class_weight, labels, sums)
+        encode = partial(_encoded_labels, labels=labels, columns=Y, factors=factors)
+        return Targets(None, classes), encode, Y.shape[1]
+
     def _output_activation(self, targets):
         if getattr(self, "loss", None) is not None and not trait(self, "probabilities"):
             return "identity"
         return "logistic" if len(targets.classes) == 2 else "softmax"
 
+    @on_blocks
     def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Outputs of the network: log-odds, or one score per class.
 
@@ -105,6 +129,7 @@ class ScoreClassifier(ClassifierMixin):
         Z = self._outputs(X)
         return Z[:, 0] if Z.shape[1] == 1 else Z
 
+    @on_blocks
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict class labels.
 
@@ -120,6 +145,12 @@ class ScoreClassifier(ClassifierMixin):
         """
         self._check_place(X, "predict")
         return labels_of(self.decision_function(X), self.classes_)
+
+
+def _encoded_labels(y, labels, columns, factors):
+    """Indicators and class weights of rows; those of labels without weight have none."""
+    index = np.minimum(np.searchsorted(labels, y), len(labels) - 1)
+    return columns[index], np.where(labels[index] == y, factors[index], 0.0)
 
 
 def _has_probabilities(estimator):
@@ -141,6 +172,7 @@ class NetworkClassifier(ScoreClassifier):
         return self.decision_function(X) / getattr(self, "temperature_", 1.0)
 
     @available_if(_has_probabilities)
+    @on_blocks
     def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Class probabilities.
 
@@ -158,6 +190,7 @@ class NetworkClassifier(ScoreClassifier):
         return probabilities(self._logits(X))
 
     @available_if(_has_probabilities)
+    @on_blocks
     def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Logarithms of the class probabilities, accurate where they are tiny.
 

@@ -6,6 +6,7 @@ from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Literal
 
+from sklearn_convexnn._block_scores import ScoreOfBlocks
 from sklearn_convexnn._losses import estimator_for, losses_for, regression_tags
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._two_layer import BaseConvexReLU
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sklearn_convexnn._typing import ClassWeight, MatrixLike, RandomState
 
 
-class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
+class ConvexReLURegressor(ScoreOfBlocks, NetworkRegressor, BaseConvexReLU):
     r"""Two-layer ReLU network for regression, trained as a convex program.
 
     Minimises, over networks :math:`z(x) = \sum_j c_j (x^T u_j + b_j)_+ + b_0` of any width,
@@ -248,7 +249,7 @@ class ConvexReLURegressor(NetworkRegressor, BaseConvexReLU):
         return regression_tags(self, super().__sklearn_tags__())
 
 
-class ConvexReLUClassifier(NetworkClassifier, BaseConvexReLU):
+class ConvexReLUClassifier(ScoreOfBlocks, NetworkClassifier, BaseConvexReLU):
     r"""Two-layer ReLU network for classification, trained as a convex program.
 
     Minimises, over networks :math:`z(x) = \sum_j c_j (x^T u_j + b_j)_+ + b_0` of any width,

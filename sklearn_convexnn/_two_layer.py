@@ -12,9 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._arrays import check_place, in_numpy, namespace_of, put_beside
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
+from sklearn_convexnn._collections import SpreadData, on_blocks
 from sklearn_convexnn._importances import InputImportances
-from sklearn_convexnn._losses import loss_options, trait
-from sklearn_convexnn._validation import Interval, StrOptions, check_patterns, one_blas_thread
+from sklearn_convexnn._losses import LOSSES, loss_options, losses_for, trait
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    check_patterns,
+    check_warm_start,
+    one_blas_thread,
+)
 from sklearn_convexnn.core.fit.cutting_plane import Descent, best_start, start_of_path
 from sklearn_convexnn.core.fit.given_patterns import (
     PROGRAM_TOL,
@@ -27,6 +34,7 @@ from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
+from sklearn_convexnn.core.problem.spread_set import LOSSES_OF_SUMS, SpreadSet
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
 
 if TYPE_CHECKING:
@@ -76,7 +84,38 @@ class AlphaChoice:
         return chosen
 
 
-class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
+class NeuronProblem:
+    """The training problem of neurons of one kind, for estimators with a loss."""
+
+    def _neurons(self):
+        """Neurons of another kind than ReLUs of the rows: there are none."""
+
+    def _problem(self, data):
+        """The training problem and the Targets."""
+        if isinstance(data, SpreadData):
+            return self._spread_problem(data)
+        targets = self._encode_targets(data.y, data.weights)
+        problem = make_problem(
+            data.X,
+            targets.columns,
+            data.weights,
+            loss=self.loss,
+            intercept=self.fit_intercept,
+            options=loss_options(self),
+            neurons=self._neurons(),
+            sample_weights=data.sample_weights,
+        )
+        return problem, targets
+
+    def _spread_problem(self, data):
+        """The same of rows that are somewhere else."""
+        targets, encode, n_outputs = self._spread_targets(data)
+        engine = data.engine(encode, n_outputs)
+        spread_set = SpreadSet(engine, self.loss, self.fit_intercept, loss_options(self))
+        return spread_set.problem(), targets
+
+
+class BaseTwoLayer(AlphaChoice, NeuronProblem, InputImportances, BaseNetwork):
     """The problem, the attributes and the layers of a two-layer network."""
 
     _parameter_constraints = {
@@ -88,31 +127,6 @@ class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
     _compares_columns = True
 
     # ------------------------------------------------------------------ before the solve
-
-    def _check_parameters(self):
-        if getattr(self, "alpha", "scale") == 0:
-            raise ValueError(
-                "alpha=0 is refused: without weight decay a wide enough network interpolates, and "
-                "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
-            )
-        super()._check_parameters()
-
-    def _neurons(self):
-        """Neurons of another kind than ReLUs of the rows: there are none."""
-
-    def _problem(self, data):
-        """The training problem and the Targets."""
-        targets = self._encode_targets(data.y, data.weights)
-        problem = make_problem(
-            data.X,
-            targets.columns,
-            data.weights,
-            loss=self.loss,
-            intercept=self.fit_intercept,
-            options=loss_options(self),
-            sample_weights=data.sample_weights,
-        )
-        return problem, targets
 
     @one_blas_thread
     def _alpha_max(self, X, y, sample_weight):
@@ -178,6 +192,7 @@ class BaseTwoLayer(AlphaChoice, InputImportances, BaseNetwork):
     def _input_sizes(self):
         return path_norms(self.coefs_)
 
+    @on_blocks
     def hidden_activations(self, X: MatrixLike) -> np.ndarray:
         """Activations of the hidden neurons.
 
@@ -248,6 +263,8 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
     """The fit of ReLU networks for one ``alpha``."""
 
     _takes_arrays = True
+    _takes_collections = True
+
     _parameter_constraints = {
         **BaseTwoLayer._parameter_constraints,
         **CuttingPlane._parameter_constraints,
@@ -325,6 +342,26 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
                 "larger alpha or fewer patterns for a smaller network."
             )
 
+    def _spread(self, X, y, sample_weight):
+        data = super()._spread(X, y, sample_weight)
+        if not data.few:
+            self._check_spread(data)
+        return data
+
+    def _check_spread(self, data):
+        """What needs all rows in one memory."""
+        of_many = f"is not for the {data.n_rows} rows of a dask collection, which stay where they "
+        if self.loss not in LOSSES_OF_SUMS:
+            losses = [name for name in LOSSES_OF_SUMS if name in losses_for(LOSSES[self.loss].task)]
+            raise ValueError(
+                f"loss={self.loss!r} {of_many}are, for it sorts them: use one of {losses}."
+            )
+        if self.refinement is None or self.patterns is not None:
+            raise ValueError(
+                f"The program over given patterns {of_many}are: use "
+                "refinement='cutting_plane' and patterns=None."
+            )
+
     @one_blas_thread
     def _solve(self, data, progress):
         with worker_threads(effective_n_jobs(self.n_jobs)):
@@ -371,17 +408,13 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
         """The present network in the units of the new problem as a Start, if it is to be one."""
         if not self.warm_start or not hasattr(self, "coefs_"):
             return None
-        coefs, shape = self.coefs_, (problem.rows.n_features, problem.rows.n_outputs)
-        if (coefs[0].shape[0], coefs[1].shape[1]) != shape or not np.array_equal(
-            targets.classes, in_numpy(getattr(self, "classes_", targets.classes))
-        ):
-            raise ValueError(
-                "warm_start=True needs the features, outputs and classes of the previous fit, "
-                f"which had {coefs[0].shape[0]} features and {coefs[1].shape[1]} "
-                f"output columns; now there are {shape[0]} and {shape[1]}. Clone the estimator "
-                "to start anew."
-            )
-        return Start(problem.network(in_numpy(coefs), in_numpy(self.intercepts_)))
+        check_warm_start(
+            self,
+            targets.classes,
+            features=(self.coefs_[0].shape[0], problem.rows.n_features),
+            outputs=(self.coefs_[1].shape[1], problem.rows.n_outputs),
+        )
+        return Start(problem.network(in_numpy(self.coefs_), in_numpy(self.intercepts_)))
 
     # ------------------------------------------------------------------ arrays of other libraries
 

@@ -90,6 +90,7 @@ __all__ = [
     "check_patterns",
     "check_relax",
     "check_same_namespace",
+    "check_warm_start",
     "check_weights",
     "class_weights",
     "config_context",
@@ -97,6 +98,7 @@ __all__ = [
     "get_config",
     "get_namespace_and_device",
     "has_callbacks",
+    "in_numpy",
     "is_numpy_namespace",
     "move_to",
     "one_blas_thread",
@@ -106,6 +108,21 @@ __all__ = [
 ]
 
 is_numpy_namespace = _is_numpy_namespace
+
+
+def in_numpy(array):
+    """An array of any library, or a list of them, in NumPy; whatever is no array as it is."""
+    if isinstance(array, list) and array and all(hasattr(part, "dtype") for part in array):
+        return [in_numpy(part) for part in array]
+    if isinstance(array, np.ndarray) or not _is_array(array):
+        return array
+    with config_context(array_api_dispatch=True):
+        return move_to(array, xp=np, device="cpu")
+
+
+def _is_array(value):
+    """Is it an array, and not a table, a list or a sparse matrix?"""
+    return hasattr(value, "__array_namespace__") or hasattr(value, "__dlpack__")
 
 
 def has_callbacks(estimator):
@@ -149,8 +166,9 @@ def refuse_lazy(**arrays):
         kind = f"{type(array).__module__.partition('.')[0]} {type(array).__name__}"
         raise TypeError(
             f"{name} is a lazy {kind}, and this estimator reads rows in memory or on disk: pass "
-            f"what {name}.{way} returns if that fits into memory, or write the rows to a file and "
-            "pass a numpy.memmap of it."
+            f"what {name}.{way} returns if that fits into memory, write the rows to a file and "
+            "pass a numpy.memmap of it, or give all of them to ConvexReLURegressor or "
+            "ConvexReLUClassifier as a dask array or data frame."
         )
 
 
@@ -167,6 +185,23 @@ def refuse_other_libraries(**arrays):
                 f"{name} is an array of {library} and array_api_dispatch is on, but this computes "
                 "in NumPy: move it to the CPU and pass numpy.asarray of it."
             )
+
+
+def check_warm_start(estimator, classes, **problem):
+    """Raise unless this fit has the classes and what else the previous one had.
+
+    ``problem`` has pairs, before and now.
+    """
+    if classes is not None:
+        problem["classes"] = (in_numpy(estimator.classes_).tolist(), classes.tolist())
+    changed = [
+        f"{name}: {before}, now {now}" for name, (before, now) in problem.items() if before != now
+    ]
+    if changed:
+        raise ValueError(
+            f"warm_start=True needs the {', '.join(problem)} of the previous fit "
+            f"({'; '.join(changed)}): clone the estimator to start anew."
+        )
 
 
 def check_weights(sample_weight, X):

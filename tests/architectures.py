@@ -8,12 +8,12 @@ import numpy as np
 
 from sklearn_convexnn.core.problem.engines.block import Statistics
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
-from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
+from sklearn_convexnn.core.problem.neurons import OneUnit, relu, smooth_relu
 
 # ------------------------------------------------------------------------------------------ neurons
 
 
-class AveragePooling:
+class AveragePooling(OneUnit):
     """A convolution of a signal: ReLUs of all its windows, averaged over cells of positions.
 
     Parameters
@@ -77,6 +77,8 @@ def _to_memory(engine, n_rows, limit):
 
 class PartedEngine:
     """Rows in parts that are apart from each other: whoever reads rows sees one part at a time."""
+
+    in_memory = True
 
     def __init__(self, X, Y, weights, *, ends):
         bounds = [0, *ends, len(Y)]

@@ -7,6 +7,9 @@ import numpy as np
 from sklearn.base import clone
 
 from sklearn_convexnn import (
+    CircularLinearRegressor,
+    ConvexCNNClassifier,
+    ConvexCNNRegressor,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
@@ -20,6 +23,8 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    ParallelReLUClassifier,
+    ParallelReLURegressor,
     SplineReLUClassifier,
     SplineReLURegressor,
 )
@@ -28,11 +33,14 @@ from tests.conftest import make_rows, make_signal
 ROWS, LINE, WIDE = make_rows(60), make_rows(60, 1), make_rows(12, 20)
 SIGNAL = make_signal(ROWS)
 WAVE = np.sin(3 * LINE[:, 0])
+IMAGES = make_rows(60, 16)
+EDGES = IMAGES[:, 5] * (IMAGES[:, 6] > 0)
 TWO, THREE = (SIGNAL > 0.3).astype(int), np.digitize(SIGNAL, [0.0, 0.8])
 WORDS = np.array(["low", "middle", "hi|gh"])
 SMALL = {"alphas": 3, "eps": 0.05, "cv": 2, "random_state": 0}
 SEED = {"random_state": 0}
 QUICK = {"alpha": 0.01, "random_state": 0}
+WINDOWS = {"image_shape": (4, 4), "patch_size": 2}
 
 
 class Case(NamedTuple):
@@ -51,6 +59,13 @@ REGRESSORS = {
     "relu, huber": Case(ConvexReLURegressor(loss="huber", **QUICK), ROWS, SIGNAL),
     "relu, constant": Case(ConvexReLURegressor(alpha=1e3, **SEED), ROWS, SIGNAL),
     "relu, CV": Case(ConvexReLURegressorCV(**SMALL), ROWS, SIGNAL),
+    "parallel": Case(ParallelReLURegressor(**QUICK), ROWS, SIGNAL),
+    "parallel, several": Case(
+        ParallelReLURegressor(hidden_units=3, penalty="decay", **QUICK),
+        ROWS,
+        np.column_stack([SIGNAL, TWO]),
+    ),
+    "parallel, constant": Case(ParallelReLURegressor(alpha=1e3, **SEED), ROWS, SIGNAL),
     "spline": Case(SplineReLURegressor(1e-4), LINE, WAVE),
     "spline, deep": Case(SplineReLURegressor(1e-4, n_layers=4), LINE, WAVE),
     "spline, skip": Case(
@@ -69,6 +84,9 @@ REGRESSORS = {
     "linear, wide": Case(DeepLinearRegressor(alpha=1e-2, hidden_width=4), ROWS, SIGNAL),
     "linear, constant": Case(DeepLinearRegressor(alpha=1e3, n_layers=4), ROWS, SIGNAL),
     "linear, CV": Case(DeepLinearRegressorCV(alphas=4), ROWS, SIGNAL),
+    "circular": Case(CircularLinearRegressor(1e-2), ROWS, SIGNAL),
+    "circular, several": Case(CircularLinearRegressor(1e-2), ROWS, np.column_stack([SIGNAL, TWO])),
+    "circular, constant": Case(CircularLinearRegressor(1e3), ROWS, SIGNAL),
     "deep, normalised": Case(DeepReLURegressor(batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, constant": Case(DeepReLURegressor(alpha=1e3, batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, whitened": Case(DeepReLURegressor(n_layers=4, whiten=True, **SEED), WIDE, SIGNAL[:12]),
@@ -81,6 +99,7 @@ CLASSIFIERS = {
     "relu, truth": Case(ConvexReLUClassifier(**QUICK), ROWS, TWO > 0),
     "relu, one class likely": Case(ConvexReLUClassifier(alpha=1e3), ROWS, WORDS[TWO]),
     "relu, CV, words": Case(ConvexReLUClassifierCV(**SMALL), ROWS, WORDS[TWO]),
+    "parallel, words": Case(ParallelReLUClassifier(**QUICK), ROWS, WORDS[THREE]),
     "spline, two": Case(SplineReLUClassifier(1e-3, skip_connection=True), LINE, WAVE > 0),
     "linear, log-loss": Case(DeepLinearClassifier(loss="log_loss"), ROWS, THREE),
 }
@@ -107,7 +126,33 @@ THRESHOLD = {
     "threshold, two": Case(ConvexThresholdClassifier(**QUICK), ROWS, WORDS[TWO]),
     "steps, three": Case(ConvexThresholdClassifier(directions="axis", **QUICK), ROWS, THREE),
 }
-EVERY = REGRESSORS | CLASSIFIERS | NO_PERCEPTRONS | GATED | THRESHOLD
+CONVOLUTIONS = {
+    "convolution": Case(ConvexCNNRegressor(**WINDOWS, **QUICK), IMAGES, EDGES),
+    "convolution, constant": Case(
+        ConvexCNNRegressor(1e3, pool_grid=2, **WINDOWS), IMAGES, np.column_stack([EDGES, SIGNAL])
+    ),
+    "convolution, means in uneven cells": Case(
+        ConvexCNNRegressor(pooling="average", pool_grid=2, **WINDOWS, **QUICK), IMAGES, EDGES
+    ),
+    "convolution, beyond the border": Case(
+        ConvexCNNRegressor(padding=1, stride=2, pool_grid=(2, 1), **WINDOWS, **QUICK), IMAGES, EDGES
+    ),
+    "convolution, several windows and grids": Case(
+        ConvexCNNRegressor(
+            image_shape=(4, 2, 2), patch_size=[(3, 1), (2, 2)], pool_grid=[1, (2, 1)], **QUICK
+        ),
+        IMAGES,
+        np.column_stack([EDGES, SIGNAL]),
+    ),
+    "convolution, three": Case(
+        ConvexCNNClassifier(image_shape=(16,), dilation=[1, 2], padding="same", **QUICK),
+        IMAGES,
+        WORDS[np.digitize(EDGES, [-0.3, 0.3])],
+    ),
+}
+EVERY = REGRESSORS | CLASSIFIERS | NO_PERCEPTRONS | GATED | THRESHOLD | CONVOLUTIONS
+# What becomes layers of PyTorch.
+CONTINUOUS = [name for name in EVERY if name not in GATED | THRESHOLD]
 
 # Two labels of every type.
 LABELS = [

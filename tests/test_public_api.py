@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, is_classifier
 
 import sklearn_convexnn
 from sklearn_convexnn import (
+    CircularLinearRegressor,
     ConvexCNNClassifier,
     ConvexCNNClassifierCV,
     ConvexCNNRegressor,
@@ -32,6 +33,8 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    ParallelReLUClassifier,
+    ParallelReLURegressor,
     QuantileSteps,
     SplineReLUClassifier,
     SplineReLURegressor,
@@ -55,9 +58,12 @@ ESTIMATORS = [
     GatedReLUClassifier,
     ConvexThresholdRegressor,
     ConvexThresholdClassifier,
+    ParallelReLURegressor,
+    ParallelReLUClassifier,
     DeepLinearRegressor,
     DeepLinearClassifier,
     DeepLinearRegressorCV,
+    CircularLinearRegressor,
     DeepReLURegressor,
     DeepReLUClassifier,
     SplineReLURegressor,
@@ -75,6 +81,7 @@ VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
 VARIANTS[ConvexThresholdRegressor] = [{"directions": "axis", "loss": "huber"}]
 VARIANTS[ConvexThresholdClassifier] = [{"directions": "axis"}]
 VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
+VARIANTS[ParallelReLURegressor] = [{"loss": "huber"}]
 VARIANTS[ConvexCNNRegressor] = VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
 MODULES = sorted(

@@ -11,11 +11,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._base_convolution import BaseConvolution
+from sklearn_convexnn._base_parallel import BaseParallelReLU
 from sklearn_convexnn._base_threshold import BaseThreshold
+from sklearn_convexnn._circular import CircularLinearRegressor
 from sklearn_convexnn._deep_linear import BaseDeepLinear
 from sklearn_convexnn._deep_relu import BaseDeepReLU
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 from sklearn_convexnn._two_layer import BaseTwoLayer
+from sklearn_convexnn.core.problem.patches import Convolution
 
 
 class Network(NamedTuple):
@@ -33,6 +36,9 @@ class Network(NamedTuple):
     classes: np.ndarray | None
     one_dimensional: bool  # are predictions of shape (n,)?
     gates: tuple | None = None  # directions (d, m) and constants (m,), in double precision
+    # Of patches instead of rows: the first weights are filters, the second have a row for every
+    # filter and cell.
+    convolution: Convolution | None = None
 
     @property
     def widths(self):
@@ -57,8 +63,9 @@ def network_of(model):
     if link in ("logistic", "softmax"):
         temperature = getattr(model, "temperature_", 1.0)
         weights[-1], biases[-1] = weights[-1] / temperature, biases[-1] / temperature
-    _fill_empty_layers(weights, biases)
-    dtype = model.coefs_[0].dtype
+    convolution = model._convolution if isinstance(model, BaseConvolution) else None
+    _fill_empty_layers(weights, biases, convolution.n_cells if convolution else 1)
+    dtype = getattr(model, "coefs_", weights)[0].dtype
     return Network(
         [np.array(W, dtype=dtype) for W in weights],
         [np.array(b, dtype=dtype) for b in biases],
@@ -67,6 +74,7 @@ def network_of(model):
         classes=getattr(model, "classes_", None),
         one_dimensional=getattr(model, "_target_ndim", 1) == 1,
         gates=_gates(model) if hasattr(model, "gates_") else None,
+        convolution=convolution,
     )
 
 
@@ -92,11 +100,6 @@ def _family(model):
             f"The steps of {name} are no layer of a network: export model.estimator_, which sees "
             "model.steps_.transform(X); or all of it by to_onnx."
         )
-    if isinstance(model, BaseConvolution):
-        raise TypeError(
-            f"Networks of {name} are not exported yet: their layers are filters_ and "
-            "output_weights_, see doc/convolution.rst for what they compute."
-        )
     raise TypeError(f"{name} is not an estimator of sklearn_convexnn that has a network.")
 
 
@@ -110,13 +113,13 @@ def _link(model, n_outputs):
     return "one_vs_rest" if isinstance(model, SplineReLUClassifier) else "softmax"
 
 
-def _fill_empty_layers(weights, biases):
+def _fill_empty_layers(weights, biases, n_cells):
     """A neuron of zeros in every empty layer: the same constant."""
     for k in range(len(weights) - 1):
         if weights[k].shape[1] == 0:
             weights[k] = np.zeros((weights[k].shape[0], 1))
             biases[k] = np.zeros(1)
-            weights[k + 1] = np.zeros((1, weights[k + 1].shape[1]))
+            weights[k + 1] = np.zeros((n_cells, weights[k + 1].shape[1]))
 
 
 def _gates(model):
@@ -133,6 +136,12 @@ def _as_stored(model):
     return list(model.coefs_), list(model.intercepts_)
 
 
+def _of_circular(model):
+    """Two layers through as many neurons as outputs: those of the filters are many times more."""
+    coef, intercept = model.effective_coef_, model.intercept_
+    return [coef, np.eye(len(intercept), dtype=coef.dtype)], [np.zeros_like(intercept), intercept]
+
+
 def _of_spline(model):
     """The skip connection becomes two neurons: ``t = max(0, t) - max(0, -t)`` in every layer."""
     weights, biases = _as_stored(model)
@@ -147,6 +156,12 @@ def _of_spline(model):
     weights[-1] = np.vstack([weights[-1], slopes, -slopes])
     biases[:-1] = [np.append(b, [0.0, 0.0]) for b in biases[:-1]]
     return weights, biases
+
+
+def _of_convolution(model):
+    """A row of output weights for every filter and cell."""
+    (filters, last), biases = model._layers()
+    return [filters, last.reshape(-1, len(biases[1]))], biases
 
 
 def _of_deep_relu(model):
@@ -168,7 +183,10 @@ def _of_deep_relu(model):
 
 _FAMILIES = (
     (BaseTwoLayer, _as_stored),
+    (BaseParallelReLU, _as_stored),
     (BaseThreshold, _as_stored),
+    (BaseConvolution, _of_convolution),
+    (CircularLinearRegressor, _of_circular),
     (BaseDeepLinear, _as_stored),
     ((SplineReLURegressor, SplineReLUClassifier), _of_spline),
     (BaseDeepReLU, _of_deep_relu),

@@ -15,12 +15,14 @@ from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.screened import LEAST_ROWS, ScreenedPricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
+from sklearn_convexnn.core.pricing.sub_networks import SubNetworkPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.metric import Metric
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start, Status
+from sklearn_convexnn.core.problem.sub_networks import SubNetworks
 from sklearn_convexnn.core.problem.units import mean_square_spread, obstacle
 
 # Rows up to which climbs across the walls of activation patterns confirm a gap and, for one output,
@@ -46,6 +48,8 @@ def make_pricing(rows, rng):
     """Exact pricing where that is cheap, local search otherwise."""
     if isinstance(rows.neurons, Convolution):
         return convolution_pricing(rows, rng, fast_dtype(rows))
+    if isinstance(rows.neurons, SubNetworks):
+        return SubNetworkPricing(rng, dtype=fast_dtype(rows))
     basis = plane_basis(rows)
     metric = Metric.of(rows)
     if basis is None:

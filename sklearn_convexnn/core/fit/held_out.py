@@ -17,6 +17,7 @@ import numpy as np
 
 from sklearn_convexnn.core.fit.alpha_descent import lowest_between
 from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
+from sklearn_convexnn.core.problem.spread_set import SpreadSet
 
 # Each alpha is this fraction of the one before.
 _STEP = 0.25
@@ -24,6 +25,8 @@ _STEP = 0.25
 _STEPS_BELOW = 3
 # One of so many parts of the rows is held out, and no more rows than these.
 _PARTS, _MOST_HELD_OUT = 5, 5000
+# From so many rows on there is one part of them, drawn by their values.
+_MANY = 50_000
 # Below this number of rows nothing is held out.
 _FEWEST = 20
 # So many held-out rows are wanted, of at most so many parts; labels say less than targets.
@@ -87,15 +90,13 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     Choice
         ``scale`` where there are too few rows to hold any out.
     """
-    data = problem.data
-    held_out = parts_to_hold_out(data.strata, len(data.Y), rng)
-    if not held_out or not 0 < scale < alpha_max:
+    splits = _splits(problem, rng) if 0 < scale < alpha_max else []
+    if not splits:
         return given_alpha(scale)
     paths = [
-        follow(problem.part(all_but(rows, len(data.Y))), child)
-        for rows, child in zip(held_out, rng.spawn(len(held_out)), strict=True)
+        follow(part, child) for (part, _), child in zip(splits, rng.spawn(len(splits)), strict=True)
     ]
-    judge = _Judge(problem, held_out)
+    judge = _Judge(problem, [held_out for _, held_out in splits])
     curve = _Curve(judge.weights)
     for alpha in _grid(scale, alpha_max):
         networks = [path.advance(alpha) for path in paths]
@@ -107,6 +108,24 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     alpha, temperature = curve.chosen(scale)
     losses = np.array(curve.means) * judge.unit
     return Choice(alpha, np.array(curve.alphas), losses, temperature)
+
+
+def _splits(problem, rng):
+    """Pairs of a problem of most rows and a TrainingSet of the others, which are held out."""
+    data, n_rows = problem.data, problem.rows.n_rows
+    if n_rows < _MANY:
+        parts = parts_to_hold_out(data.strata, n_rows, rng)
+        return [(problem.part(all_but(rows, n_rows)), data.fetched(rows)) for rows in parts]
+    # By the values of the rows, so that the choice is the same wherever they are, in any order.
+    n_parts = max(_PARTS, data.n_distinct() // _MOST_HELD_OUT)
+    draw = 1.0 / n_parts, n_parts, int(rng.integers(1 << 63))
+    if isinstance(data, SpreadSet):
+        part, held_out = data.split(*draw)
+    else:
+        chosen = data.drawn(*draw)
+        held_out = data.fetched(np.flatnonzero(chosen))
+        part = problem.part(np.flatnonzero(~chosen))
+    return [(part, held_out)] if len(held_out.Y) else []
 
 
 def parts_to_hold_out(strata, n_rows, rng):
@@ -144,17 +163,16 @@ class _Judge:
     """The loss of every held-out row under the networks of the paths."""
 
     def __init__(self, problem, held_out):
-        data, self.outputs = problem.data, problem.outputs
-        self.parts = [data.fetched(rows) for rows in held_out]
+        self.parts, self.outputs = held_out, problem.outputs
         self.Y = np.concatenate([part.Y for part in self.parts])
         weights = np.concatenate([part.weights for part in self.parts])
         self.weights = weights / weights.sum()
         # Those of classes say what matters, not how often it is seen.
         seen = np.concatenate([part.sample_weights for part in self.parts])
         self.sample_weights = None if np.array_equal(seen, weights) else seen
-        self.classifies = data.labels is not None
+        self.classifies = held_out[0].classifies
         spread = {} if problem.spread is None else {"spread": problem.spread}
-        self.loss = None if self.classifies else data.named_loss(**spread)
+        self.loss = None if self.classifies else held_out[0].named_loss(**spread)
         # Squares of losses in the units of the data may overflow.
         self.unit = 1.0 if self.classifies else problem.objective_unit
 

@@ -7,9 +7,10 @@ every alpha is a descent: larger steps, each from the network before.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from sklearn_convexnn.core.deep.linear import make_deep_linear
 from sklearn_convexnn.core.fit.alpha_descent import descend_alphas, lowest_between
 from sklearn_convexnn.core.fit.held_out import Choice, all_but, given_alpha, parts_to_hold_out
 from sklearn_convexnn.core.problem.losses import get_loss
@@ -20,7 +21,7 @@ _TOL, _ROUNDS = 1e-3, 50
 _DESCENT_TOL, _HALVINGS = 1e-2, 2
 
 
-def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, settings):
+def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, make, width=None):
     """The Choice of an alpha, from ``alpha_max`` downwards.
 
     Parameters
@@ -32,8 +33,10 @@ def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, settings):
         Whether the targets are indicators of classes, over which the folds are spread evenly.
     rng : numpy Generator
         Draws the folds.
-    settings : dict
-        Of :func:`~sklearn_convexnn.core.deep.linear.make_deep_linear`.
+    make : callable
+        Makes the problem of some rows from their X, Y and weights.
+    width : int, optional
+        Of the hidden layers.
 
     Returns
     -------
@@ -44,14 +47,17 @@ def choose_linear_alpha(data, alpha_max, scale, *, classify, rng, settings):
     held_out = parts_to_hold_out(labels, len(data.Y), rng)
     if not held_out or alpha_max == 0.0:
         return given_alpha(scale)
-    folds = [_Fold(data, rows, settings) for rows in held_out]
+    quadratic = get_loss(data.loss, data.Y.shape[1]).quadratic
+    if not quadratic and width is not None:  # too narrow a network is refused, not trained
+        make = partial(make, width=None)
+    folds = [_Fold(data, rows, make, width) for rows in held_out]
     weights = np.concatenate([fold.seen.sample_weights for fold in folds])
     weights = weights / weights.sum()
 
     def loss_at(alpha):
         return float(weights @ np.concatenate([fold.losses(alpha) for fold in folds]))
 
-    if get_loss(settings["loss"], data.Y.shape[1]).quadratic:
+    if quadratic:
         chosen = descend_alphas(loss_at, alpha_max, scale, between=_thirds)
         return Choice(chosen.alpha, chosen.alphas, chosen.losses)
     chosen = descend_alphas(loss_at, alpha_max, scale, halvings=_HALVINGS, between=_half_way)
@@ -75,14 +81,12 @@ def _half_way(alphas, losses):
 class _Fold:
     """The path of the other rows, and the rows that judge it."""
 
-    def __init__(self, data, held_out, settings):
+    def __init__(self, data, held_out, make, width):
         others = data.take(all_but(held_out, len(data.Y)))
         self.seen = data.take(held_out)
-        self.loss = get_loss(settings["loss"], data.Y.shape[1])
-        self.width = settings["width"]
-        if not self.loss.quadratic:  # too narrow a network is refused, not trained
-            settings = settings | {"width": None}
-        self.problem = make_deep_linear(others.X, others.Y, others.weights, **settings)
+        self.loss = get_loss(data.loss, data.Y.shape[1])
+        self.width = width
+        self.problem = make(others.X, others.Y, others.weights)
         self.ends = {}
 
     def losses(self, alpha):

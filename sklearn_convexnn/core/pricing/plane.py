@@ -13,10 +13,11 @@ from sklearn_convexnn.core.problem.metric import ISOTROPIC
 def plane_basis(rows):
     """An orthonormal basis of the span of the rows, (p, 1) or (p, 2); None if it is larger.
 
-    None as well where neurons act on something else than rows.
+    None as well where neurons act on something else than rows, or rows are too many to be sorted
+    here.
     """
     p = rows.n_columns
-    if not rows.neurons.acts_on_rows:
+    if not rows.neurons.acts_on_rows or not rows.in_memory:
         return None
     if p <= 2:
         return np.eye(p)

@@ -11,8 +11,8 @@ SCALE_FRACTION = 0.1
 
 
 def scale_alpha(rows, alpha_max):
-    """The value of ``alpha="scale"``."""
-    return SCALE_FRACTION * alpha_max / np.sqrt(rows.n_rows)
+    """The value of ``alpha="scale"``, which does not depend on whether equal rows were merged."""
+    return SCALE_FRACTION * alpha_max / np.sqrt(rows.engine.n_distinct())
 
 
 def alpha_grid(alpha_max, n_alphas, eps):

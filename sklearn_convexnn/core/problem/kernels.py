@@ -4,7 +4,8 @@
 block has features of any array namespace ``xp``; CSR and coded blocks come with NumPy.  What is
 written here is the array API standard, in place where the standard allows it.
 
-``W`` (d, m) and ``bias`` (m,), one number or None are the weights of all neurons, ``C`` (m *
+``W`` (d, m * n_units) and ``bias``, one for each of these units, one number or None, are the
+weights of all neurons, ``C`` (m *
 n_cells, C) their output weights, one row for each feature.  ``E`` are derivatives of the loss in
 the outputs, ``T`` in the features or activations.
 """
@@ -142,9 +143,9 @@ def prices(xp, B, neurons, W, bias):
     return (A.T @ cast(xp, R, A.dtype),), None
 
 
-def prices_and_ascent(xp, B, neurons, intercept, W, bias, Q):
+def prices_and_ascent(xp, B, neurons, smooth, intercept, W, bias, Q):
     inputs, H = _products(xp, B, neurons, W, bias)
-    A, slope = neurons.activate(xp, H, False)
+    A, slope = neurons.activate(xp, H, smooth)
     R = cast(xp, B.rowwise[0], A.dtype)
     values = A.T @ R
     return (values, *_in_directions(xp, inputs, neurons, A, slope, R, Q, intercept)), None

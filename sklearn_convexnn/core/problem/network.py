@@ -170,7 +170,7 @@ def network_outputs(X, coefs, intercepts, neurons=_RELU, xp=np):
     """
     if xp is not np:
         return _outputs_elsewhere(xp, X, coefs, intercepts, neurons)
-    (n, d), m = X.shape, coefs[0].shape[1]
+    (n, d), m = X.shape, len(coefs[1])
     last = coefs[1].reshape(m * neurons.n_cells, -1) if m else np.zeros((0, len(intercepts[1])))
     Z = np.zeros((n, last.shape[1]), dtype=np.result_type(X.dtype, coefs[0].dtype))
     size = Z.dtype.itemsize * max(1, m) * max(neurons.n_cells, neurons.n_inputs(d))

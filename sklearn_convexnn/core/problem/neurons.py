@@ -8,15 +8,18 @@ products and leave the rest to a class like :class:`ReLU`:
 
 ``n_cells``
     Features of a neuron.
+``n_units``
+    Products that a neuron makes with each of its inputs, with weights of their own: a direction has
+    those of all its units.
 ``acts_on_rows``
     Whether a neuron is the ReLU of the row itself: what is known of activation patterns of rows
     (programs, walls, exact prices, proofs) holds then only.
 ``remedy``
     What to do about rows that differ little, compared with their length.
 ``n_weights(n_features)``
-    Weights of a neuron on rows of ``n_features``, without the one of its constant.
+    Weights of a unit on rows of ``n_features``, without the one of its constant.
 ``n_inputs(n_features)``
-    Vectors that a row is to a neuron: the memory that a block of activations takes.
+    Products of a neuron with a row: the memory that a block of activations takes.
 ``shares()``
     The mean square of the inputs of a row is the sum of these times the squares of its features;
     None where a row is its only input.
@@ -24,10 +27,16 @@ products and leave the rest to a class like :class:`ReLU`:
     The mean of the inputs of rows of this mean.
 ``inputs(xp, X)``
     The inputs (k, n_weights) of the rows ``X``, row by row.
+``units(U)``
+    The weights of all units, (m * n_units, p / n_units), of directions (m, p); linear along rays.
+``of_units(W)``
+    Its inverse.
+``pull_units(U, G)``
+    From derivatives ``G`` in the weights of units those in the directions ``U``.
 ``activate(xp, H, smooth)``
-    From the products ``H`` (k, m), which it may overwrite, the features (rows, m * n_cells), those
-    of a neuron side by side, and the slope that :meth:`pull_back` needs.  With ``smooth`` the kink
-    is a parabola, see :func:`smooth_relu`.
+    From the products ``H`` (k, m * n_units), which it may overwrite, the features
+    (rows, m * n_cells), those of a neuron side by side, and the slope that :meth:`pull_back` needs.
+    With ``smooth`` kinks are parabolas, see :func:`smooth_relu`.
 ``pull_back(xp, slope, T)``
     From derivatives ``T`` in the features, which it may overwrite, those in the products.
 ``spread(xp, T)``
@@ -65,7 +74,22 @@ def smooth_relu(xp, S):
     return S, slope
 
 
-class ReLU:
+class OneUnit:
+    """Neurons that make one product with each input: a direction is the weights of it."""
+
+    n_units = 1
+
+    def units(self, U):
+        return U
+
+    def of_units(self, W):
+        return W
+
+    def pull_units(self, U, G):
+        return G
+
+
+class ReLU(OneUnit):
     """``(x^T u)_+``: one feature, of the row itself."""
 
     n_cells = 1

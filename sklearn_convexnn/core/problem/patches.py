@@ -20,13 +20,13 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from sklearn_convexnn.core.problem.neurons import relu, smooth_relu
+from sklearn_convexnn.core.problem.neurons import OneUnit, relu, smooth_relu
 
 # Patches and products of the rows that are worked on at once: what a second-level cache holds.
 _CACHE_BYTES = 1 << 19
 
 
-class Convolution:
+class Convolution(OneUnit):
     """What a convolution does to a row; see :mod:`sklearn_convexnn.core.problem.neurons`.
 
     Parameters
@@ -47,6 +47,11 @@ class Convolution:
         self.pool = np.zeros((windows.n_positions, self.n_cells))
         for g, cell in enumerate(windows.cells):
             self.pool[cell, g] = 1.0 / len(self.pool[cell])
+
+    @property
+    def places(self):
+        """The places in a row, or beyond the border, of all weights at every position, (K, p)."""
+        return np.concatenate(self.windows.index).T
 
     # ------------------------------------------------------------------ sizes
 
@@ -221,16 +226,17 @@ class _Transposed:
         return total
 
     def _of_winners(self, window, filters, weights, T):
+        """Only the patches that won have gradients, one for each filter and cell of a row."""
         patches, (m, h) = self.patches, weights.shape
-        winners, (_, K) = patches.winners, patches.neurons.windows.index[window].shape
-        total = np.zeros((m, h))
-        for rows in patches._few_rows(window, m):
+        places = np.ascontiguousarray(patches.neurons.windows.index[window].T)
+        K, total = len(places), np.zeros((m, h))
+        step = max(1, _CACHE_BYTES // (patches.X.itemsize * K * h))
+        for start in range(0, len(T), step):
+            rows = slice(start, start + step)
+            flat = np.take(patches.X[rows], places, axis=1, mode="clip").reshape(-1, h)
             some = T[rows, filters].transpose(1, 0, 2).ravel()
-            count = len(patches.X[rows])
-            places = winners[rows, filters] + (K * np.arange(count))[:, None, None]
-            places = places.transpose(1, 0, 2).ravel()
-            ends = np.linspace(0, len(some), m + 1, dtype=places.dtype)
-            chosen = sparse.csr_array((some, places, ends), shape=(m, count * K))
-            flat = np.ascontiguousarray(patches.gathered(window, rows).transpose(0, 2, 1))
-            total += chosen @ flat.reshape(count * K, h)
+            where = patches.winners[rows, filters].transpose(1, 0, 2)
+            where = (where + K * np.arange(where.shape[1])[:, None]).ravel()
+            ends = np.arange(0, len(some) + 1, len(some) // m)
+            total += sparse.csr_array((some, where, ends), shape=(m, len(flat))) @ flat
         return total

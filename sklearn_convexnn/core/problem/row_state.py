@@ -113,7 +113,8 @@ class RowState:
 
     def _first_shift(self):
         """Zero, or what a loss finds by which Newton's method has no curvature to go."""
-        if not self.loss.finds_shift:
+        # Elsewhere zero, from where Newton's method finds it for the losses that are taken there.
+        if not self.loss.finds_shift or not self.engine.in_memory:
             return np.zeros(self.engine.n_outputs)
         Y, weights = self.engine.targets()
         return self.loss.shift(Y, self.engine.fetch(self.Z), weights)

@@ -84,7 +84,8 @@ class Rows:
     @property
     def n_columns(self):
         """Length p of a direction."""
-        return self.neurons.n_weights(self.engine.n_features) + self.intercept
+        neurons = self.neurons
+        return neurons.n_units * (neurons.n_weights(self.engine.n_features) + self.intercept)
 
     @property
     def n_outputs(self):
@@ -157,6 +158,11 @@ class Rows:
         return self.engine.fetch(handle)
 
     @property
+    def in_memory(self):
+        """Whether all rows are in the memory of this process, or so few that they might be."""
+        return self.engine.in_memory
+
+    @property
     def X(self):
         """Features in memory, dense or CSR."""
         engine = self.engine.collect()
@@ -208,19 +214,19 @@ class Rows:
         )
 
     def _directions(self, U, shift=0.0):
-        """Weights (d, m) and biases of the directions, scaled, in the working dtype."""
-        U = (self.scale * U).astype(self.dtype)
+        """Weights (d, m * n_units) and biases of their units, scaled, in the working dtype."""
+        W = (self.scale * self.neurons.units(U)).astype(self.dtype)
         if self.intercept:
-            return np.ascontiguousarray(U[:, :-1].T), U[:, -1] + self.dtype.type(shift)
-        return np.ascontiguousarray(U.T), (shift or None)
+            return np.ascontiguousarray(W[:, :-1].T), W[:, -1] + self.dtype.type(shift)
+        return np.ascontiguousarray(W.T), (shift or None)
 
-    def _joined(self, parts):
-        """Gradients in the directions, (m, p), from those in weights and biases."""
-        slopes = np.empty((len(parts[0]), self.n_columns))
+    def _joined(self, U, parts):
+        """Gradients in the directions, (m, p), from those in weights and biases of their units."""
+        slopes = np.empty((len(parts[0]), parts[0].shape[1] + self.intercept))
         np.multiply(self.scale, parts[0], out=slopes[:, : parts[0].shape[1]])
         if self.intercept:
             np.multiply(self.scale, parts[1], out=slopes[:, -1])
-        return slopes
+        return self.neurons.pull_units(U, slopes)
 
     def _widths(self, width):
         """One number for all directions, or one for each, (m,), in the working dtype."""
@@ -355,7 +361,7 @@ class Rows:
             b0.astype(self.dtype),
             width=len(U),
         )
-        return float(value), self._joined(parts), gain * dC.reshape(C.shape), db0
+        return float(value), self._joined(U, parts), gain * dC.reshape(C.shape), db0
 
     # ------------------------------------------------------------------ prices
 
@@ -365,12 +371,18 @@ class Rows:
         (V,), _ = self._map(kernels.prices, self.neurons, W, bias, width=len(U), rowwise=(R,))
         return V.reshape(len(U), self.n_weights)
 
-    def prices_and_ascent(self, U, Q, R):
-        """Prices and the ascent directions (m, p) of ``<q_j, R^T h(u_j)>``."""
-        W, bias = self._directions(U)
+    def prices_and_ascent(self, U, Q, R, width=None):
+        """Prices and the ascent directions (m, p) of ``<q_j, R^T h(u_j)>``.
+
+        With a ``width`` kinks are parabolas, as in :meth:`loss_and_gradients`.
+        """
+        smooth = width is not None
+        gain = width if smooth else 1.0
+        W, bias = self._directions(U / (2.0 * gain), shift=0.5) if smooth else self._directions(U)
         (V, *parts), _ = self._map(
             kernels.prices_and_ascent,
             self.neurons,
+            smooth,
             self.intercept,
             W,
             bias,
@@ -378,7 +390,7 @@ class Rows:
             width=len(U),
             rowwise=(R,),
         )
-        return V.reshape(len(U), self.n_weights), self._joined(parts)
+        return gain * V.reshape(len(U), self.n_weights), self._joined(U, parts)
 
     def smooth_ascent(self, U, Q, R, width, band):
         """Ascent direction (m, p) and curvature (m, p, p) of a concave minorant of the price.
@@ -404,4 +416,4 @@ class Rows:
             width=len(U),
             rowwise=(R,),
         )
-        return self._joined(parts), kernels.as_matrices(K, self.n_columns)
+        return self._joined(U, parts), kernels.as_matrices(K, self.n_columns)

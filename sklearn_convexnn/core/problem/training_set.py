@@ -14,7 +14,9 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
-from sklearn_convexnn.core.problem.engines.choice import in_memory
+from sklearn_convexnn.core.problem.engines.choice import in_memory, keys_of
+from sklearn_convexnn.core.problem.engines.row_keys import count_distinct, drawn, pair_keys
+from sklearn_convexnn.core.problem.engines.shares import NO_WEIGHT
 from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 
@@ -89,6 +91,18 @@ class TrainingSet:
         neurons = ReLU() if neurons is None else neurons
         return cls(X, Y, weights, judging, loss, intercept, options or {}, neurons)
 
+    def n_distinct(self):
+        """Rows that differ, whether equal ones were merged or not."""
+        return count_distinct(pair_keys(keys_of(self.X), self.Y))
+
+    def drawn(self, share, least, salt):
+        """Whether each row is drawn, by its values, with probability ``share``.
+
+        Rows of classes with fewer than ``least`` rows are not.
+        """
+        chosen, labels = drawn(keys_of(self.X), share, salt), self.labels
+        return chosen if labels is None else chosen & (np.bincount(labels) >= least)[labels]
+
     def take(self, index):
         """Some of the rows, in their order."""
         return replace(
@@ -109,9 +123,13 @@ class TrainingSet:
         return get_loss(self.loss, self.Y.shape[1], **self.options, **options)
 
     @property
+    def classifies(self):
+        return LOSSES[self.loss].task == "classification"
+
+    @property
     def labels(self):
         """The class of every row, (n,), or None for real targets."""
-        if LOSSES[self.loss].task != "classification":
+        if not self.classifies:
             return None
         return self.Y[:, 0].astype(int) if self.Y.shape[1] == 1 else self.Y.argmax(axis=1)
 
@@ -121,7 +139,7 @@ class TrainingSet:
 
         Classes, or for losses of positive targets which outputs have one.
         """
-        if LOSSES[self.loss].task == "classification":
+        if self.classifies:
             return self.labels
         if not self.named_loss().positive_targets:
             return None
@@ -132,10 +150,7 @@ def rows_of_weight(weights):
     """The rows with a positive weight; a ValueError if there is none."""
     index = np.flatnonzero(weights > 0)
     if not len(index):
-        raise ValueError(
-            "No training row has a positive weight: leave out the rows of weight zero, and for "
-            "cross-validation use folds that train on some of the others."
-        )
+        raise ValueError(NO_WEIGHT)
     return index
 
 

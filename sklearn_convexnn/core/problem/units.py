@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sklearn_convexnn.core.problem.engines.choice import engine_of, lengths_of
+from sklearn_convexnn.core.problem.engines.choice import engine_of, lengths_of, part_engine_of
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.network import Network, network_outputs
 from sklearn_convexnn.core.problem.rows import Rows
-from sklearn_convexnn.core.problem.training_set import TrainingSet
+from sklearn_convexnn.core.problem.training_set import TrainingSet, stored_bytes
 
 # Beyond these the descent is badly conditioned: the length of the mean row (with its constant) over
 # the spread of the rows about it, and the largest weight of a row over the smallest.
@@ -39,7 +39,7 @@ class Problem:
 
     def part(self, index):
         """The training problem of some of the distinct rows, in units of its own."""
-        return problem_of(self.data.take(index))
+        return problem_of_part(self.data, index)
 
     @property
     def alpha_unit(self):
@@ -61,15 +61,16 @@ class Problem:
         ``coefs = [(d, m), (m, C)]``, ``intercepts = [(m,), (C,)]``, for neurons of several features
         with as many times C columns in the second, with
         ``||[coefs[0][:, j], intercepts[0][j]]|| = ||coefs[1][j]||`` for every neuron j: the sum of
-        squares of these weights is twice the penalty of (P).
+        squares of these weights is twice the penalty of (P).  The first are those of the units,
+        where neurons have several.
         """
         U, C = network.balanced()
         # In the user's units a neuron is longer by this factor, half of it in each layer.
         root = np.sqrt(self.rows.scale) * np.sqrt(self.y_scale)
-        U, C = root * U, root * C
-        d, dtype = self.rows.n_columns - self.rows.intercept, self.rows.engine.dtype
-        biases = U[:, d] if self.rows.intercept else np.zeros(len(U))
-        coefs = [np.ascontiguousarray(U[:, :d].T, dtype=dtype), C.astype(dtype)]
+        W, C = self.rows.neurons.units(root * U), root * C
+        d, dtype = W.shape[1] - self.rows.intercept, self.rows.engine.dtype
+        biases = W[:, d] if self.rows.intercept else np.zeros(len(W))
+        coefs = [np.ascontiguousarray(W[:, :d].T, dtype=dtype), C.astype(dtype)]
         return coefs, [
             biases.astype(dtype),
             (network.b0 * self.y_scale + self.y_shift).astype(dtype),
@@ -81,9 +82,10 @@ class Problem:
 
     def network(self, coefs, intercepts):
         """The network in working units from the layers of :meth:`layers`."""
-        U = np.asarray(coefs[0], dtype=np.float64).T
+        W = np.asarray(coefs[0], dtype=np.float64).T
         if self.rows.intercept:
-            U = np.column_stack([U, intercepts[0]])
+            W = np.column_stack([W, intercepts[0]])
+        U = self.rows.neurons.of_units(W)
         C = np.asarray(coefs[1], dtype=np.float64) / (self.rows.scale * self.y_scale)
         b0 = (np.asarray(intercepts[1], dtype=np.float64) - self.y_shift) / self.y_scale
         return Network.from_factors(U, C, b0 if self.rows.intercept else np.zeros_like(b0))
@@ -131,6 +133,21 @@ def problem_of(data):
         lengths=row_lengths(data.X, data.neurons.shares()),
         neurons=data.neurons,
         data=data,
+    )
+
+
+def problem_of_part(data, index, memory=256 << 20):
+    """The training problem of some rows, ascending: of more than ``memory`` bytes not a copy."""
+    if stored_bytes(data.X) <= memory:
+        return problem_of(data.take(index))
+    return assembled(
+        lambda Y, weights: part_engine_of(data.X, Y, weights, index),
+        data.named_loss(),
+        data.Y[index],
+        data.weights[index],
+        intercept=data.intercept,
+        lengths=row_lengths(data.X, data.neurons.shares())[index],
+        neurons=data.neurons,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_convexnn.core.problem.neurons import OneUnit
 
-class Threshold:
+
+class Threshold(OneUnit):
     """``1[x^T u > 0]``: one feature, of the row itself, whatever the length of ``u``.
 
     See :mod:`sklearn_convexnn.core.problem.neurons`.  It has no slope: directions are not

@@ -68,7 +68,7 @@ def test_the_constant_network_is_judged_by_the_mean_of_the_others():
     assert model.validation_losses_.min() == pytest.approx(2.0, rel=0.2)  # the noise
 
 
-@pytest.mark.parametrize("n_layers", [2, 3])
+@pytest.mark.parametrize("n_layers", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_several_outputs(n_layers):
     X, Y = noisy(MODELS[0], K=3)
     auto = DeepLinearRegressor(n_layers).fit(X, Y)

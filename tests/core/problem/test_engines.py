@@ -1,5 +1,7 @@
 """The passes do not know where rows live: the same numbers and the same fits on every engine."""
 
+from functools import cache, partial
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -11,6 +13,7 @@ from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
+from sklearn_convexnn.core.problem.engines.shares import DistributedEngine, Held, Share, Threads
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.output_layer import OutputLayer
@@ -30,7 +33,17 @@ def part(X, Y, weights):
     return PartEngine(stored, Y, weights, index, block_bytes=1)
 
 
+def shares(X, Y, weights):
+    """Three of them, the second with rows that lie apart in its array."""
+    n, parts = len(Y), []
+    for k, rows in enumerate(np.split(np.arange(n), [n // 3, n // 2])):
+        stored, index = (X[rows], None) if k != 1 else (X, rows)
+        parts.append(Share(Held(stored), Y[rows], weights[rows], weights[rows], index))
+    return DistributedEngine.of(Threads(2), parts, X.shape[1], Y.shape[1], X.dtype)
+
+
 ENGINES = {
+    "shares": shares,
     "part of an array": part,
     "small blocks": lambda X, Y, weights: NumpyEngine(X, Y, weights, block_bytes=1),
     "CSR": lambda X, Y, weights: NumpyEngine(sparse.csr_array(X), Y, weights),
@@ -195,17 +208,19 @@ def test_one_transfer_of_sums_for_a_pass():
         assert len(count) == 1
 
 
-def objectives(make_engine, arrays, loss, n_outputs, **settings):
-    """Of a fit on the engine and of the same one in memory."""
-    found = []
-    for make in (make_engine, NumpyEngine):
-        rows = on(make, arrays, loss, n_outputs, True)
-        pricing = SearchPricing(np.random.default_rng(0))
-        confirm = settings.get("program", False)
-        solution = solve(rows, 0.01, pricing, options=Options(**settings), confirm=confirm)
-        assert solution.network.n_neurons > 1
-        found.append(solution.certificate.primal)
-    return found
+def fitted_objective(make_engine, loss, n_outputs, arrays=None, **settings):
+    """Of a fit to ``arrays``, or to sixty rows."""
+    if arrays is None:
+        arrays = data(loss, n_outputs, 3, n=60)
+    rows = on(make_engine, arrays, loss, n_outputs, True)
+    pricing = SearchPricing(np.random.default_rng(0))
+    confirm = settings.get("program", False)
+    solution = solve(rows, 0.01, pricing, options=Options(**settings), confirm=confirm)
+    assert solution.network.n_neurons > 1
+    return solution.certificate.primal
+
+
+objective_in_memory = cache(partial(fitted_objective, NumpyEngine))
 
 
 @each_loss
@@ -215,10 +230,9 @@ def test_a_round_of_a_fit_gives_the_same(make_engine, loss, n_outputs):
 
     One round: over several the slides, stopped on kinks, make 1e-6 of the last digit.
     """
-    one, other = objectives(
-        make_engine, data(loss, n_outputs, 3, n=60), loss, n_outputs, max_iter=1
-    )
-    assert one == pytest.approx(other, rel=1e-8)
+    expected = objective_in_memory(loss, n_outputs, max_iter=1)
+    found = fitted_objective(make_engine, loss, n_outputs, max_iter=1)
+    assert found == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
@@ -226,8 +240,8 @@ def test_a_round_of_a_fit_gives_the_same(make_engine, loss, n_outputs):
 def test_a_fit_to_the_last_digits_gives_the_same(make_engine, loss):
     """Its second phase takes the rows into memory."""
     settings = {"gap_tol": 1e-9, "crossing": True, "program": True}
-    one, other = objectives(make_engine, data(loss, 1, 3, n=60), loss, 1, **settings)
-    assert one == pytest.approx(other, rel=1e-8)
+    expected = objective_in_memory(loss, 1, **settings)
+    assert fitted_objective(make_engine, loss, 1, **settings) == pytest.approx(expected, rel=1e-8)
 
 
 def test_rows_that_are_too_many_for_memory_say_so():

@@ -13,6 +13,9 @@ writes a kernel knows nothing of where the rows are.
     With ``keep`` the arrays ``kept`` (rows, ..) stay where the rows are; the caller gets an opaque
     handle, to be given to later passes as one of ``rowwise``.  ``width`` is the most numbers per
     row that the kernel makes, ``dtype`` that of the features, None for kernels that read none.
+``in_memory``
+    Whether all rows may be taken to the memory of this process, by ``collect`` and ``fetch``; if
+    not, these refuse many rows.  ``take``, ``with_weights`` and ``with_targets`` are needed then.
 ``take(index)``, ``first(k)``
     An engine of some of the rows, or of ``k`` at most.
 ``sample(count, dtype)``
@@ -31,6 +34,8 @@ writes a kernel knows nothing of where the rows are.
     ``limit``.
 ``statistics()``
     :class:`~sklearn_convexnn.core.problem.engines.block.Statistics` of the rows.
+``n_distinct()``
+    How many rows differ in features or targets.
 ``passes``
     How often the features of all rows were read.
 ``close()``

@@ -16,7 +16,13 @@ import numpy as np
 from sklearn_convexnn.core.problem.engines.block import Block, Statistics
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.namespaces import namespace
-from sklearn_convexnn.core.problem.engines.row_keys import device_keys, row_keys
+from sklearn_convexnn.core.problem.engines.row_keys import (
+    as_fractions,
+    count_distinct,
+    device_keys,
+    pair_keys,
+    row_keys,
+)
 
 # Size of one block of what a kernel makes: few large blocks keep a device busy.
 BLOCK_BYTES = 1 << 28
@@ -89,6 +95,25 @@ class PlacedRows:
             parts.append(xp.sqrt(xp.sum(block * block, axis=1)))
         return largest * self.place.to_numpy(xp.concat(parts))
 
+    @cached_property
+    def keys(self):
+        """Of the rows, see :func:`.row_keys`: the same 64 bits as signed integers, (n,)."""
+        X, place = self.array, self.place
+        if hasattr(X, "view"):
+            return device_keys(place.xp, X, BLOCK_BYTES)
+        # Bits are no part of the standard: where a library does not show them, blocks of rows
+        # come to the host for their keys.
+        step = max(1, BLOCK_BYTES // (8 * max(1, self.shape[1])))
+        parts = [
+            row_keys(place.to_numpy(X[start : min(start + step, len(self)), :]))
+            for start in range(0, len(self), step)
+        ]
+        return place.put(np.concatenate(parts).view(np.int64))
+
+    def host_keys(self):
+        """The keys in NumPy."""
+        return np.array(self.place.to_numpy(self.keys)).view(np.uint64)
+
 
 def _some(array, index, place, n):
     """Rows of an array; slices end where it ends, for the standard says nothing of longer ones."""
@@ -111,6 +136,8 @@ class ArrayEngine:
     block_bytes : int
         Size of one block of what a kernel makes.
     """
+
+    in_memory = True
 
     def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
         self.place, self.stored = X.place, X
@@ -205,18 +232,16 @@ class ArrayEngine:
 
     @cached_property
     def keys(self):
-        """Of the rows, see :func:`.row_keys`, as numbers between 0 and 1, (n,)."""
-        X, place = self.stored.array, self.place
-        if hasattr(X, "view"):
-            return device_keys(place.xp, X, self.block_bytes)
-        # Bits are no part of the standard: where a library does not show them, blocks of rows
-        # come to the host for their keys.
-        step = max(1, self.block_bytes // (8 * max(1, self.n_features)))
-        parts = [
-            row_keys(place.to_numpy(X[start : min(start + step, self.n_rows), :]))
-            for start in range(0, self.n_rows, step)
-        ]
-        return place.put(np.concatenate(parts).astype(np.float64) / 2.0**64)
+        """Of the rows over 2^64, in float64, (n,)."""
+        return as_fractions(self.place.xp, self.stored.keys)
+
+    def n_distinct(self):
+        """Rows that differ in features or targets, by their hashes."""
+        return self._n_distinct
+
+    @cached_property
+    def _n_distinct(self):
+        return count_distinct(pair_keys(self.stored.host_keys(), self.fetch(self.Y)))
 
     def with_weights(self, weights):
         return ArrayEngine(self.stored, self.Y, weights, block_bytes=self.block_bytes)

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.block import Block, Statistics
 from sklearn_convexnn.core.problem.engines.coded import CodedRows
-from sklearn_convexnn.core.problem.engines.row_keys import row_keys
+from sklearn_convexnn.core.problem.engines.row_keys import count_distinct, pair_keys, row_keys
 from sklearn_convexnn.core.problem.engines.threads import MOST_CHUNKS, mapped
 
 # One block of hidden activations; about half of a core's second-level cache.
@@ -69,6 +69,8 @@ class NumpyEngine:
         Size of one block of what a kernel makes.
     """
 
+    in_memory = True
+
     def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
         self.stored, self.Y, self.weights, self.block_bytes = X, Y, weights, block_bytes
         self.sparse, self.coded = sparse.issparse(X), isinstance(X, CodedRows)
@@ -76,7 +78,7 @@ class NumpyEngine:
         # The dtype is that of the features as they are stored.
         self.n_features, self.dtype = (0, None) if X is None else (X.shape[1], X.dtype)
         self._casts = {}
-        self._keys = None
+        self._keys = self._n_distinct = None
         self.passes = 0  # over the features of all rows
 
     @property
@@ -198,14 +200,20 @@ class NumpyEngine:
             self._keys = self._row_keys()
         return self._keys
 
+    def n_distinct(self):
+        """Rows that differ in features or targets, by their hashes."""
+        if self._n_distinct is None:
+            self._n_distinct = count_distinct(pair_keys(self.keys, self.Y))
+        return self._n_distinct
+
     def _copied(self, index, dtype, weights):
-        X = self._gathered(index, np.dtype(dtype))
+        X = self.gathered(index, np.dtype(dtype))
         return NumpyEngine(X, self.Y[index], weights, block_bytes=self.block_bytes)
 
     def _row_keys(self):
         return row_keys(self.stored)
 
-    def _gathered(self, index, dtype):
+    def gathered(self, index, dtype):
         """Features of some rows, without those of other dtype in between."""
         if not isinstance(self.stored, np.ndarray):
             return self.X[index].astype(dtype, copy=False)

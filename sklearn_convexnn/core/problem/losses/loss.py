@@ -31,6 +31,7 @@ class Standardised:
     Outputs in the units of the data are ``z_scale * z + z_shift``, residuals ``residual_unit``
     times, and objectives ``z_scale * residual_unit`` times those in working units plus ``offset``.
     ``spread`` (C,) is the scale of the targets in which the loss states its options, if it does.
+    ``constant`` says that targets differ by rounding only.
     """
 
     loss: Loss
@@ -40,6 +41,7 @@ class Standardised:
     residual_unit: float = 1.0
     offset: float = 0.0
     spread: np.ndarray | None = None
+    constant: bool = False
 
 
 class Loss:
@@ -171,6 +173,10 @@ class Loss:
         Targets that are not legal raise ValueError, with a sentence for the user.
         """
         return Standardised(self, Y, np.zeros(Y.shape[1]))
+
+    def working_targets(self, Y, units):
+        """Any targets in the units of a :class:`Standardised`, for losses of which sums do."""
+        return Y
 
     def conic(self, cp, Y, weights, z):
         """The weighted sum of losses as an expression of CVXPY, the module ``cp``.

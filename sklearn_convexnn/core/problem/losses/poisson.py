@@ -14,6 +14,8 @@ steps overflow in no precision; a network of which that were the optimum would n
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import xlogy
 
@@ -100,7 +102,11 @@ class Poisson(SeparableLoss):
         unit = float(largest * np.mean(weights @ (Y / largest)))
         shift = np.full(Y.shape[1], np.log(unit) if intercept else 0.0)
         loss = self if intercept else Poisson(np.log(unit))
-        return Standardised(loss, Y / unit, shift, residual_unit=unit)
+        units = Standardised(loss, Y, shift, residual_unit=unit)
+        return replace(units, Y=self.working_targets(Y, units))
+
+    def working_targets(self, Y, units):
+        return Y / units.residual_unit
 
     def conic(self, cp, Y, weights, z):
         total = 0.0

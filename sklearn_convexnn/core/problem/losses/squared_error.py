@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sklearn_convexnn.core.problem.losses.loss import (
@@ -63,9 +65,14 @@ class SquaredError(Loss):
         size = np.abs(Y - shift).max()
         check_size(size)
         if is_rounding(size, Y):  # no scale and no residual
-            return Standardised(self, np.zeros_like(Y), shift)
-        scale = float(size * np.sqrt(weights @ np.sum(((Y - shift) / size) ** 2, axis=1)))
-        return Standardised(self, (Y - shift) / scale, shift, scale, scale)
+            units = Standardised(self, Y, shift, constant=True)
+        else:
+            scale = float(size * np.sqrt(weights @ np.sum(((Y - shift) / size) ** 2, axis=1)))
+            units = Standardised(self, Y, shift, scale, scale)
+        return replace(units, Y=self.working_targets(Y, units))
+
+    def working_targets(self, Y, units):
+        return np.zeros_like(Y) if units.constant else (Y - units.z_shift) / units.z_scale
 
     def conic(self, cp, Y, weights, z):
         root = np.sqrt(weights)

@@ -61,7 +61,7 @@ def tight():
     return X, y, poisson(alpha=0.05, gap_tol=1e-6).fit(X, y)
 
 
-@pytest.mark.parametrize("factor", [1e-8, 1e6])
+@pytest.mark.parametrize("factor", [1e-8, pytest.param(1e6, marks=pytest.mark.slow)])
 def test_units_of_the_counts(tight, factor):
     """``y -> a y`` with ``alpha -> a alpha``: predictions are multiplied, objectives too."""
     X, y, model = tight
@@ -128,17 +128,18 @@ def test_path():
     assert path.objectives[-1] <= model.objective_ * 1.1
 
 
-@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("outputs", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_cross_validation(outputs):
     X, y = counts(150, outputs)
-    model = ConvexReLURegressorCV(loss="poisson", alphas=4, eps=0.03, random_state=0).fit(X, y)
+    model = ConvexReLURegressorCV(loss="poisson", alphas=4, eps=0.03, cv=3, random_state=0)
+    model.fit(X, y)
     assert model.best_score_ < 0  # minus half the deviance
     Y, P = y.reshape(150, -1), model.predict(X).reshape(150, -1)
     linear = PoissonRegressor(alpha=1e-3).fit(X, Y[:, 0])
     ours, theirs = (mean_poisson_deviance(Y[:, 0], p) for p in (P[:, 0], linear.predict(X)))
     assert ours < 0.7 * theirs
     scored = ConvexReLURegressorCV(
-        loss="poisson", alphas=2, scoring="neg_mean_absolute_error", random_state=0
+        loss="poisson", alphas=2, cv=2, scoring="neg_mean_absolute_error", random_state=0
     )
     assert scored.fit(X, y).best_score_ < 0
 
