@@ -51,6 +51,16 @@ class BaseConvolution(
         settings = {name: getattr(self, name) for name in GEOMETRY}
         return Convolution(windows_of(self._row_shape, **settings), self.pooling)
 
+    @property
+    def _convolution(self):
+        """That of the fit, whatever parameters have become since.
+
+        Files keep what it is made of, and nothing of the core.
+        """
+        settings = dict(self._fitted_settings)
+        pooling = settings.pop("pooling")
+        return Convolution(windows_of(self.image_shape_, image_shape=None, **settings), pooling)
+
     # ------------------------------------------------------------------ after the solve
 
     def _attributes(self, problem, targets, solution, alpha_max, alpha=None):
@@ -68,7 +78,9 @@ class BaseConvolution(
             "output_intercepts_": intercepts[1],
             "image_shape_": self._image_shape(),
             "grid_shape_": windows.grid,
-            "_convolution": neurons,
+            "_fitted_settings": {
+                name: getattr(self, name) for name in CONSTRAINTS if name != "image_shape"
+            },
         }
 
     def _image_shape(self):
@@ -82,10 +94,10 @@ class BaseConvolution(
             X = flattened(X, self.image_shape_)[0]
         return super()._validate_rows(X)
 
-    def _layers(self):
+    def _layers(self, convolution=None):
         """``coefs, intercepts`` of the network, a row of features for every filter."""
         filters = self.filters_ if isinstance(self.filters_, list) else [self.filters_]
-        coefs = self._convolution.coefs(filters)
+        coefs = (convolution or self._convolution).coefs(filters)
         last = self.output_weights_.reshape(coefs.shape[1], self._n_weights)
         return [coefs, last], [self.filter_intercepts_, self.output_intercepts_]
 
@@ -101,8 +113,8 @@ class BaseConvolution(
 
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
-        X = self._validate_rows(X)
-        return network_outputs(X, *self._layers(), self._convolution)
+        X, convolution = self._validate_rows(X), self._convolution
+        return network_outputs(X, *self._layers(convolution), convolution)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Pooled activations of the filters.
@@ -117,9 +129,9 @@ class BaseConvolution(
         ndarray of shape (n_samples, n_neurons_ * n_cells)
             Those of one filter side by side, in the order of ``output_weights_``.
         """
-        X = self._validate_rows(X)
-        coefs, intercepts = self._layers()
-        return hidden_activations(X, coefs[0], intercepts[0], self._convolution)
+        X, convolution = self._validate_rows(X), self._convolution
+        coefs, intercepts = self._layers(convolution)
+        return hidden_activations(X, coefs[0], intercepts[0], convolution)
 
     def feature_maps(self, X: ArrayLike) -> np.ndarray:
         """Activations of the filters at every position, before they are pooled.
@@ -135,9 +147,9 @@ class BaseConvolution(
             With one axis for each space axis of the images. The centres of all windows are the
             same.
         """
-        X = self._validate_rows(X)
-        coefs, intercepts = self._layers()
-        return self._convolution.maps(X, coefs[0], intercepts[0])
+        X, convolution = self._validate_rows(X), self._convolution
+        coefs, intercepts = self._layers(convolution)
+        return convolution.maps(X, coefs[0], intercepts[0])
 
 
 class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
@@ -180,7 +192,8 @@ class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
         """The present network in the units of the new problem as a Start, if it is to be one."""
         if not self.warm_start or not hasattr(self, "filters_"):
             return None
-        old, new = self._convolution.windows, problem.rows.neurons.windows
+        convolution = self._convolution
+        old, new = convolution.windows, problem.rows.neurons.windows
         check_warm_start(
             self,
             targets.classes,
@@ -189,7 +202,7 @@ class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
             cells=(old.grid, new.grid),
             outputs=(self.n_outputs_, problem.rows.n_outputs),
         )
-        return Start(problem.network(*self._layers()))
+        return Start(problem.network(*self._layers(convolution)))
 
 
 class BaseConvexCNNCV(ConvexCV, BaseConvolution):

@@ -134,8 +134,9 @@ def refuse_lazy(**arrays):
         kind = f"{type(array).__module__.partition('.')[0]} {type(array).__name__}"
         raise TypeError(
             f"{name} is a lazy {kind}, and this estimator reads rows in memory or on disk: pass "
-            f"what {name}.{way} returns if that fits into memory, or write the rows to a file and "
-            "pass a numpy.memmap of it."
+            f"what {name}.{way} returns if that fits into memory, write the rows to a file and "
+            "pass a numpy.memmap of it, or give all of them to ConvexReLURegressor or "
+            "ConvexReLUClassifier as a dask array or data frame."
         )
 
 

@@ -1,5 +1,7 @@
 """Convolutional estimators: shapes, windows, attributes, refusals, and what they are for."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -13,6 +15,7 @@ from sklearn_convexnn import (
     ConvexCNNRegressorCV,
     ConvexReLURegressor,
 )
+from tests.conftest import make_rows
 
 
 def bumps(n=60, length=20, seed=0):
@@ -245,3 +248,14 @@ def test_images_of_another_shape_are_refused():
         model.predict(X.transpose(0, 2, 1, 3))
     with pytest.raises(ValueError, match=r"X has images of shape \(5, 6, 2\)"):
         ConvexCNNRegressor(image_shape=(5, 12)).fit(X, y)
+
+
+def test_files_have_nothing_of_the_core():
+    """What a fitted estimator keeps are numbers, arrays and parameters."""
+    X = make_rows(30, 16)
+    model = ConvexCNNRegressor(0.1, image_shape=(4, 4), patch_size=[2, 3], padding="same")
+    model.fit(X, X[:, 0])
+    assert b"sklearn_convexnn.core" not in pickle.dumps(model)
+    before = model.predict(X)
+    model.set_params(patch_size=1, pooling="average")  # of the next fit
+    np.testing.assert_array_equal(model.predict(X), before)

@@ -84,7 +84,7 @@ VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
 VARIANTS[ParallelReLURegressor] = [{"loss": "huber"}]
 VARIANTS[ConvexCNNRegressor] = VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
-# Classes of PyTorch, which files of modules name: imported where to_torch has imported it.
+# Its classes derive from one of PyTorch, so that it can only be imported where that is.
 NEEDS_TORCH = "sklearn_convexnn.export._torch_layers"
 MODULES = sorted(
     module.name

@@ -25,6 +25,9 @@ SAMPLE_TOL = 5e-2
 _LARGEST_SHARE = 0.5
 # Rows of a sample for each column: forty neurons have a fifth of that in numbers.
 _ROWS_PER_COLUMN = 200
+# Convolutions learn from every position of a row, and a pass over a row is one over all of them: so
+# many rows are the first sample, where they are many times the rows of a sample.
+FIRST_IMAGES = 1000
 # Bytes of its features: beyond, memory would grow with rows that are on disk.
 _MOST_BYTES = 1 << 27
 # Mean of an indicator below which samples say too little of its class.
@@ -33,16 +36,17 @@ _RARE = 1e-3
 
 def grows(rows, pricing):
     """Whether a network of these rows begins with samples."""
-    # The pricing of other neurons, such as convolutions, is made for the rows of one problem.
-    dense = rows.neurons.acts_on_rows and pricing.metric.trivial
-    return dense and rows.loss.smooth and pricing.kind == "estimated"
+    searched = pricing.kind == "estimated" and pricing.metric.trivial
+    return searched and rows.loss.smooth
 
 
 def sample_sizes(rows):
     """Sizes of the samples, ascending; empty where all rows are few for their columns."""
-    sizes, size = [], max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns)
-    most = min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_columns))
-    while rows.n_rows >= LEAST_ROWS and size <= most:
+    sizes, size, least = [], max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns), LEAST_ROWS
+    if not rows.neurons.acts_on_rows:
+        size, least = FIRST_IMAGES, 0
+    most = min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_features))
+    while rows.n_rows >= least and size <= most:
         sizes.append(size)
         size *= FACTOR
     return [] if _has_rare_targets(rows) else sizes

@@ -25,7 +25,7 @@ _WIDTHS, _CLIMBS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05), 4
 # Rows of rank three up to which all their half-spaces are gone through, and singular values that
 # are none, relative to the largest.
 _MOST_EXACT, _RANK = 2500, 1e-9
-# Rows that climbs and least squares read, at most.
+# Rows that climbs, least squares and the first sweeps of a light search read, at most.
 _MOST_CLIMBED = 4000
 
 
@@ -54,25 +54,29 @@ class HalfSpaceSearch:
         if effort == 0 and len(present) > _MOST_PRESENT:
             present = present[self.rng.permutation(len(present))[:_MOST_PRESENT]]
         U = np.concatenate([self._steps(R), starts, climbed, normalise(present)])
+        # The first sweeps of a light search say where it is worth going on: a part does for that.
+        seen = self._some(R) if effort == 0 else (A, R)
         best, last = np.zeros(len(U)), _SWEEPS[effort]
         for k in range(last):
-            U_new, values = plane_sweep(A, R, U, self._planes(R, U, k))
+            U_new, values = plane_sweep(*seen, U, self._planes(R, U, k))
             up = values >= best
             U[up], best[up] = U_new[up], values[up]
             if k == 1:
                 order = np.argsort(-best, kind="stable")[: max(_KEPT[effort], len(U) // 4)]
                 U, best = U[order], best[order]
+                if len(seen[0]) < len(A):  # prices of a part are not those of all
+                    seen, best = (A, R), np.zeros(len(order))
         return self._prices(U, R)
 
     # ------------------------------------------------------------------ starts
 
     def _some(self, R):
-        """A part of the rows with their residuals, those that pull most."""
+        """A part of the rows, evenly spread, with their residuals, of sum zero."""
         if len(R) <= _MOST_CLIMBED:
             return self.A, R
         step = len(R) / _MOST_CLIMBED
         chosen = (np.arange(_MOST_CLIMBED) * step).astype(int)
-        return self.A[chosen], R[chosen]
+        return self.A[chosen], R[chosen] - R[chosen].mean(axis=0)
 
     def _starts(self, R, count):
         A, R = self._some(R)
@@ -138,7 +142,14 @@ class HalfSpaceSearch:
 
 
 def _climbed(A, R, U, size):
-    """Ascent of ``||sum_i R_i sigmoid(a_i^T u / width)||`` for shrinking widths."""
+    """Ascent of ``||sum_i R_i sigmoid(a_i^T u / width)||`` for shrinking widths.
+
+    In single precision: where it ends is where sweeps begin.
+    """
+    # Residuals may be too small for it.
+    largest = np.abs(R).max(initial=0.0)
+    R = R / largest if largest > 0 else R
+    A, R, U = (part.astype(np.float32) for part in (A, R, U))
     for width in _WIDTHS:
         for _ in range(_CLIMBS):
             S = expit(A @ U.T / (width * size))
@@ -146,7 +157,7 @@ def _climbed(A, R, U, size):
             G = (S * (1.0 - S) * (R @ Q.T)).T @ A
             G -= np.einsum("sp,sp->s", G, U)[:, None] * U
             U = normalise(U + min(1.0, 2.0 * width) * normalise(G))
-    return U
+    return U.astype(np.float64)
 
 
 class AllHalfSpaces:

@@ -13,8 +13,8 @@ from sklearn_convexnn.core.problem.directions import normalise
 
 # Arcs that are no wider have no inside: the rows at both ends switch together.
 _LEAST_ARC = 1e-12
-# Numbers in one array of a batch of planes.
-_BATCH = 1 << 21
+# Numbers in one array of a batch of planes: what a second-level cache holds of several.
+_BATCH = 1 << 15
 
 
 def plane_sweep(A, R, U, V):
@@ -43,31 +43,57 @@ def plane_sweep(A, R, U, V):
 
 
 def _sweep(A, R, U, V):
-    angles, on = _switches(U @ A.T, V @ A.T)
-    order = np.argsort(angles, axis=1)
-    angles = np.take_along_axis(angles, order, axis=1)
-    turn = np.take_along_axis(np.where(on, -1.0, 1.0), order, axis=1)
+    places, on = _switches(U @ A.T, V @ A.T)
+    order, places, after = _sorted(places)
+    turn = 1.0 - 2.0 * on
     squares, at_start = 0.0, 0.0
     for r in R.T:
         base = on @ r
-        squares = squares + (base[:, None] + np.cumsum(turn * r[order], axis=1)) ** 2
+        sums = np.take(turn * r, order)
+        np.cumsum(sums, axis=1, out=sums)
+        sums += base[:, None]
+        sums *= sums
+        squares = squares + sums
         at_start = at_start + base**2
-    after = np.column_stack([angles[:, 1:], np.full(len(U), np.pi)])
-    squares[after - angles <= _LEAST_ARC] = -1.0
+    squares[_no_inside(places, after)] = -1.0
     each, best = np.arange(len(U)), np.argmax(squares, axis=1)
     largest = squares[each, best]
     better = largest > at_start * (1.0 + 1e-12)
-    t = np.where(better, 0.5 * (angles[each, best] + after[each, best]), 0.0)
+    t = np.where(better, _between(places[each, best], after[each, best]), 0.0)
     found = normalise(np.cos(t)[:, None] * U + np.sin(t)[:, None] * V)
     return found, np.sqrt(np.where(better, largest, at_start))
 
 
 def _switches(a, b):
-    """Angles in (0, pi] at which rows switch, and which are on just before the first of them."""
-    angles = np.arctan2(-a, b)
-    angles[angles <= 0] += np.pi
-    angles[a == 0] = np.pi
-    return angles, (a > 0) | ((a == 0) & (b > 0))
+    """Where in (0, pi] rows switch, and which are on just before the first of them.
+
+    As minus the cotangents of the angles, which rise with them, and infinity for pi.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        places = b / a
+    places[a == 0] = np.inf
+    return places, (a > 0) | ((a == 0) & (b > 0))
+
+
+def _sorted(places):
+    """Switches of every plane in order, as flat indices; where they are, and the next ones."""
+    order = np.argsort(places, axis=1)
+    order += len(places.T) * np.arange(len(places))[:, None]
+    places = np.take(places, order)
+    return order, places, np.column_stack([places[:, 1:], np.full(len(places), np.inf)])
+
+
+def _no_inside(places, after):
+    """Arcs between switches at one angle, up to rounding."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        width = after - places
+        narrow = width <= _LEAST_ARC * (1.0 + places * places)
+    return narrow | np.isinf(places)
+
+
+def _between(first, last):
+    """The angle in the middle."""
+    return 0.5 * (np.arctan2(1.0, -first) + np.arctan2(1.0, -last))
 
 
 def sweep_all_planes(A, R):
@@ -86,24 +112,22 @@ def sweep_all_planes(A, R):
         a, b = U[pivots] @ rows.T, V[pivots] @ rows.T
         own = np.arange(len(pivots)), pivots
         a[own] = b[own] = 0.0
-        angles, on = _switches(a, b)
+        places, on = _switches(a, b)
         on[own] = False
-        order = np.argsort(angles, axis=1)
-        angles = np.take_along_axis(angles, order, axis=1)
+        order, places, after = _sorted(places)
         turn = np.where(on, -1.0, 1.0)
         turn[own] = 0.0
-        turn = np.take_along_axis(turn, order, axis=1)
+        turn, order = np.take(turn, order), order % n
         squares = np.zeros((2, *a.shape))
         for r in R.T:
             off = (on @ r)[:, None] + np.cumsum(turn * r[order], axis=1)
             squares[0] += off**2
             squares[1] += (off + r[pivots][:, None]) ** 2
-        after = np.column_stack([angles[:, 1:], np.full(len(pivots), np.pi)])
-        squares[:, after - angles <= _LEAST_ARC] = -1.0
+        squares[:, _no_inside(places, after)] = -1.0
         state, k, i = np.unravel_index(int(np.argmax(squares)), squares.shape)
         if squares[state, k, i] > best:
             best = float(squares[state, k, i])
-            t = 0.5 * (angles[k, i] + after[k, i])
+            t = _between(places[k, i], after[k, i])
             pivot = pivots[k]
             u = np.cos(t) * U[pivot] + np.sin(t) * V[pivot]
             direction = _beside(rows, u, pivot, 1.0 if state else -1.0)

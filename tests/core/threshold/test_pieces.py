@@ -6,6 +6,9 @@ import pytest
 
 from sklearn_convexnn.core.patterns.enumeration import enumerate_patterns
 from sklearn_convexnn.core.problem.directions import normalise
+from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.threshold import half_spaces, plane_sweeps
+from sklearn_convexnn.core.threshold.half_spaces import HalfSpaceSearch
 from sklearn_convexnn.core.threshold.lasso import lasso
 from sklearn_convexnn.core.threshold.plane_sweeps import plane_sweep, sweep_all_planes
 from sklearn_convexnn.core.threshold.representatives import middle_bias, widest
@@ -103,3 +106,30 @@ def test_the_middle_bias_is_between_the_sides_also_next_to_each_other():
     bias = middle_bias(close, np.array([False, True]), 7.0)
     assert np.array_equal(close + bias > 0, [False, True])
     assert middle_bias(h, np.array([True, True, True]), 7.0) == 7.0
+
+
+def test_planes_in_batches_are_the_same_planes(monkeypatch):
+    rng = np.random.default_rng(0)
+    A, R = rng.standard_normal((50, 4)), rng.standard_normal((50, 2))
+    U, V = normalise(rng.standard_normal((9, 4))), rng.standard_normal((9, 4))
+    A[:5] = 0.0  # switches nowhere
+    together = plane_sweep(A, R - R.mean(axis=0), U, V)
+    monkeypatch.setattr(plane_sweeps, "_BATCH", 100)
+    for one, other in zip(plane_sweep(A, R - R.mean(axis=0), U, V), together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_a_light_search_of_many_rows_begins_on_a_part(monkeypatch):
+    """Its prices are those of all rows, and nearly as large as without."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 3))
+    A = np.column_stack([X, np.ones(len(X))])
+    R = (X @ rng.standard_normal(3) > 0.3)[:, None] + 0.2 * rng.standard_normal((600, 1))
+    R -= R.mean(axis=0)
+    network = Network(np.zeros((0, 4)), np.zeros((0, 1)), np.zeros(1))
+    whole = HalfSpaceSearch(A, np.random.default_rng(0))(None, R, network, effort=0)
+    monkeypatch.setattr(half_spaces, "_MOST_CLIMBED", 150)
+    part = HalfSpaceSearch(A, np.random.default_rng(0))(None, R, network, effort=0)
+    on = (A @ part.directions.T > 0).T.astype(float)
+    np.testing.assert_allclose(np.abs(on @ R), np.abs(part.values), rtol=1e-9)
+    assert part.largest >= 0.97 * whole.largest
