@@ -4,6 +4,8 @@
     python benchmarks/scale.py --what rows --sizes 100000       # default fits, a minute
     python benchmarks/scale.py --what gap --repeats 5           # to a duality gap at 1e5 x 30 rows
     python benchmarks/scale.py --what peers --sizes 100000 1000000
+    python benchmarks/scale.py --dask 10000000                  # rows on two local workers
+    python benchmarks/scale.py --disk 2 --curve memory.csv      # a file of 2 GB, memory over time
 
 Every point is a fit in a fresh process at a given alpha (of ``--what peers`` the default, "scale",
 or the other's own), which reports its seconds, how often it read the features of all rows, and its
@@ -30,6 +32,7 @@ import numpy as np
 from growth import resident_mb, teacher
 
 N_TEST = 20_000
+BLOCK_ROWS = 250_000
 # What "scale" was at 1e5 rows, and that of n rows from it.
 ALPHA, GAP_ALPHA = 1.75e-4, 2.7e-3
 PEERS = ("this", "MLPRegressor", "SGD on Nystroem", "HistGradientBoosting", "LightGBM")
@@ -50,13 +53,16 @@ class Peak(threading.Thread):
 
     def __enter__(self):
         self.first = self.most = anonymous_mb()
+        self.curve, self.begin = [(0.0, 0.0)], time.perf_counter()
         self.ended = threading.Event()
         self.start()
         return self
 
     def run(self):
         while not self.ended.wait(0.02):
-            self.most = max(self.most, anonymous_mb())
+            now = anonymous_mb()
+            self.most = max(self.most, now)
+            self.curve.append((time.perf_counter() - self.begin, now - self.first))
 
     def __exit__(self, *error):
         self.ended.set()
@@ -138,6 +144,125 @@ def measure(point):
     print(json.dumps(result))
 
 
+# ------------------------------------------------------------------------- files, local workers
+
+
+def write_rows(path, n, d, seed=0):
+    """A file of rows, written in parts, and its targets."""
+    X = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, d))
+    y = np.empty(n)
+    for start in range(0, n, BLOCK_ROWS):
+        part = X[start : start + BLOCK_ROWS]
+        part[:], y[start : start + BLOCK_ROWS] = teacher_block(seed, start, len(part), d)
+    X.flush()
+    return y
+
+
+def teacher_block(seed, start, n, d):
+    """Some of the rows of one teacher, float32, and targets of variance about one."""
+    rng = np.random.default_rng(seed)
+    U, c = rng.standard_normal((d, 10)) / np.sqrt(d), rng.standard_normal(10)
+    rng = np.random.default_rng((seed, 1 + start))
+    X = rng.standard_normal((n, d)).astype(np.float32)
+    z = np.maximum(X @ U, 0) @ c
+    return X, z / (0.6 * np.linalg.norm(c)) + 0.1 * rng.standard_normal(n)
+
+
+def disk(gigabytes, curve):
+    """A fit on a file, with the curve of memory that is not the file's."""
+    from sklearn_convexnn import ConvexReLURegressor
+
+    n, d = int(gigabytes * 1e9 / 200), 50
+    with tempfile.TemporaryDirectory() as folder:
+        y = write_rows(f"{folder}/X.npy", n, d)
+        X = np.load(f"{folder}/X.npy", mmap_mode="r")
+        model = ConvexReLURegressor(ALPHA * (1e5 / n) ** 0.5, random_state=0)
+        wall, cpu = time.perf_counter(), time.process_time()
+        with Peak() as peak:
+            model.fit(X, y)
+        print(
+            f"{n} x {d} rows in a file of {X.nbytes / 1e9:.1f} GB: "
+            f"{time.process_time() - cpu:.1f} CPU s, {time.perf_counter() - wall:.1f} s, "
+            f"{model.n_neurons_} neurons, {peak.extra:.0f} MB beyond what was held before "
+            f"({len(y) * 8 / 1e6:.0f} MB of them would be one number for every row)"
+        )
+    if curve:
+        np.savetxt(curve, peak.curve, delimiter=",", header="seconds,MB", comments="", fmt="%.2f")
+
+
+def local_workers(n, n_workers, d=50):
+    """Rows that two processes of this machine make and keep; the driver is this one."""
+    import dask.array as da
+    from dask import delayed
+    from distributed import Client, LocalCluster
+
+    from sklearn_convexnn import ConvexReLURegressor
+    from sklearn_convexnn.core.problem.engines import dask_cluster
+
+    settings = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(**settings) as cluster, Client(cluster):
+        blocks = [
+            delayed(_block_with_target)(start, min(BLOCK_ROWS, n - start), d)
+            for start in range(0, n, BLOCK_ROWS)
+        ]
+        sizes = [min(BLOCK_ROWS, n - start) for start in range(0, n, BLOCK_ROWS)]
+        Z = da.concatenate(
+            [
+                da.from_delayed(block, (size, d + 1), np.float32)
+                for block, size in zip(blocks, sizes, strict=True)
+            ]
+        )
+        calls, keep = [], dask_cluster.Cluster.keep
+
+        def counted(self, function, *args):
+            calls.append(function.__name__)
+            return keep(self, function, *args)
+
+        dask_cluster.Cluster.keep = counted
+        model = ConvexReLURegressor(ALPHA * (1e5 / n) ** 0.5, random_state=0, verbose=1)
+        wall, cpu = time.perf_counter(), time.process_time()
+        with Peak() as peak:
+            model.fit(Z[:, :d], Z[:, d])
+        print(
+            f"{n} x {d} rows on {n_workers} workers: {time.perf_counter() - wall:.1f} s, "
+            f"driver {time.process_time() - cpu:.1f} CPU s and {peak.extra:.0f} MB, "
+            f"{len(calls)} calls of all workers, {model.n_neurons_} neurons, "
+            f"objective {model.objective_:.6f}"
+        )
+        X_test, y_test = teacher_block(0, n + 1, N_TEST, d)
+        print(f"R2 of {N_TEST} other rows: {model.score(X_test, y_test):.4f}")
+        print(f"a pass without work: {_pass_without_work(cluster.get_client()):.1f} ms")
+
+
+def _block_with_target(start, n, d):
+    X, y = teacher_block(0, start, n, d)
+    return np.column_stack([X, y.astype(np.float32)])
+
+
+def _pass_without_work(client, repeats=50):
+    """The median over passes of rows so few that only calls take time, in ms."""
+    from sklearn_convexnn.core.problem import kernels
+    from sklearn_convexnn.core.problem.engines.dask_cluster import Cluster
+    from sklearn_convexnn.core.problem.engines.shares import DistributedEngine, Held, Share
+    from sklearn_convexnn.core.problem.losses import get_loss
+    from sklearn_convexnn.core.problem.neurons import ReLU
+    from sklearn_convexnn.core.problem.rows import Rows
+
+    place, rng = Cluster(client, sorted(client.nthreads())), np.random.default_rng(0)
+    X, Y, w = rng.standard_normal((8, 50)), rng.standard_normal((8, 1)), np.full(8, 1 / 16)
+    futures = [client.scatter(Share(Held(X), Y, w, w), workers=[a]) for a in place.addresses]
+    engine = DistributedEngine.of(place, futures, 50, 1, np.float64)
+    rows = Rows(engine, ReLU(), get_loss("squared_error", 1), intercept=True)
+    U, C = rng.standard_normal((40, 51)), rng.standard_normal((40, 1))
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        rows.loss_and_gradients(U, C, np.zeros(1))
+        seconds.append(time.perf_counter() - begin)
+    print(f"(least {1e3 * min(seconds):.1f} ms, kernel {kernels.loss_and_gradients.__name__})")
+    return 1e3 * statistics.median(seconds)
+
+
 def points(args):
     """What is to be measured, as dictionaries."""
 
@@ -199,6 +324,10 @@ def main():
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--repeats", type=int, default=1, help="seeds per point (median)")
     parser.add_argument("--json", metavar="OUT", help="also write the rows as JSON")
+    parser.add_argument("--dask", type=int, metavar="ROWS", help="only this, on local workers")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--disk", type=float, metavar="GB", help="only this, on a file")
+    parser.add_argument("--curve", metavar="CSV", help="of --disk: memory over time")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:
@@ -206,6 +335,12 @@ def main():
         return
 
     C.print_header("Very many rows")
+    if args.dask:
+        local_workers(args.dask, args.workers)
+        return
+    if args.disk:
+        disk(args.disk, args.curve)
+        return
     rows = []
     for point in points(args):
         row = run(point, args.repeats)

@@ -118,6 +118,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # tables by scripts from a network, of one machine's times
 }
 # "The figure canvas is not interactive" is true of every build of the gallery.
 warnings.filterwarnings("ignore", message=".*non-interactive.*")
@@ -151,4 +152,4 @@ html_baseurl = os.environ.get("DOC_URL", "")
 if html_baseurl:
     extensions.append("sphinx_sitemap")
     sitemap_url_scheme = "{link}"
-    sitemap_excludes = ["search.html", "genindex.html", "sg_execution_times.html"]
+    sitemap_excludes = ["search.html", "genindex.html"]

@@ -115,6 +115,10 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     _compares_columns = False
     # Whether rows of dask collections are trained on where they are.
     _takes_collections = False
+    # Why alpha=0 is refused, in words; None where it is not.
+    _without_penalty: str | None = (
+        "wide enough networks interpolate, and the program singles none out"
+    )
     _parameter_constraints: dict = {}
 
     def __sklearn_tags__(self):
@@ -141,8 +145,15 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     def _check_parameters(self):
         """What one constraint per parameter cannot say."""
         alpha = getattr(self, "alpha", "scale")
-        if not isinstance(alpha, str) and not np.isfinite(alpha):
+        if isinstance(alpha, str):
+            return
+        if not np.isfinite(alpha):
             raise ValueError(f"alpha must be finite, got {alpha}.")
+        if alpha == 0 and self._without_penalty is not None:
+            raise ValueError(
+                f"alpha=0 is refused: without a penalty {self._without_penalty}. Use a small "
+                "fraction of alpha_max_."
+            )
 
     def _validated(self, X, y, sample_weight):
         """The Data; names and number of features are remembered by scikit-learn."""

@@ -13,7 +13,7 @@ from sklearn_convexnn._base_cv import ConvexCV
 from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, flattened, windows_of
 from sklearn_convexnn._losses import loss_options
 from sklearn_convexnn._two_layer import AlphaChoice, NeuronProblem, OneAlpha
-from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
+from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start
@@ -40,14 +40,6 @@ class BaseConvolution(
         return tags
 
     # ------------------------------------------------------------------ before the solve
-
-    def _check_parameters(self):
-        if getattr(self, "alpha", "scale") == 0:
-            raise ValueError(
-                "alpha=0 is refused: without weight decay enough filters interpolate, and the "
-                "convex program singles none out. Use a small fraction of alpha_max_."
-            )
-        super()._check_parameters()
 
     def _validated(self, X, y, sample_weight):
         X, shape = flattened(X, self.image_shape)
@@ -200,23 +192,16 @@ class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
         """The present network in the units of the new problem as a Start, if it is to be one."""
         if not self.warm_start or not hasattr(self, "filters_"):
             return None
-        rows, convolution = problem.rows, self._convolution
-        old = convolution.windows
-        same = (old.shapes, old.grid, old.n_features) == (
-            rows.neurons.windows.shapes,
-            rows.neurons.windows.grid,
-            rows.n_features,
+        convolution = self._convolution
+        old, new = convolution.windows, problem.rows.neurons.windows
+        check_warm_start(
+            self,
+            targets.classes,
+            features=(old.n_features, new.n_features),
+            windows=(old.shapes, new.shapes),
+            cells=(old.grid, new.grid),
+            outputs=(self.n_outputs_, problem.rows.n_outputs),
         )
-        classes = getattr(self, "classes_", targets.classes)
-        if (
-            not same
-            or self.n_outputs_ != rows.n_outputs
-            or not np.array_equal(targets.classes, classes)
-        ):
-            raise ValueError(
-                "warm_start=True needs the images, windows, cells, outputs and classes of the "
-                "previous fit: clone the estimator to start anew."
-            )
         return Start(problem.network(*self._layers(convolution)))
 
 

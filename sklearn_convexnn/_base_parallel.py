@@ -10,7 +10,7 @@ import numpy as np
 from sklearn_convexnn._base import BaseNetwork, fit_method
 from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._two_layer import AlphaChoice, NeuronProblem, OneAlpha
-from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
+from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem.solution import Start
 from sklearn_convexnn.core.problem.sub_networks import SubNetworks
@@ -59,14 +59,6 @@ class BaseParallelReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, B
         """
         return self._fit(X, y, sample_weight)
 
-    def _check_parameters(self):
-        if self.alpha == 0:
-            raise ValueError(
-                "alpha=0 is refused: without a penalty enough sub-networks interpolate, and the "
-                "convex program singles none out. Use a small fraction of alpha_max_."
-            )
-        super()._check_parameters()
-
     def _neurons(self):
         return SubNetworks(int(self.hidden_units), self.penalty)
 
@@ -94,17 +86,13 @@ class BaseParallelReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, B
             return None
         rows, (coefs, intercepts) = problem.rows, self._layers()
         n_features, n_units = coefs[0].shape
-        same = (
-            n_features == rows.n_features
-            and n_units == rows.neurons.n_units * self.n_neurons_
-            and self.n_outputs_ == rows.n_outputs
-            and np.array_equal(targets.classes, getattr(self, "classes_", targets.classes))
+        check_warm_start(
+            self,
+            targets.classes,
+            features=(n_features, rows.n_features),
+            units=(n_units, rows.neurons.n_units * self.n_neurons_),
+            outputs=(self.n_outputs_, rows.n_outputs),
         )
-        if not same:
-            raise ValueError(
-                "warm_start=True needs the features, hidden_units, outputs and classes of the "
-                "previous fit: clone the estimator to start anew."
-            )
         return Start(problem.network(coefs, intercepts))
 
     # ------------------------------------------------------------------ the fitted network

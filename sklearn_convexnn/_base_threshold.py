@@ -11,7 +11,7 @@ from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import loss_options
 from sklearn_convexnn._two_layer import AlphaChoice
-from sklearn_convexnn._validation import Interval, StrOptions, one_blas_thread
+from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
 from sklearn_convexnn.core.problem.network import path_norms
 from sklearn_convexnn.core.problem.solution import Start
 from sklearn_convexnn.core.threshold.bounds import with_lower_bound
@@ -43,7 +43,7 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
         "verbose": ["verbose"],
     }
     # What the hidden neurons are, for those who would take them for ReLUs.
-    _hidden = "threshold"
+    _hidden = "0 or 1"
 
     def __init__(
         self,
@@ -93,14 +93,6 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
             The fitted estimator.
         """
         return self._fit(X, y, sample_weight)
-
-    def _check_parameters(self):
-        if self.alpha == 0:
-            raise ValueError(
-                "alpha=0 is refused: without a penalty enough half-spaces interpolate, and the "
-                "program singles no network out. Use a small fraction of alpha_max_."
-            )
-        super()._check_parameters()
 
     def _goal(self):
         if self.gap_tol is not None:
@@ -162,16 +154,13 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
         """The present network on the rows of the new problem as a Start, if it is to be one."""
         if not self.warm_start or not hasattr(self, "coefs_"):
             return None
-        shape = (problem.data.X.shape[1], problem.rows.n_outputs)
-        before = (self.coefs_[0].shape[0], self.coefs_[1].shape[1])
-        same_classes = np.array_equal(targets.classes, getattr(self, "classes_", targets.classes))
-        was_axis = hasattr(self, "shape_functions_")
-        if before != shape or not same_classes or was_axis != (self.directions == "axis"):
-            raise ValueError(
-                "warm_start=True needs the features, outputs, classes and directions of the "
-                f"previous fit, which had {before[0]} features and {before[1]} output columns; "
-                f"now there are {shape[0]} and {shape[1]}. Clone the estimator to start anew."
-            )
+        check_warm_start(
+            self,
+            targets.classes,
+            features=(self.coefs_[0].shape[0], problem.data.X.shape[1]),
+            outputs=(self.coefs_[1].shape[1], problem.rows.n_outputs),
+            directions=("axis" if hasattr(self, "shape_functions_") else "all", self.directions),
+        )
         return Start(problem.network(self.coefs_, self.intercepts_), width=0.0)
 
     # ------------------------------------------------------------------ the fitted network

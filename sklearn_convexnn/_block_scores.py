@@ -63,7 +63,7 @@ def _r2_sums(model, X, y, sample_weight):
         return None
     w = _weighed(y, sample_weight)
     y = y.reshape(len(y), -1)
-    errors = y - predicted(model, "predict", X).reshape(y.shape)
+    errors = y - predicted(X, model, "predict").reshape(y.shape)
     mean = w @ y / (w.sum() or 1.0)
     return w.sum(), mean, w @ (y - mean) ** 2, w @ errors**2
 
@@ -84,7 +84,7 @@ def _hits(model, X, y, sample_weight):
     if not len(y):
         return None
     w = _weighed(y, sample_weight)
-    return w.sum(), w @ (predicted(model, "predict", X) == y)
+    return w.sum(), w @ (predicted(X, model, "predict") == y)
 
 
 def _accuracy_score(model, X, y, sample_weight):

@@ -17,7 +17,6 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_convexnn._optional import optional
 from sklearn_convexnn._validation import Function
 from sklearn_convexnn.core.problem.engines.dask_cluster import make_shares
 from sklearn_convexnn.core.problem.engines.shares import (
@@ -192,7 +191,6 @@ class SpreadData:
     @classmethod
     def of(cls, X, y, sample_weight, *, classifies):
         """Rows that are checked where they are."""
-        optional("dask", caller="A dask collection", extra="dask")
         blocks = blocks_of(X, y, sample_weight)
         place, rows = make_shares(blocks, functools.partial(_checked, classifies=classifies))
         sizes = place.fetch(place.keep(_sizes, [rows]))
@@ -292,21 +290,21 @@ def on_blocks(method: Function) -> Function:
 
 def _lazily(model, name, X):
     if _is_frame(X):
-        expected = predicted(model, name, _one_row(model, X._meta))
+        expected = predicted(_one_row(X._meta), model, name)
         meta = _in_frame(X._meta, model, name, expected[:0])
         return X.map_partitions(_predicted_frame, model, name, expected[:0], meta=meta)
-    expected = predicted(model, name, np.zeros((1, model.n_features_in_), X.dtype))
+    expected = predicted(np.zeros((1, model.n_features_in_), X.dtype), model, name)
     shape = {"drop_axis": 1} if expected.ndim == 1 else {"chunks": (X.chunks[0], expected.shape[1])}
     return X.rechunk({1: -1}).map_blocks(
         predicted, model, name, expected[:0], dtype=expected.dtype, meta=expected[:0], **shape
     )
 
 
-def _one_row(model, meta):
+def _one_row(meta):
     return meta.reindex([0]).fillna(0.0).astype(meta.dtypes)
 
 
-def predicted(model, name, X, none=None):
+def predicted(X, model, name, none=None):
     """What a method gives for a block, which may have no rows."""
     if none is not None and not len(X):
         return none
@@ -317,7 +315,7 @@ def predicted(model, name, X, none=None):
 
 
 def _predicted_frame(X, model, name, none):
-    return _in_frame(X, model, name, predicted(model, name, X, none))
+    return _in_frame(X, model, name, predicted(X, model, name, none))
 
 
 def _in_frame(X, model, name, values):

@@ -42,6 +42,9 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
     }
     _takes_sparse = True
     _compares_columns = True
+    # What the hidden neurons are, for those who would take them for ReLUs.
+    _hidden = "linear"
+    _without_penalty = "the layers are not determined (LinearRegression has none)"
 
     @fit_method
     def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -96,14 +99,6 @@ class BaseDeepLinear(InputImportances, BaseNetwork):
             make=self._maker(),
             width=getattr(self, "hidden_width", None),
         )
-
-    def _check_parameters(self):
-        if getattr(self, "alpha", "scale") == 0:
-            raise ValueError(
-                "alpha=0 is refused: without regularisation the layers are not determined. Use "
-                "LinearRegression or LogisticRegression, or a small fraction of alpha_max_."
-            )
-        super()._check_parameters()
 
     def _problem(self, data):
         """The training problem and the Targets."""

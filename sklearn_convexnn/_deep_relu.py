@@ -23,6 +23,7 @@ _SCALE = 0.01  # alpha="scale", as a fraction of alpha_max_
 class BaseDeepReLU(BaseNetwork):
     """Parameters and fit of the deep ReLU estimators."""
 
+    _without_penalty = None  # interpolation
     _parameter_constraints = {
         "n_layers": [Interval(Integral, 2, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],

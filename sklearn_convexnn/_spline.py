@@ -34,6 +34,7 @@ _LINE_TOL = {np.dtype("float64"): 1e-9, np.dtype("float32"): 1e-5}
 class _BaseSplineReLU(BaseNetwork):
     """The fit of the two estimators; every column of the targets is a problem of its own."""
 
+    _without_penalty = None  # interpolation
     _parameter_constraints = {
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"scale"})],
         "n_layers": [Interval(Integral, 2, 4, closed="both")],

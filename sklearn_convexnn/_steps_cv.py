@@ -185,9 +185,15 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         return self
 
     def _weights(self):
-        weights = check_array(self.weights, ensure_2d=False, dtype=np.float64, input_name="weights")
-        if weights.ndim != 1 or np.any(weights < 0):
-            raise ValueError("weights must be non-negative numbers in one dimension.")
+        weights = check_array(
+            self.weights,
+            ensure_2d=False,
+            ensure_min_samples=0,
+            dtype=np.float64,
+            input_name="weights",
+        )
+        if weights.ndim != 1 or not len(weights) or np.any(weights < 0):
+            raise ValueError("weights must be one or more non-negative numbers in one dimension.")
         return np.unique(weights)
 
     def _prototype(self):

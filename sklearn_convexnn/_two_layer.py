@@ -13,7 +13,13 @@ from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._collections import SpreadData, on_blocks
 from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import LOSSES, loss_options, losses_for, trait
-from sklearn_convexnn._validation import Interval, StrOptions, check_patterns, one_blas_thread
+from sklearn_convexnn._validation import (
+    Interval,
+    StrOptions,
+    check_patterns,
+    check_warm_start,
+    one_blas_thread,
+)
 from sklearn_convexnn.core.fit.cutting_plane import Descent, best_start, start_of_path
 from sklearn_convexnn.core.fit.given_patterns import (
     PROGRAM_TOL,
@@ -119,14 +125,6 @@ class BaseTwoLayer(AlphaChoice, NeuronProblem, InputImportances, BaseNetwork):
     _compares_columns = True
 
     # ------------------------------------------------------------------ before the solve
-
-    def _check_parameters(self):
-        if getattr(self, "alpha", "scale") == 0:
-            raise ValueError(
-                "alpha=0 is refused: without weight decay a wide enough network interpolates, and "
-                "the convex program singles none out. Use a small fraction of alpha_max(X, y)."
-            )
-        super()._check_parameters()
 
     @one_blas_thread
     def _alpha_max(self, X, y, sample_weight):
@@ -313,7 +311,8 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
-            CSR. Features should have comparable scales, as for any model with weight decay.
+            CSR. Features should have comparable scales, as for any model with weight decay. Dask
+            arrays and data frames stay where they are, see :ref:`many_rows`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; class labels are one-dimensional.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -404,14 +403,10 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
         """The present network in the units of the new problem as a Start, if it is to be one."""
         if not self.warm_start or not hasattr(self, "coefs_"):
             return None
-        shape = (problem.rows.n_features, problem.rows.n_outputs)
-        if (self.coefs_[0].shape[0], self.coefs_[1].shape[1]) != shape or not np.array_equal(
-            targets.classes, getattr(self, "classes_", targets.classes)
-        ):
-            raise ValueError(
-                "warm_start=True needs the features, outputs and classes of the previous fit, "
-                f"which had {self.coefs_[0].shape[0]} features and {self.coefs_[1].shape[1]} "
-                f"output columns; now there are {shape[0]} and {shape[1]}. Clone the estimator "
-                "to start anew."
-            )
+        check_warm_start(
+            self,
+            targets.classes,
+            features=(self.coefs_[0].shape[0], problem.rows.n_features),
+            outputs=(self.coefs_[1].shape[1], problem.rows.n_outputs),
+        )
         return Start(problem.network(self.coefs_, self.intercepts_))

@@ -82,6 +82,7 @@ __all__ = [
     "check_labels",
     "check_patterns",
     "check_relax",
+    "check_warm_start",
     "check_weights",
     "class_weights",
     "encode_classes",
@@ -133,8 +134,9 @@ def refuse_lazy(**arrays):
         kind = f"{type(array).__module__.partition('.')[0]} {type(array).__name__}"
         raise TypeError(
             f"{name} is a lazy {kind}, and this estimator reads rows in memory or on disk: pass "
-            f"what {name}.{way} returns if that fits into memory, or write the rows to a file and "
-            "pass a numpy.memmap of it."
+            f"what {name}.{way} returns if that fits into memory, write the rows to a file and "
+            "pass a numpy.memmap of it, or give all of them to ConvexReLURegressor or "
+            "ConvexReLUClassifier as a dask array or data frame."
         )
 
 
@@ -147,6 +149,23 @@ def _refuse_other_library(name, array):
         raise TypeError(
             f"{name} is an array of {library} and array_api_dispatch is on, but this estimator "
             "computes in NumPy: move it to the CPU and pass numpy.asarray of it."
+        )
+
+
+def check_warm_start(estimator, classes, **problem):
+    """Raise unless this fit has the classes and what else the previous one had.
+
+    ``problem`` has pairs, before and now.
+    """
+    if classes is not None:
+        problem["classes"] = (estimator.classes_.tolist(), classes.tolist())
+    changed = [
+        f"{name}: {before}, now {now}" for name, (before, now) in problem.items() if before != now
+    ]
+    if changed:
+        raise ValueError(
+            f"warm_start=True needs the {', '.join(problem)} of the previous fit "
+            f"({'; '.join(changed)}): clone the estimator to start anew."
         )
 
 

@@ -8,6 +8,8 @@ from sklearn.base import clone
 
 from sklearn_convexnn import (
     CircularLinearRegressor,
+    ConvexCNNClassifier,
+    ConvexCNNRegressor,
     ConvexReLUClassifier,
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
@@ -31,11 +33,14 @@ from tests.conftest import make_rows, make_signal
 ROWS, LINE, WIDE = make_rows(60), make_rows(60, 1), make_rows(12, 20)
 SIGNAL = make_signal(ROWS)
 WAVE = np.sin(3 * LINE[:, 0])
+IMAGES = make_rows(60, 16)
+EDGES = IMAGES[:, 5] * (IMAGES[:, 6] > 0)
 TWO, THREE = (SIGNAL > 0.3).astype(int), np.digitize(SIGNAL, [0.0, 0.8])
 WORDS = np.array(["low", "middle", "hi|gh"])
 SMALL = {"alphas": 3, "eps": 0.05, "cv": 2, "random_state": 0}
 SEED = {"random_state": 0}
 QUICK = {"alpha": 0.01, "random_state": 0}
+WINDOWS = {"image_shape": (4, 4), "patch_size": 2}
 
 
 class Case(NamedTuple):
@@ -121,7 +126,33 @@ THRESHOLD = {
     "threshold, two": Case(ConvexThresholdClassifier(**QUICK), ROWS, WORDS[TWO]),
     "steps, three": Case(ConvexThresholdClassifier(directions="axis", **QUICK), ROWS, THREE),
 }
-EVERY = REGRESSORS | CLASSIFIERS | NO_PERCEPTRONS | GATED | THRESHOLD
+CONVOLUTIONS = {
+    "convolution": Case(ConvexCNNRegressor(**WINDOWS, **QUICK), IMAGES, EDGES),
+    "convolution, constant": Case(
+        ConvexCNNRegressor(1e3, pool_grid=2, **WINDOWS), IMAGES, np.column_stack([EDGES, SIGNAL])
+    ),
+    "convolution, means in uneven cells": Case(
+        ConvexCNNRegressor(pooling="average", pool_grid=2, **WINDOWS, **QUICK), IMAGES, EDGES
+    ),
+    "convolution, beyond the border": Case(
+        ConvexCNNRegressor(padding=1, stride=2, pool_grid=(2, 1), **WINDOWS, **QUICK), IMAGES, EDGES
+    ),
+    "convolution, several windows and grids": Case(
+        ConvexCNNRegressor(
+            image_shape=(4, 2, 2), patch_size=[(3, 1), (2, 2)], pool_grid=[1, (2, 1)], **QUICK
+        ),
+        IMAGES,
+        np.column_stack([EDGES, SIGNAL]),
+    ),
+    "convolution, three": Case(
+        ConvexCNNClassifier(image_shape=(16,), dilation=[1, 2], padding="same", **QUICK),
+        IMAGES,
+        WORDS[np.digitize(EDGES, [-0.3, 0.3])],
+    ),
+}
+EVERY = REGRESSORS | CLASSIFIERS | NO_PERCEPTRONS | GATED | THRESHOLD | CONVOLUTIONS
+# What becomes layers of PyTorch.
+CONTINUOUS = [name for name in EVERY if name not in GATED | THRESHOLD]
 
 # Two labels of every type.
 LABELS = [

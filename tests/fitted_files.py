@@ -9,28 +9,34 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_convexnn import (
-    ConvexCNNClassifier,
     ConvexCNNClassifierCV,
-    ConvexCNNRegressor,
     ConvexCNNRegressorCV,
     ConvexReLUClassifierCV,
     QuantileSteps,
     StepsCV,
 )
 from sklearn_convexnn._version import __version__
-from tests.conftest import make_rows
-from tests.exported import EVERY, QUICK, ROWS, SMALL, TWO, WORDS, Case, fitted, new_rows
+from tests.exported import (
+    EDGES,
+    EVERY,
+    IMAGES,
+    ROWS,
+    SMALL,
+    TWO,
+    WINDOWS,
+    WORDS,
+    Case,
+    fitted,
+    new_rows,
+)
 
 FOLDER = Path(__file__).parent / "files"
-IMAGES, SHAPE = make_rows(60, 16), {"image_shape": (4, 4), "patch_size": 2}
-# What has no export, and so no case among those.
+# Of other classes than the cases of the export.
 OTHERS = [
     Case(QuantileSteps(), ROWS, None),
     Case(StepsCV(ConvexReLUClassifierCV(**SMALL), weights=[0.4]), ROWS, WORDS[TWO]),
-    Case(ConvexCNNRegressor(**SHAPE, **QUICK), IMAGES, IMAGES[:, 5] * (IMAGES[:, 6] > 0)),
-    Case(ConvexCNNClassifier(**SHAPE, **QUICK), IMAGES, WORDS[(IMAGES[:, 5] > 0).astype(int)]),
-    Case(ConvexCNNRegressorCV(**SHAPE, **SMALL), IMAGES, IMAGES[:, 5] * (IMAGES[:, 6] > 0)),
-    Case(ConvexCNNClassifierCV(**SHAPE, **SMALL), IMAGES, IMAGES[:, 5] > 0),
+    Case(ConvexCNNRegressorCV(**WINDOWS, **SMALL), IMAGES, EDGES),
+    Case(ConvexCNNClassifierCV(**WINDOWS, **SMALL), IMAGES, IMAGES[:, 5] > 0),
 ]
 
 

@@ -59,7 +59,7 @@ EVERY = [
     # With these alphas the programs of noise stay small.
     ConvexReLUClassifier(alpha=0.02, **PROGRAM),
     ConvexReLURegressorCV(**SMALL),
-    ConvexReLUClassifierCV(**SMALL),
+    ConvexReLUClassifierCV(alphas=[0.1], cv=2),
     ConvexThresholdRegressor("scale"),
     ConvexThresholdClassifier(0.01, directions="axis"),
     ConvexCNNRegressor("scale", tol=0.1),
@@ -78,9 +78,10 @@ EVERY = [
     ParallelReLURegressor(0.01, hidden_units=2, tol=0.1),
     ParallelReLUClassifier(0.01, hidden_units=2, penalty="decay", tol=0.1),
     QuantileSteps(n_steps=4),
-    StepsCV(ConvexReLURegressorCV(alphas=[0.1], cv=2, random_state=0), weights=(0, 0.5), n_steps=3),
+    StepsCV(ConvexReLURegressorCV(alphas=[0.3], cv=2, random_state=0), weights=(0, 0.5), n_steps=2),
 ]
 OTHER_SETTINGS = [
+    ConvexReLUClassifierCV(**SMALL),
     StepsCV(ConvexReLUClassifierCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
     ConvexReLUClassifier(),
     ConvexReLUClassifier(**NARROW),

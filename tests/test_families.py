@@ -37,7 +37,7 @@ from tests.conftest import make_rows
 FAMILIES = [
     ConvexReLURegressor(random_state=0),
     ConvexReLUClassifier(random_state=0),
-    ConvexReLURegressor(refinement=None, patterns=8, random_state=0),
+    ConvexReLURegressor("scale", refinement=None, patterns=8, random_state=0),
     ConvexReLURegressorCV(alphas=3, cv=2, random_state=0),
     ConvexReLUClassifierCV(alphas=3, cv=2, random_state=0),
     ConvexCNNRegressor(random_state=0),
@@ -188,7 +188,9 @@ def test_attributes_are_set_after_the_solve(model, monkeypatch):
 
 HASTY = [
     ConvexReLURegressor(max_iter=1, gap_tol=1e-9, random_state=0),
-    ConvexReLURegressor(refinement=None, patterns=8, max_iter=1, gap_tol=1e-9, random_state=0),
+    ConvexReLURegressor(
+        "scale", refinement=None, patterns=8, max_iter=1, gap_tol=1e-9, random_state=0
+    ),
     ConvexReLURegressorCV(alphas=3, cv=2, max_iter=1, gap_tol=1e-9, random_state=0),
     GatedReLUClassifier(patterns=20, max_iter=1, tol=1e-9, random_state=0),
     SplineReLURegressor(1e-4, max_iter=1),

@@ -13,8 +13,11 @@ FLOAT, INT64, DOUBLE = 1, 7, 11  # of onnx.TensorProto
 
 def scores(writer, x, network):
     """Outputs of the last layer, (n, K)."""
-    last = len(network.weights) - 1
-    for k, (W, b) in enumerate(network.layers):
+    last, layers = len(network.weights) - 1, network.layers
+    if network.convolution is not None:
+        x, layers = _pooled(writer, x, network.convolution, *layers[0]), layers[1:]
+        last -= 1
+    for k, (W, b) in enumerate(layers):
         H = writer.node("Gemm", x, *(_weights(writer, part) for part in (W, b)))
         if k < last and network.gates is not None:
             H = _gated(writer, x, H, network.gates)
@@ -32,6 +35,32 @@ def _gated(writer, x, H, gates):
     values = writer.node("Gemm", writer.node("Cast", x, to=DOUBLE), directions, constant)
     is_open = writer.node("Greater", values, writer.constant(np.zeros(1)))
     return writer.node("Where", is_open, H, _zero(writer))
+
+
+def _pooled(writer, x, convolution, filters, bias):
+    """Activations of filters in cells, (n, m * n_cells).
+
+    Patches are gathered and multiplied: runtimes have the operator Conv in single precision only,
+    and none for cells of different sizes.
+    """
+    index = convolution.places
+    if index.max() == convolution.windows.n_features:  # beyond the border
+        x = writer.node("Pad", x, writer.constant(np.array([0, 0, 0, 1])))
+    H = writer.node("Gather", x, writer.constant(index.astype(np.int64)), axis=1)
+    H = writer.node("MatMul", H, _weights(writer, filters))
+    H = writer.node("Relu", writer.node("Add", H, _weights(writer, bias)))
+    H = writer.node("Transpose", H, perm=[0, 2, 1])
+    if convolution.pooling == "average":
+        H = writer.node("MatMul", H, _weights(writer, convolution.pool))
+    else:
+        cells = convolution.windows.positions
+        parts = [writer.node("Gather", H, writer.constant(cell), axis=2) for cell in cells]
+        largest = [  # ReduceMax has its axes elsewhere from version 18 on
+            writer.node("MaxPool", part, kernel_shape=[len(cell)])
+            for part, cell in zip(parts, cells, strict=True)
+        ]
+        H = writer.node("Concat", *largest, axis=2)
+    return writer.node("Flatten", H, axis=1)
 
 
 def probabilities(writer, z, link):

@@ -34,7 +34,7 @@ def to_mlp(model: Any) -> Any:
     Raises
     ------
     TypeError
-        For threshold networks, whose activation perceptrons do not have.
+        For threshold and convolutional networks, which have neurons that no perceptron has.
     ValueError
         If no perceptron has the same predictions: gated networks jump, losses without
         probabilities have scores only, splines of three classes or more have one-against-the-rest
@@ -110,6 +110,11 @@ def _unfitted(network):
 def _check(model, network):
     refuse_jumps(model, network)
     name = type(model).__name__
+    if network.convolution is not None:
+        raise TypeError(
+            f"The filters of {name} see the windows of a row and are pooled in cells, which no "
+            "layer of a perceptron does: use to_onnx or to_torch."
+        )
     if network.link == "scores":
         raise ValueError(
             f"This {name} estimates no probabilities, but MLPClassifier always does: use to_torch "

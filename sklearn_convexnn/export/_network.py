@@ -18,6 +18,7 @@ from sklearn_convexnn._deep_linear import BaseDeepLinear
 from sklearn_convexnn._deep_relu import BaseDeepReLU
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 from sklearn_convexnn._two_layer import BaseTwoLayer
+from sklearn_convexnn.core.problem.patches import Convolution
 
 
 class Network(NamedTuple):
@@ -35,6 +36,9 @@ class Network(NamedTuple):
     classes: np.ndarray | None
     one_dimensional: bool  # are predictions of shape (n,)?
     gates: tuple | None = None  # directions (d, m) and constants (m,), in double precision
+    # Of patches instead of rows: the first weights are filters, the second have a row for every
+    # filter and cell.
+    convolution: Convolution | None = None
 
     @property
     def widths(self):
@@ -59,7 +63,8 @@ def network_of(model):
     if link in ("logistic", "softmax"):
         temperature = getattr(model, "temperature_", 1.0)
         weights[-1], biases[-1] = weights[-1] / temperature, biases[-1] / temperature
-    _fill_empty_layers(weights, biases)
+    convolution = model._convolution if isinstance(model, BaseConvolution) else None
+    _fill_empty_layers(weights, biases, convolution.n_cells if convolution else 1)
     dtype = getattr(model, "coefs_", weights)[0].dtype
     return Network(
         [np.array(W, dtype=dtype) for W in weights],
@@ -69,6 +74,7 @@ def network_of(model):
         classes=getattr(model, "classes_", None),
         one_dimensional=getattr(model, "_target_ndim", 1) == 1,
         gates=_gates(model) if hasattr(model, "gates_") else None,
+        convolution=convolution,
     )
 
 
@@ -94,11 +100,6 @@ def _family(model):
             f"The steps of {name} are no layer of a network: export model.estimator_, which sees "
             "model.steps_.transform(X); or all of it by to_onnx."
         )
-    if isinstance(model, BaseConvolution):
-        raise TypeError(
-            f"Networks of {name} are not exported yet: their layers are filters_ and "
-            "output_weights_, see doc/convolution.rst for what they compute."
-        )
     raise TypeError(f"{name} is not an estimator of sklearn_convexnn that has a network.")
 
 
@@ -112,13 +113,13 @@ def _link(model, n_outputs):
     return "one_vs_rest" if isinstance(model, SplineReLUClassifier) else "softmax"
 
 
-def _fill_empty_layers(weights, biases):
+def _fill_empty_layers(weights, biases, n_cells):
     """A neuron of zeros in every empty layer: the same constant."""
     for k in range(len(weights) - 1):
         if weights[k].shape[1] == 0:
             weights[k] = np.zeros((weights[k].shape[0], 1))
             biases[k] = np.zeros(1)
-            weights[k + 1] = np.zeros((1, weights[k + 1].shape[1]))
+            weights[k + 1] = np.zeros((n_cells, weights[k + 1].shape[1]))
 
 
 def _gates(model):
@@ -157,6 +158,12 @@ def _of_spline(model):
     return weights, biases
 
 
+def _of_convolution(model):
+    """A row of output weights for every filter and cell."""
+    (filters, last), biases = model._layers()
+    return [filters, last.reshape(-1, len(biases[1]))], biases
+
+
 def _of_deep_relu(model):
     """Whitening joins the first layer, batch normalisation the last hidden one."""
     weights, biases = ([part.astype(np.float64) for part in parts] for parts in _as_stored(model))
@@ -178,6 +185,7 @@ _FAMILIES = (
     (BaseTwoLayer, _as_stored),
     (BaseParallelReLU, _as_stored),
     (BaseThreshold, _as_stored),
+    (BaseConvolution, _of_convolution),
     (CircularLinearRegressor, _of_circular),
     (BaseDeepLinear, _as_stored),
     ((SplineReLURegressor, SplineReLUClassifier), _of_spline),

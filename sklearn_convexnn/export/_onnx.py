@@ -26,9 +26,8 @@ def to_onnx(model: Any, *, dtype: DTypeLike = np.float32) -> Any:
     Parameters
     ----------
     model : estimator
-        A fitted two-layer, parallel, gated, spline, deep linear or deep ReLU network, or a
-        :class:`~sklearn_convexnn.StepsCV` around one. For pipelines see
-        :func:`register_skl2onnx`.
+        A fitted network of any family, or a :class:`~sklearn_convexnn.StepsCV` around one. For
+        pipelines see :func:`register_skl2onnx`. Convolutions take flat rows.
     dtype : {numpy.float32, numpy.float64}, default=numpy.float32
         Type of rows, weights and outputs. Gates and thresholds of steps, where outputs jump, are
         compared in double precision in any case.

@@ -14,7 +14,7 @@ def to_torch(model: Any) -> Any:
     Parameters
     ----------
     model : estimator
-        A fitted two-layer, parallel, spline, deep linear or deep ReLU network.
+        A fitted two-layer, parallel, convolutional, spline, deep linear or deep ReLU network.
 
     Returns
     -------
@@ -25,7 +25,8 @@ def to_torch(model: Any) -> Any:
         and scores of classifiers, divided by ``temperature_``, where there is one, so that
         ``softmax`` makes probabilities of them, and ``sigmoid`` for two classes. A constant network
         has one neuron of zeros in each hidden layer, a spline with a skip connection two neurons
-        more.
+        more. Of convolutions ``Linear`` are the filters, between two layers that gather the patches
+        of flat rows and pool activations: files of such modules need this package.
 
     Raises
     ------
@@ -54,12 +55,25 @@ def to_torch(model: Any) -> Any:
     torch = optional("torch", caller="to_torch", extra="torch")
     network = network_of(model)
     refuse_jumps(model, network)
-    modules: list = []
-    for W, b in network.layers:
-        if modules and network.activation == "relu":
+    before, after = ([], []) if network.convolution is None else _pooled(network)
+    modules = [*before, _linear(torch, *network.layers[0])]
+    for W, b in network.layers[1:]:
+        if network.activation == "relu":
             modules.append(torch.nn.ReLU())
-        modules.append(_linear(torch, W, b))
+        modules += [*after, _linear(torch, W, b)]
     return torch.nn.Sequential(*modules)
+
+
+def _pooled(network):
+    """What is before the filters, and what behind their activations."""
+    from sklearn_convexnn.export import _torch_layers as layers
+
+    neurons = network.convolution
+    if neurons.pooling == "max":
+        pooling = layers.LargestOfCells(neurons.windows.positions)
+    else:
+        pooling = layers.MeansOfCells(neurons.pool.astype(network.weights[0].dtype))
+    return [layers.Patches(neurons.places)], [pooling]
 
 
 def _linear(torch, W, b):

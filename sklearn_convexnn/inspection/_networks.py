@@ -55,10 +55,20 @@ def two_layer_network(estimator):
             f"{name} is a gated network, which jumps at its gates: pass the ReLU network "
             "estimator.to_relu(X) of the training rows X."
         )
-    if getattr(estimator, "_hidden", "relu") != "relu":
+    if hasattr(estimator, "_hidden"):
         raise ValueError(
-            f"The hidden neurons of {name} are 0 or 1, no ReLUs: pass a two-layer ReLU network, "
-            "such as ConvexReLUClassifier."
+            f"The hidden neurons of {name} are {estimator._hidden}, no ReLUs: pass a two-layer "
+            "ReLU network, such as ConvexReLUClassifier."
+        )
+    if np.any(getattr(estimator, "skip_coef_", 0)):
+        raise ValueError(
+            f"This {name} has a skip connection besides its neurons: pass one fitted with "
+            "skip_connection=False."
+        )
+    if getattr(estimator, "whitening_", None) is not None:
+        raise ValueError(
+            f"The neurons of this {name} see whitened rows: pass one fitted with whiten=False to "
+            "such rows."
         )
     if getattr(estimator, "activation", "relu") != "relu":
         raise ValueError(

@@ -113,6 +113,11 @@ def neural_collapse(
     >>> result.nc1 < 1e-12, result.nc2_angles < 1e-9, result.nc3 < 1e-9, result.nc4
     (True, True, True, 0.0)
     """
+    if hasattr(features, "predict"):
+        raise TypeError(
+            "features are the activations of the last hidden layer, not an estimator: pass "
+            "estimator.hidden_activations(X), or use NeuralCollapseDisplay.from_estimator."
+        )
     H = check_array(features, dtype=np.float64)
     check_consistent_length(H, y)
     check_classification_targets(y)

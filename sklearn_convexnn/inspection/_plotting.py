@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_convexnn._optional import optional
+
 # M. A. Petroff's colours, which scikit-learn uses for classes: distinct for colour-blind readers.
 PETROFF_COLORS = (
     "#3f90da",
@@ -21,13 +23,7 @@ PETROFF_COLORS = (
 
 def pyplot(caller):
     """``matplotlib.pyplot``, or an error that says how to get it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f"{caller} needs matplotlib: pip install 'sklearn_convexnn[plot]'."
-        ) from error
-    return plt
+    return optional("matplotlib.pyplot", caller=caller, extra="plot")
 
 
 def get_axes(ax, caller):

@@ -9,7 +9,6 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 
 from sklearn_convexnn import (
-    ConvexCNNRegressor,
     ConvexReLUClassifier,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
@@ -164,11 +163,12 @@ def test_the_way_out_of_gates():
     np.testing.assert_array_equal(mlp.predict(ROWS), model.predict(ROWS))
 
 
-def test_filters_are_refused():
-    X = np.random.default_rng(0).normal(size=(30, 6))
-    model = ConvexCNNRegressor(0.5, patch_size=3, random_state=0).fit(X, X[:, 0])
-    with pytest.raises(TypeError, match="ConvexCNNRegressor are not exported yet"):
-        to_mlp(model)
+@pytest.mark.parametrize(
+    "name, reason", [("convolution, three", "pooled in cells"), ("threshold, two", "are 0 or 1")]
+)
+def test_neurons_that_no_perceptron_has(name, reason):
+    with pytest.raises(TypeError, match=f"{reason}.*to_onnx"):
+        to_mlp(fitted(name))
 
 
 def test_a_column_of_targets_is_refused():

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.export import to_torch
-from tests.exported import CLASSIFIERS, EVERY, GATED, assert_same, fitted, new_rows
+from tests.exported import (
+    CLASSIFIERS,
+    CONTINUOUS,
+    CONVOLUTIONS,
+    GATED,
+    THRESHOLD,
+    assert_same,
+    fitted,
+    new_rows,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -19,7 +28,7 @@ def outputs(name, dtype=np.float64):
 
 
 @DTYPES
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in GATED])
+@pytest.mark.parametrize("name", CONTINUOUS)
 def test_outputs(name, dtype):
     model = fitted(name, dtype)
     X, Z = outputs(name, dtype)
@@ -47,11 +56,28 @@ def test_layers():
     assert kinds == ["Linear", "ReLU", "Linear", "ReLU", "Linear", "ReLU", "Linear"]
     kinds = [type(layer).__name__ for layer in to_torch(fitted("linear"))]
     assert kinds == ["Linear"] * 3
+    kinds = [type(layer).__name__ for layer in to_torch(fitted("convolution"))]
+    assert kinds == ["Patches", "Linear", "ReLU", "LargestOfCells", "Linear"]
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_in_a_file(name, tmp_path):
+    """Places and cells are buffers of the module, which go where its weights go."""
+    module, X = to_torch(fitted(name)), torch.from_numpy(new_rows(name))
+    torch.save(module, tmp_path / "module.pt")
+    copy = torch.load(tmp_path / "module.pt", weights_only=False)
+    assert torch.equal(copy(X), module(X))
 
 
 @pytest.mark.parametrize("name", GATED)
 def test_gates_are_refused(name):
     with pytest.raises(ValueError, match=r"jumps at its gates.*to_onnx"):
+        to_torch(fitted(name))
+
+
+@pytest.mark.parametrize("name", THRESHOLD)
+def test_thresholds_are_refused(name):
+    with pytest.raises(TypeError, match=r"are 0 or 1.*to_onnx"):
         to_torch(fitted(name))
 
 

@@ -1,8 +1,8 @@
 """Decision regions: hand-computable cases, and agreement with ``predict`` everywhere."""
 
+import sys
 import time
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -22,14 +22,19 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
+from sklearn_convexnn import (
+    ConvexReLUClassifier,
+    ConvexReLURegressor,
+    ConvexThresholdClassifier,
+    DeepLinearClassifier,
+    DeepReLUClassifier,
+    SplineReLUClassifier,
+)
 from sklearn_convexnn.inspection import (
     DecisionRegionDisplay,
     decision_intervals,
     decision_regions,
 )
-
-mpl.use("Agg")
 
 
 def network(W, bias, C, b0, classes=None):
@@ -462,6 +467,8 @@ def fitted(model, n_features=2):
         (MLPClassifier((5, 5), solver="lbfgs"), "2 hidden layers"),
         (MLPClassifier(5, solver="lbfgs", activation="tanh"), "activation='tanh'"),
         (ConvexReLURegressor(), "not a classifier"),
+        (DeepLinearClassifier(), "are linear, no ReLUs"),
+        (ConvexThresholdClassifier(0.1), "are 0 or 1, no ReLUs"),
         (make_pipeline(PolynomialFeatures(), ConvexReLUClassifier()), "pipeline\\[:-1\\]"),
         (make_pipeline(MinMaxScaler(clip=True), ConvexReLUClassifier()), "without clip"),
     ],
@@ -470,6 +477,18 @@ def fitted(model, n_features=2):
 def test_other_estimators_are_refused(model, message):
     with pytest.raises(ValueError, match=message):
         decision_regions(fitted(model), extent=(0, 1, 0, 1))
+
+
+def test_networks_that_are_more_than_their_two_layers():
+    x = np.linspace(-1, 1, 40)[:, None]
+    spline = SplineReLUClassifier(1e-3, loss="hinge", skip_connection=True).fit(x, x[:, 0] > 0.2)
+    assert np.any(spline.skip_coef_)
+    with pytest.raises(ValueError, match="skip connection besides its neurons"):
+        decision_regions(spline, extent=(0, 1))
+    X = np.random.default_rng(0).standard_normal((6, 8))
+    whitened = DeepReLUClassifier(n_layers=2, whiten=True).fit(X, np.arange(6) % 2)
+    with pytest.raises(ValueError, match="see whitened rows"):
+        decision_regions(whitened, features=(0, 1), X=X)
 
 
 def test_several_labels_per_row_are_refused():
@@ -529,18 +548,11 @@ def test_bad_kernel_forms_are_refused(arguments, message):
 # ---------------------------------------------------------------------------------------- pictures
 
 
-@pytest.fixture
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def pixels(display):
     display.figure_.canvas.draw()
     return np.asarray(display.figure_.canvas.buffer_rgba())[:, :, :3] / 255.0
 
 
-@pytest.mark.usefixtures("close_figures")
 def test_display_colours_are_the_predictions():
     """Every pixel of a picture without lines has the colour of the class predicted there."""
     model = random_network(1, n_outputs=3)
@@ -559,7 +571,6 @@ def test_display_colours_are_the_predictions():
     assert np.all(same | near)
 
 
-@pytest.mark.usefixtures("close_figures")
 def test_display_in_two_dimensions():
     X, y = make_moons(noise=0.2, random_state=0)
     frame = pd.DataFrame(X, columns=["a", "b"])
@@ -582,7 +593,6 @@ def test_display_in_two_dimensions():
         display.plot(alpha=2)
 
 
-@pytest.mark.usefixtures("close_figures")
 @pytest.mark.parametrize("n_outputs", [1, 3, 12])
 def test_display_in_one_dimension(n_outputs):
     model = random_network(2, 1, 8, n_outputs)
@@ -599,21 +609,11 @@ def test_display_in_one_dimension(n_outputs):
 
 
 def test_without_matplotlib(monkeypatch):
-    import builtins
-
-    real_import = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("matplotlib"):
-            raise ModuleNotFoundError(name)
-        return real_import(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ImportError, match="sklearn_convexnn\\[plot\\]"):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"needs matplotlib: .*sklearn_convexnn\[plot\]"):
         DecisionRegionDisplay.from_estimator(random_network(0), extent=(0, 1, 0, 1))
 
 
-@pytest.mark.usefixtures("close_figures")
 def test_display_names_classes_and_says_where_it_cuts():
     """A legend of the classes that are seen; a section says which features it holds fixed."""
     iris = load_iris(as_frame=True)

@@ -32,7 +32,6 @@ def test_filters_and_maps(shape, patch):
     np.testing.assert_array_equal(display.maps[0], model.feature_maps(X[:1])[0, largest])
     first = display.axes_[0]
     assert bool(first.images) == (len(model.filters_.shape) == 4)
-    plt.close("all")
 
 
 def test_several_windows_on_given_axes():
@@ -42,7 +41,6 @@ def test_several_windows_on_given_axes():
     assert display.figure_ is axes[0].figure
     with pytest.raises(ValueError, match="2 axes are needed, got 1"):
         display.plot(axes=axes[:1])
-    plt.close("all")
 
 
 def test_what_has_no_filters():

@@ -82,6 +82,11 @@ def test_input_that_is_refused(arguments, match):
         neural_collapse(*arguments)
 
 
+def test_an_estimator_is_no_features():
+    with pytest.raises(TypeError, match=r"pass estimator\.hidden_activations\(X\)"):
+        neural_collapse(DeepReLUClassifier(), [0, 1])
+
+
 # ------------------------------------------------------------------------------------- the picture
 
 
@@ -97,8 +102,7 @@ def pyplot():
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    yield plt
-    plt.close("all")
+    return plt
 
 
 def test_display_of_both_kinds_of_estimators(digits, pyplot):

@@ -11,13 +11,6 @@ from sklearn_convexnn.inspection import NeuronDisplay
 from tests.exported import ROWS, SIGNAL, fitted
 
 plt = pytest.importorskip("matplotlib.pyplot")
-plt.switch_backend("agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_the_numbers_are_those_of_the_network():

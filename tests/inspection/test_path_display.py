@@ -9,13 +9,6 @@ from sklearn_convexnn import ConvexReLURegressor, ConvexReLURegressorCV, convexn
 from sklearn_convexnn.inspection import PathDisplay
 
 plt = pytest.importorskip("matplotlib.pyplot")
-plt.switch_backend("agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

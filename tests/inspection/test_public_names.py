@@ -4,7 +4,6 @@ import doctest
 import inspect
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
@@ -69,7 +68,6 @@ def test_examples_run(name):
     results = [runner.run(test) for test in finder.find(PUBLIC[name], name, globs={})]
     assert sum(result.attempted for result in results) > 0
     assert sum(result.failed for result in results) == 0
-    plt.close("all")
 
 
 @pytest.mark.parametrize("function", [inspection.neuron_encodings, inspection.l0_l1_certificate])

@@ -11,13 +11,6 @@ from sklearn_convexnn.inspection import TrainingDisplay
 from tests.exported import LINE, WAVE, fitted
 
 plt = pytest.importorskip("matplotlib.pyplot")
-plt.switch_backend("agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_what_is_drawn_is_the_history():

@@ -48,6 +48,11 @@ class Convolution(OneUnit):
         for g, cell in enumerate(windows.cells):
             self.pool[cell, g] = 1.0 / len(self.pool[cell])
 
+    @property
+    def places(self):
+        """The places in a row, or beyond the border, of all weights at every position, (K, p)."""
+        return np.concatenate(self.windows.index).T
+
     # ------------------------------------------------------------------ sizes
 
     def n_weights(self, n_features):

@@ -55,6 +55,11 @@ class Windows:
     def n_cells(self):
         return len(self.cells)
 
+    @property
+    def positions(self):
+        """The positions of every cell, as arrays."""
+        return [np.arange(self.n_positions)[cell] for cell in self.cells]
+
     @classmethod
     def of(cls, space, channels, patches, dilations, *, strides, padding, grids):
         """Windows of rows of shape ``(*space, channels)``.

@@ -15,7 +15,7 @@ from sklearn_convexnn.core.problem.engines import coded
 from sklearn_convexnn.core.problem.engines.coded import CodedRows, coded_if_cheaper
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from tests.conftest import make_rows
-from tests.core.problem.test_engines import each_loss, every_pass, objectives, on
+from tests.core.problem.test_engines import each_loss, every_pass, fitted_objective, on
 
 
 @pytest.fixture
@@ -168,7 +168,10 @@ def test_passes_in_single_precision():
 def test_a_round_of_a_fit_gives_the_same(loss, n_outputs):
     """With a short slide: a long one carries the last digit across kinks, on which it depends."""
     some = arrays(loss, n_outputs, slice(0, 10))
-    one, other = objectives(make_coded, some, loss, n_outputs, max_iter=1, slide_iter=10)
+    one, other = (
+        fitted_objective(make, loss, n_outputs, some, max_iter=1, slide_iter=10)
+        for make in (make_coded, NumpyEngine)
+    )
     assert one == pytest.approx(other, rel=1e-8)
 
 
@@ -177,7 +180,9 @@ def test_a_round_of_a_fit_gives_the_same(loss, n_outputs):
 def test_a_fit_to_the_last_digits_gives_the_same(loss):
     settings = {"gap_tol": 1e-9, "crossing": True, "program": True}
     some = arrays(loss, 1, slice(4, 12))
-    one, other = objectives(make_coded, some, loss, 1, **settings)
+    one, other = (
+        fitted_objective(make, loss, 1, some, **settings) for make in (make_coded, NumpyEngine)
+    )
     assert one == pytest.approx(other, rel=1e-8)
 
 

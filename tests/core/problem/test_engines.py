@@ -13,6 +13,7 @@ from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
+from sklearn_convexnn.core.problem.engines.shares import DistributedEngine, Held, Share, Threads
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.output_layer import OutputLayer
@@ -32,7 +33,17 @@ def part(X, Y, weights):
     return PartEngine(stored, Y, weights, index, block_bytes=1)
 
 
+def shares(X, Y, weights):
+    """Three of them, the second with rows that lie apart in its array."""
+    n, parts = len(Y), []
+    for k, rows in enumerate(np.split(np.arange(n), [n // 3, n // 2])):
+        stored, index = (X[rows], None) if k != 1 else (X, rows)
+        parts.append(Share(Held(stored), Y[rows], weights[rows], weights[rows], index))
+    return DistributedEngine.of(Threads(2), parts, X.shape[1], Y.shape[1], X.dtype)
+
+
 ENGINES = {
+    "shares": shares,
     "part of an array": part,
     "small blocks": lambda X, Y, weights: NumpyEngine(X, Y, weights, block_bytes=1),
     "CSR": lambda X, Y, weights: NumpyEngine(sparse.csr_array(X), Y, weights),
@@ -182,8 +193,11 @@ def test_one_transfer_of_sums_for_a_pass():
         assert len(count) == 1
 
 
-def fitted_objective(make_engine, loss, n_outputs, **settings):
-    rows = on(make_engine, data(loss, n_outputs, 3, n=60), loss, n_outputs, True)
+def fitted_objective(make_engine, loss, n_outputs, arrays=None, **settings):
+    """Of a fit to ``arrays``, or to sixty rows."""
+    if arrays is None:
+        arrays = data(loss, n_outputs, 3, n=60)
+    rows = on(make_engine, arrays, loss, n_outputs, True)
     pricing = SearchPricing(np.random.default_rng(0))
     confirm = settings.get("program", False)
     solution = solve(rows, 0.01, pricing, options=Options(**settings), confirm=confirm)

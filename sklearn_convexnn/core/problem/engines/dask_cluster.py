@@ -8,9 +8,10 @@ in a share stays the same, so do all sums, to the last bit.
 from __future__ import annotations
 
 import pickle
+from functools import cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sklearn_convexnn.core.problem.engines.shares import Threads
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
@@ -66,8 +67,15 @@ def _run(work, *parts):
     from distributed import get_worker
 
     function, small = pickle.loads(work)
-    with threadpool_limits(limits=1, user_api="blas"), worker_threads(get_worker().state.nthreads):
+    one_blas_thread = _libraries().limit(limits=1, user_api="blas")
+    with one_blas_thread, worker_threads(get_worker().state.nthreads):
         return function(*parts, *small)
+
+
+@cache
+def _libraries():
+    """Of this process: to look for them takes as long as a small pass."""
+    return ThreadpoolController()
 
 
 class Lazy:

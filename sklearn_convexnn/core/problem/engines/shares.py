@@ -177,10 +177,12 @@ class DistributedEngine:
         """At most ``count`` rows, drawn by their keys, with weights of sum 1."""
         count = min(count, self.n_rows)
         parts = self.each(_of_least_keys, self._largest_key(count), count, dtype)
-        keys = np.concatenate([keys for keys, _ in parts])
-        kept = np.argsort(keys, kind="stable")[:count]
-        X, Y, weights, _ = joined([rows for _, rows in parts])
-        return NumpyEngine(X[kept], Y[kept], weights[kept] / weights[kept].sum())
+        keys = np.concatenate([part.pop(0) for part in parts])
+        X, Y, weights, _ = joined([part.pop() for part in parts])
+        if len(keys) > count:  # copies of the last row
+            kept = np.argsort(keys, kind="stable")[:count]
+            X, Y, weights = X[kept], Y[kept], weights[kept]
+        return NumpyEngine(X, Y, weights / weights.sum())
 
     def _largest_key(self, count):
         """The largest of the ``count`` smallest keys; those of one value may be more of them."""
@@ -309,7 +311,12 @@ def _first(share, count, dtype):
 
 def joined(parts):
     """Arrays of rows of several shares, one after the other."""
-    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    columns = [list(arrays) for arrays in zip(*parts, strict=True)]
+    parts.clear()
+    found = []
+    while columns:  # each is given back before the next: they may be large
+        found.append(np.concatenate(columns.pop(0)))
+    return tuple(found)
 
 
 def _keys_up_to(share, limit, count):
@@ -321,7 +328,7 @@ def _keys_up_to(share, limit, count):
 def _of_least_keys(share, limit, count, dtype):
     """At most ``count`` rows of keys up to a limit, with these."""
     index = np.flatnonzero(share.keys <= limit)[:count]
-    return share.keys[index], share.rows(index, dtype)
+    return [share.keys[index], share.rows(index, dtype)]
 
 
 def _drawn(share, result, rate, dtype):
