@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # From SSE3 to AVX2, in the order of their age; the last only runs where there is AVX-512.
@@ -21,6 +22,7 @@ MODULES = [
     "core/column_generation/proximal_newton",
     "core/column_generation/refit",
     "core/column_generation/slide",
+    "core/deep/circular",
     "core/deep/concave_power",
     "core/deep/nuclear_norm",
     "core/deep/nuclear_norm_any_loss",
@@ -34,6 +36,7 @@ MODULES = [
     "core/patterns/enumeration",
     "core/pricing/patches",
     "core/pricing/search",
+    "core/pricing/sub_networks",
     "core/pricing/upper_bounds",
     "core/pricing/wall_crossing",
     "core/problem/certificates",
@@ -41,6 +44,7 @@ MODULES = [
     "core/problem/losses/every_loss",
     "core/problem/patches",
     "core/problem/rows",
+    "core/problem/sub_networks",
     "core/problem/units",
     "core/programs/gated_network",
     "core/programs/minimal",
@@ -89,6 +93,7 @@ LONG = [
     "deep_linear::test_alpha_max",
     "deep_linear::test_the_path_is_the_fits_one_by_one",
     "deep_linear::test_scoring_selection_and_workers",
+    "core/pricing/sub_networks::test_climbs_end_above_the_ascent_they_start_from",
     "core/problem/losses/every_loss::test_dual_is_the_infimum_of_fenchel_young",
     "core/programs/neuron_program::test_turns_lower_the_objective",
     "core/fit/given_patterns::test_all_patterns_give_the_global_optimum",
@@ -119,25 +124,37 @@ def kernels_of_this_processor():
     return [kernel for kernel in KERNELS if needs.get(kernel, "sse3") in words | {"sse3"}], ""
 
 
+def run(threads, kernel, options):
+    """The exit status of the tests on one kernel, and what they printed."""
+    selection = [location(module) for module in THREADS[threads]]
+    selection += [f"--deselect={location(test)}" for test in LONG]
+    environment = {
+        **os.environ,
+        "OPENBLAS_CORETYPE": kernel,
+        "OPENBLAS_NUM_THREADS": str(threads),
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *selection, *options], env=environment, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
 def main(options):
     """Run every combination; the number of those that failed."""
     kernels, reason = kernels_of_this_processor()
     if reason:
         print(f"Skipped: {reason}.")
     failed = []
-    for threads, modules in THREADS.items():
-        selection = [location(module) for module in modules]
-        selection += [f"--deselect={location(test)}" for test in LONG]
-        for kernel in kernels:
-            print(f"== {kernel}, {threads} BLAS thread(s)", flush=True)
-            environment = {
-                **os.environ,
-                "OPENBLAS_CORETYPE": kernel,
-                "OPENBLAS_NUM_THREADS": str(threads),
-            }
-            command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *selection, *options]
-            if subprocess.run(command, env=environment).returncode:
-                failed.append(f"{kernel}, {threads} BLAS thread(s)")
+    combinations = [(threads, kernel) for threads in THREADS for kernel in kernels]
+    # Side by side, each in one process: the tests are then collected once for each kernel.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(lambda one: run(*one, options), combinations)
+        for (threads, kernel), (status, printed) in zip(combinations, results, strict=True):
+            title = f"{kernel}, {threads} BLAS thread(s)"
+            print(f"== {title}\n{printed}", flush=True)
+            if status:
+                failed.append(title)
     if failed:
         print("Failed: " + "; ".join(failed))
     return len(failed)
