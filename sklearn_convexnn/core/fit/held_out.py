@@ -33,12 +33,14 @@ _FEWEST = 20
 _WANTED, _MOST_FOLDS = 250, 3
 _WANTED_LABELS, _MOST_LABEL_FOLDS = 300, 4
 # Losses within so many standard errors of the best are equal: of the difference, for labels of the
-# loss itself, since what is best for probabilities regularises more than labels need.  (Half of a
-# standard error of the difference is too much: with targets of nearly nothing but noise, 300 x 20,
-# it chooses a quarter of the best alpha now and then, R2 -0.22 where 0.01 can be had.)
-_CHANCE_OF_DIFFERENCE, _CHANCE_OF_LABELS = 0.25, 0.5
+# loss itself, since what is best for probabilities regularises more than labels need.
+_CHANCE = 0.5
 # From so many times alpha="scale" on networks are small, and no one stops there.
 _CHEAP = 16.0
+# Targets that are best predicted from there on are mostly noise, which refutes "scale": it draws
+# less.  (With half a standard error 300 x 20 rows of it get a quarter of the best alpha now and
+# then, R2 -0.22 where 0.01 can be had.)
+_CHANCE_OF_NOISE = 0.25
 # Below alpha="scale", where networks grow large, a step has to lower the loss by this fraction, or
 # by this fraction and so many standard errors.
 _WORTH, _LEAST_WORTH, _SURE = 0.05, 0.01, 2.0
@@ -241,7 +243,7 @@ class _Curve:
         """
         best = self.best
         near = min(
-            (k for k in range(len(self.means)) if self._as_good(k, best)),
+            (k for k in range(len(self.means)) if self._as_good(k, best, scale)),
             key=lambda k: abs(np.log(self.alphas[k] / scale)),
         )
         logs = np.log(self.alphas)
@@ -251,11 +253,14 @@ class _Curve:
             return alpha, None
         return alpha, float(np.exp(np.interp(-log, -logs, np.log(self.temperatures))))
 
-    def _as_good(self, k, best):
+    def _as_good(self, k, best, scale):
         excess, error = self._excess(k, best)
-        if self.temperatures[best] is None:
-            return excess <= _CHANCE_OF_DIFFERENCE * error
-        return excess <= _CHANCE_OF_LABELS * self._standard_error(self.losses[best])
+        chance = _CHANCE
+        if self.temperatures[best] is not None:
+            error = self._standard_error(self.losses[best])
+        elif self.alphas[best] >= _CHEAP * scale:
+            chance = _CHANCE_OF_NOISE
+        return excess <= chance * error
 
     def _excess(self, k, other):
         """By how much the loss of an alpha is above that of another, with its standard error."""
