@@ -2,7 +2,6 @@
 
 import tracemalloc
 
-import array_api_strict
 import numpy as np
 import pytest
 
@@ -58,16 +57,6 @@ def test_lazy_rows_are_refused(lazy, way):
     model.fit(X, y)
     with pytest.raises(TypeError, match=way):
         model.predict(lazy)
-
-
-def test_arrays_of_other_libraries_are_refused(monkeypatch):
-    """Where scikit-learn is told to leave them as they are."""
-    monkeypatch.setattr(
-        "sklearn_convexnn._validation.get_config", lambda: {"array_api_dispatch": True}
-    )
-    X = array_api_strict.asarray(np.ones((5, 2)))
-    with pytest.raises(TypeError, match=r"X is an array of array_api_strict.*computes in NumPy"):
-        ConvexReLURegressor(alpha=0.5).fit(X, np.arange(5.0))
 
 
 def test_lazy_collections_without_a_graph_are_arrays():
