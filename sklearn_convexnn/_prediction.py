@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
@@ -15,8 +16,6 @@ from sklearn_convexnn._losses import trait
 from sklearn_convexnn._validation import check_labels, class_weights, encode_classes
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from sklearn_convexnn._typing import MatrixLike
 
 # Both kinds of estimator have the same four hooks:
