@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_convexnn._arrays import float_dtypes, followed, place_of, put, rows_at
 from sklearn_convexnn._callbacks import CallbackSupportMixin, Progress, with_callbacks
 from sklearn_convexnn._collections import SpreadData, is_collection, stand_in
 from sklearn_convexnn._documentation import DocumentationLink
@@ -22,12 +23,11 @@ from sklearn_convexnn._validation import (
     check_weights,
     check_X,
     refuse_lazy,
+    refuse_other_libraries,
 )
 from sklearn_convexnn._warnings import warn_user
 from sklearn_convexnn.core.problem.column_scales import unequal_columns
 from sklearn_convexnn.core.problem.solution import Solution
-
-_DTYPES = [np.float64, np.float32]
 
 
 class Data(NamedTuple):
@@ -113,6 +113,8 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     # Whether sparse rows are taken, and whether the penalty acts in the units of the columns.
     _takes_sparse = False
     _compares_columns = False
+    # Whether arrays of other libraries are taken, and given back.
+    _takes_arrays = False
     # Whether rows of dask collections are trained on where they are.
     _takes_collections = False
     # Why alpha=0 is refused, in words; None where it is not.
@@ -124,6 +126,7 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self._takes_sparse
+        tags.array_api_support = self._takes_arrays
         return tags
 
     def _fit(self, X, y, sample_weight, **options):
@@ -132,7 +135,7 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
         progress = Progress(self, X, y)
         outcome = self._solve(data, progress, **options)
         outcome.solution.raise_without_round()
-        self._store(outcome.attributes)
+        self._store(self._placed(outcome.attributes, X))
         progress.close(outcome.solution)
         if outcome.solution.keyboard:
             raise RoundKept
@@ -163,12 +166,31 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
                 return data
             X, y, sample_weight = data.in_memory(stand_in(X))
         refuse_lazy(X=X, y=y, sample_weight=sample_weight)
+        place = self._place(X=X, y=y, sample_weight=sample_weight)
+        y, sample_weight = followed(y, sample_weight)
         X, y = validate_data(
-            self, X, y, accept_sparse=self._sparse_formats(), dtype=_DTYPES, **self._target_checks()
+            self,
+            X,
+            y,
+            accept_sparse=self._sparse_formats(),
+            dtype=float_dtypes(place),
+            **self._target_checks(),
         )
+        X = check_X(X) if place is None else self._rows_at(X, place)
         y = self._check_targets(y)
-        sample_weights = check_weights(sample_weight, X)
-        return Data(check_X(X), y, self._class_weighted(y, sample_weights), sample_weights)
+        sample_weights = check_weights(sample_weight, y)
+        return Data(X, y, self._class_weighted(y, sample_weights), sample_weights)
+
+    def _place(self, X, **others):
+        """The Place of rows of another library, None in NumPy; a TypeError where none are taken."""
+        if self._takes_arrays:
+            return place_of(X)
+        refuse_other_libraries(X=X, **others)
+        return None
+
+    def _rows_at(self, X, place):
+        """Checked rows of another library as the solver takes them."""
+        return rows_at(X, place)
 
     def _spread(self, X, y, sample_weight):
         """The SpreadData of a collection."""
@@ -215,6 +237,13 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
             "alpha_": float(alpha),
             "alpha_max_": float(alpha_max),
         }
+
+    def _placed(self, attributes, X):
+        """Arrays among the attributes, where ``X`` is; records of the fit are in NumPy."""
+        place = place_of(X) if self._takes_arrays else None
+        if place is None:
+            return attributes
+        return {name: put(value, place) for name, value in attributes.items()}
 
     def _store(self, attributes):
         """All fitted attributes at once; those of the fit before go, whatever they were."""
@@ -265,6 +294,10 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
     def _validate_rows(self, X):
         check_is_fitted(self)
         refuse_lazy(X=X)
+        dtypes = float_dtypes(self._place(X=X))
         return validate_data(
-            self, X, accept_sparse=self._sparse_formats(), dtype=_DTYPES, reset=False
+            self, X, accept_sparse=self._sparse_formats(), dtype=dtypes, reset=False
         )
+
+    def _check_place(self, X, method):
+        """Raise for rows of another library than those of the fit, where several are taken."""

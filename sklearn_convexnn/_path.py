@@ -9,7 +9,12 @@ import numpy as np
 
 from sklearn_convexnn._callbacks import Progress
 from sklearn_convexnn._relu import estimator_of_loss
-from sklearn_convexnn._validation import check_grid, check_relax, one_blas_thread
+from sklearn_convexnn._validation import (
+    check_grid,
+    check_relax,
+    one_blas_thread,
+    refuse_other_libraries,
+)
 from sklearn_convexnn._warnings import warn_user
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path
 from sklearn_convexnn.core.fit.path import solve_path
@@ -161,6 +166,7 @@ def convexnn_path(
     )
     estimator._validate_params()
     (relax,) = check_relax([relax])
+    refuse_other_libraries(X=X, y=y, sample_weight=sample_weight)
     problem, targets = estimator._problem(estimator._validated(X, y, sample_weight))
     pricing, start, alpha_max = start_of_path(problem, estimator._rng())
     grid = check_grid(alphas, eps, alpha_max)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
+from sklearn_convexnn._arrays import labels_of, log_probabilities, namespace_of, probabilities
 from sklearn_convexnn._base import Targets
 from sklearn_convexnn._collections import on_blocks
 from sklearn_convexnn._losses import trait
 from sklearn_convexnn._validation import check_labels, class_weights, encode_classes
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sklearn_convexnn._typing import MatrixLike
 
 # Both kinds of estimator have the same four hooks:
@@ -63,9 +64,10 @@ class NetworkRegressor(RegressorMixin):
             Outputs of the network, with as many dimensions as the targets had in fit; for the
             Poisson loss their exponentials.
         """
+        self._check_place(X, "predict")
         Z = self._outputs(X)
         if self.out_activation_ == "exp":
-            Z = np.exp(Z)
+            Z = namespace_of(Z).exp(Z)
         return Z[:, 0] if self._target_ndim == 1 else Z
 
 
@@ -123,6 +125,7 @@ class ScoreClassifier(ClassifierMixin):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes positive values mean ``classes_[1]``.
         """
+        self._check_place(X, "decision_function")
         Z = self._outputs(X)
         return Z[:, 0] if Z.shape[1] == 1 else Z
 
@@ -140,10 +143,8 @@ class ScoreClassifier(ClassifierMixin):
         ndarray of shape (n_samples,)
             The most probable class; the first of them where several are.
         """
-        scores = self.decision_function(X)
-        return self.classes_[
-            (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        ]
+        self._check_place(X, "predict")
+        return labels_of(self.decision_function(X), self.classes_)
 
 
 def _encoded_labels(y, labels, columns, factors):
@@ -185,10 +186,8 @@ class NetworkClassifier(ScoreClassifier):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        scores = self._logits(X)
-        if scores.ndim == 1:
-            return np.column_stack([expit(-scores), expit(scores)])
-        return softmax(scores, axis=1)
+        self._check_place(X, "predict_proba")
+        return probabilities(self._logits(X))
 
     @available_if(_has_probabilities)
     @on_blocks
@@ -205,7 +204,5 @@ class NetworkClassifier(ScoreClassifier):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        scores = self._logits(X)
-        if scores.ndim == 1:
-            return np.column_stack([log_expit(-scores), log_expit(scores)])
-        return log_softmax(scores, axis=1)
+        self._check_place(X, "predict_log_proba")
+        return log_probabilities(self._logits(X))

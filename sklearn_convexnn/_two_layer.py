@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from joblib import effective_n_jobs
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn._arrays import check_place, in_numpy, namespace_of, put_beside
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._collections import SpreadData, on_blocks
 from sklearn_convexnn._importances import InputImportances
@@ -184,7 +186,8 @@ class BaseTwoLayer(AlphaChoice, NeuronProblem, InputImportances, BaseNetwork):
 
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""
-        return network_outputs(self._validate_rows(X), self.coefs_, self.intercepts_)
+        X = self._validate_rows(X)
+        return network_outputs(X, self.coefs_, self.intercepts_, xp=namespace_of(X))
 
     def _input_sizes(self):
         return path_norms(self.coefs_)
@@ -203,7 +206,9 @@ class BaseTwoLayer(AlphaChoice, NeuronProblem, InputImportances, BaseNetwork):
         ndarray of shape (n_samples, n_neurons_)
             ``max(0, X @ coefs_[0] + intercepts_[0])``.
         """
-        return hidden_activations(self._validate_rows(X), self.coefs_[0], self.intercepts_[0])
+        self._check_place(X, "hidden_activations")
+        X = self._validate_rows(X)
+        return hidden_activations(X, self.coefs_[0], self.intercepts_[0], xp=namespace_of(X))
 
 
 class CuttingPlane:
@@ -257,6 +262,7 @@ class OneAlpha(CuttingPlane):
 class BaseConvexReLU(OneAlpha, BaseTwoLayer):
     """The fit of ReLU networks for one ``alpha``."""
 
+    _takes_arrays = True
     _takes_collections = True
 
     _parameter_constraints = {
@@ -409,4 +415,28 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
             features=(self.coefs_[0].shape[0], problem.rows.n_features),
             outputs=(self.coefs_[1].shape[1], problem.rows.n_outputs),
         )
-        return Start(problem.network(self.coefs_, self.intercepts_))
+        return Start(problem.network(in_numpy(self.coefs_), in_numpy(self.intercepts_)))
+
+    # ------------------------------------------------------------------ arrays of other libraries
+
+    def _rows_at(self, X, place):
+        # Programs over patterns, and starts from them, have a matrix of all rows.
+        if self.refinement is None or self.patterns is not None:
+            return np.ascontiguousarray(in_numpy(X))
+        return super()._rows_at(X, place)
+
+    @property
+    def _first_weights(self):
+        return self.coefs_[0]
+
+    def _check_place(self, X, method):
+        check_is_fitted(self)
+        check_place(X, self, attribute="_first_weights", method=method)
+
+    def _input_sizes(self):
+        return path_norms(in_numpy(self.coefs_))
+
+    @property
+    def feature_importances_(self):
+        """The share of every input in the sizes of all inputs: ``(n_features_in_,)``."""
+        return put_beside(super().feature_importances_, self._first_weights)

@@ -11,8 +11,15 @@ from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn import get_config
+from sklearn import config_context, get_config
 from sklearn.base import _fit_context
+from sklearn.utils._array_api import (
+    _is_numpy_namespace,
+    check_same_namespace,
+    get_namespace_and_device,
+    move_to,
+    supported_float_dtypes,
+)
 from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
@@ -82,14 +89,40 @@ __all__ = [
     "check_labels",
     "check_patterns",
     "check_relax",
+    "check_same_namespace",
     "check_warm_start",
     "check_weights",
     "class_weights",
+    "config_context",
     "encode_classes",
+    "get_config",
+    "get_namespace_and_device",
     "has_callbacks",
+    "in_numpy",
+    "is_numpy_namespace",
+    "move_to",
     "one_blas_thread",
     "refuse_lazy",
+    "refuse_other_libraries",
+    "supported_float_dtypes",
 ]
+
+is_numpy_namespace = _is_numpy_namespace
+
+
+def in_numpy(array):
+    """An array of any library, or a list of them, in NumPy; whatever is no array as it is."""
+    if isinstance(array, list) and array and all(hasattr(part, "dtype") for part in array):
+        return [in_numpy(part) for part in array]
+    if isinstance(array, np.ndarray) or not _is_array(array):
+        return array
+    with config_context(array_api_dispatch=True):
+        return move_to(array, xp=np, device="cpu")
+
+
+def _is_array(value):
+    """Is it an array, and not a table, a list or a sparse matrix?"""
+    return hasattr(value, "__array_namespace__") or hasattr(value, "__dlpack__")
 
 
 def has_callbacks(estimator):
@@ -115,7 +148,6 @@ def refuse_lazy(**arrays):
     A fit reads its rows dozens of times, and NumPy would fetch all of them without a word.
     """
     for name, array in arrays.items():
-        _refuse_other_library(name, array)
         if hasattr(array, "__next__"):
             raise TypeError(
                 f"{name} is an iterator, which can be read once, but a fit reads the rows many "
@@ -140,16 +172,19 @@ def refuse_lazy(**arrays):
         )
 
 
-def _refuse_other_library(name, array):
+def refuse_other_libraries(**arrays):
     """Raise for arrays that scikit-learn would hand on as they are: computation is in NumPy."""
-    if not get_config()["array_api_dispatch"] or isinstance(array, np.ndarray):
+    if not get_config()["array_api_dispatch"]:
         return
-    library = type(array).__module__.partition(".")[0]
-    if hasattr(array, "__array_namespace__") or library == "torch":
-        raise TypeError(
-            f"{name} is an array of {library} and array_api_dispatch is on, but this estimator "
-            "computes in NumPy: move it to the CPU and pass numpy.asarray of it."
-        )
+    for name, array in arrays.items():
+        library = type(array).__module__.partition(".")[0]
+        if isinstance(array, np.ndarray) or library == "numpy":
+            continue
+        if hasattr(array, "__array_namespace__") or library == "torch":
+            raise TypeError(
+                f"{name} is an array of {library} and array_api_dispatch is on, but this computes "
+                "in NumPy: move it to the CPU and pass numpy.asarray of it."
+            )
 
 
 def check_warm_start(estimator, classes, **problem):
@@ -158,7 +193,7 @@ def check_warm_start(estimator, classes, **problem):
     ``problem`` has pairs, before and now.
     """
     if classes is not None:
-        problem["classes"] = (estimator.classes_.tolist(), classes.tolist())
+        problem["classes"] = (in_numpy(estimator.classes_).tolist(), classes.tolist())
     changed = [
         f"{name}: {before}, now {now}" for name, (before, now) in problem.items() if before != now
     ]

@@ -2,7 +2,6 @@
 
 import tracemalloc
 
-import array_api_strict
 import numpy as np
 import pytest
 
@@ -60,16 +59,6 @@ def test_lazy_rows_are_refused(lazy, way):
         model.predict(lazy)
 
 
-def test_arrays_of_other_libraries_are_refused(monkeypatch):
-    """Where scikit-learn is told to leave them as they are."""
-    monkeypatch.setattr(
-        "sklearn_convexnn._validation.get_config", lambda: {"array_api_dispatch": True}
-    )
-    X = array_api_strict.asarray(np.ones((5, 2)))
-    with pytest.raises(TypeError, match=r"X is an array of array_api_strict.*computes in NumPy"):
-        ConvexReLURegressor(alpha=0.5).fit(X, np.arange(5.0))
-
-
 def test_lazy_collections_without_a_graph_are_arrays():
     """Those of xarray have the method whatever they hold."""
 
@@ -104,6 +93,19 @@ def test_files_are_not_copied(tmp_path, monkeypatch, dtype, Estimator):
     assert all(seen)
     np.testing.assert_array_equal(fitted.coefs_[0], expected.coefs_[0])
     np.testing.assert_array_equal(fitted.predict(mapped), expected.predict(X))
+
+
+def test_facts_of_single_precision_take_no_copy():
+    """Products with weights in double precision are taken block by block."""
+    X = np.random.default_rng(0).standard_normal((100_000, 30)).astype(np.float32)
+    weights = np.full(len(X), 1 / len(X))
+    engine = NumpyEngine(X, np.ones((len(X), 1)), weights)
+    tracemalloc.start()
+    found = engine.statistics().mean_row
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.2 * X.nbytes
+    np.testing.assert_allclose(found, weights @ X, rtol=0, atol=1e-12)
 
 
 def test_memory_of_a_fit(tmp_path, monkeypatch):

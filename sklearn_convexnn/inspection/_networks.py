@@ -76,6 +76,11 @@ def two_layer_network(estimator):
             "linear. Set activation='relu'."
         )
     arrays = (*estimator.coefs_, *estimator.intercepts_)
+    if hasattr(arrays[0], "__dlpack__") and not isinstance(arrays[0], np.ndarray):
+        raise ValueError(
+            f"{name} was fitted on arrays of {type(arrays[0]).__module__.partition('.')[0]}: pass "
+            "sklearn.utils._array_api.move_estimator_to(estimator, numpy, 'cpu')."
+        )
     W, C, bias, b0 = (np.asarray(part, dtype=np.float64) for part in arrays)
     if not all(np.isfinite(part).all() for part in (W, bias, C, b0)):
         raise ValueError(f"The weights of {name} are not finite.")

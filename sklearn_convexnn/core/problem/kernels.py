@@ -114,7 +114,7 @@ def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained,
     Z = A @ gained
     Z += b0
     losses, E = loss.value_and_gradient(B.Y, Z)
-    value = B.w @ losses
+    value = B.w @ cast(xp, losses, B.w.dtype)
     E = cast(xp, B.w[:, None] * E, A.dtype)
     db0 = column_sums(xp, E, xp.float64)
     dC = A.T @ E
@@ -279,7 +279,7 @@ def mean_squares(xp, B):
 
 def fitted_loss(xp, B, loss, C, b0):
     (A,) = B.rowwise
-    return (B.w @ loss.value(B.Y, A @ C + b0),), None
+    return (B.w @ cast(xp, loss.value(B.Y, A @ C + b0), B.w.dtype),), None
 
 
 def fitted_gradients(xp, B, loss, C, b0):
@@ -287,7 +287,8 @@ def fitted_gradients(xp, B, loss, C, b0):
     (A,) = B.rowwise
     losses, E = loss.value_and_gradient(B.Y, A @ C + b0)
     E = B.w[:, None] * E
-    return (B.w @ losses, A.T @ cast(xp, E, A.dtype), column_sums(xp, E)), None
+    value = B.w @ cast(xp, losses, B.w.dtype)
+    return (value, A.T @ cast(xp, E, A.dtype), column_sums(xp, E)), None
 
 
 def fitted_bends(xp, B, loss, least, C, b0):

@@ -133,11 +133,18 @@ _RELU = ReLU()
 
 # For the flag of invalid numbers see NumpyEngine: those of finite rows that overflow still warn.
 @np.errstate(invalid="ignore")
-def hidden_activations(X, W, bias, neurons=_RELU):
-    """Features of neurons, ``(X W + bias)_+`` for ReLUs of rows ``X`` dense or sparse."""
-    H = neurons.inputs(np, X) @ W
+def hidden_activations(X, W, bias, neurons=_RELU, xp=np):
+    """Features of neurons, ``(X W + bias)_+`` for ReLUs of rows ``X`` dense or sparse.
+
+    ``xp`` is the array namespace of the rows, the weights and the result.
+    """
+    X = neurons.inputs(xp, X)
+    if xp is not np and X.dtype != W.dtype:  # not every library multiplies what is unlike
+        dtype = xp.result_type(X.dtype, W.dtype)
+        X, W, bias = (xp.astype(part, dtype) for part in (X, W, bias))
+    H = X @ W
     H += bias
-    return neurons.activate(np, H, False)[0]
+    return neurons.activate(xp, H, False)[0]
 
 
 def path_norms(coefs):
@@ -156,8 +163,13 @@ def shares(sizes):
 
 
 @np.errstate(invalid="ignore")
-def network_outputs(X, coefs, intercepts, neurons=_RELU):
-    """Outputs of the layers ``coefs, intercepts``, in blocks of rows of bounded memory."""
+def network_outputs(X, coefs, intercepts, neurons=_RELU, xp=np):
+    """Outputs of the layers ``coefs, intercepts``, in blocks of rows of bounded memory.
+
+    ``xp`` is the array namespace of the rows, the layers and the result.
+    """
+    if xp is not np:
+        return _outputs_elsewhere(xp, X, coefs, intercepts, neurons)
     (n, d), m = X.shape, len(coefs[1])
     last = coefs[1].reshape(m * neurons.n_cells, -1) if m else np.zeros((0, len(intercepts[1])))
     Z = np.zeros((n, last.shape[1]), dtype=np.result_type(X.dtype, coefs[0].dtype))
@@ -168,3 +180,17 @@ def network_outputs(X, coefs, intercepts, neurons=_RELU):
         Z[block] = hidden_activations(X[block], coefs[0], intercepts[0], neurons) @ last
     Z += intercepts[1]
     return Z
+
+
+def _outputs_elsewhere(xp, X, coefs, intercepts, neurons):
+    """The same on a device, with blocks one after the other."""
+    n, m, dtype = X.shape[0], coefs[0].shape[1], xp.result_type(X.dtype, coefs[0].dtype)
+    last, bias = (xp.astype(part, dtype) for part in (coefs[1], intercepts[1]))
+    if not m:
+        return xp.zeros((n, bias.shape[0]), dtype=dtype, device=X.device) + bias
+    step, parts = max(1, _PREDICT_BYTES // (8 * m)), []
+    for start in range(0, n, step):
+        block = X[start : min(start + step, n), :]
+        A = hidden_activations(block, coefs[0], intercepts[0], neurons, xp)
+        parts.append(xp.astype(A, dtype) @ last + bias)
+    return xp.concat(parts)

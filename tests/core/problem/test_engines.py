@@ -167,6 +167,21 @@ def test_every_loss_is_the_same_elsewhere(make_place, name, n_outputs):
     assert_same(*found)
 
 
+@pytest.mark.parametrize(
+    "name, n_outputs", [("squared_error", 1), ("huber", 2), ("log_loss", 3), ("squared_hinge", 1)]
+)
+@each_place
+def test_passes_in_single_precision(make_place, name, n_outputs):
+    """Not every library multiplies numbers of two precisions."""
+    arrays, loss, found = data(name, n_outputs, 14), get_loss(name, n_outputs), []
+    for make in (engine_at(make_place), NumpyEngine):
+        rows = Rows(make(*arrays), ReLU(), loss, intercept=True, scale=0.4, dtype=np.float32)
+        found.append(every_pass(rows))
+    for key, value in found[1].items():
+        atol = 1e-4 * np.abs(value).max(initial=1e-3)
+        np.testing.assert_allclose(found[0][key], value, rtol=1e-4, atol=atol, err_msg=key)
+
+
 def test_one_transfer_of_sums_for_a_pass():
     """Whatever comes back comes at once, and what is kept does not come at all."""
     count, place = [], strict_place("device1")

@@ -8,6 +8,7 @@ from sklearn_convexnn.core.problem.engines.coded import CodedRows, coded_if_chea
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.engines.row_keys import row_keys
+from tests.places import each_place, engine_at
 
 N = 400
 
@@ -91,3 +92,25 @@ def test_a_residual_of_zeros_draws_nothing():
     X, Y, weights = data()
     sample, drawn = NumpyEngine(X, Y, weights).draw(np.zeros((N, 1)), 100, np.float64)
     assert sample.n_rows == len(drawn) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@each_place
+def test_keys_and_samples_of_a_device(make_place, dtype):
+    """The same bits, and so the same rows."""
+    X, Y, weights = data()
+    X[0, 0] = -0.0
+    engine, expected = (
+        engine_at(make_place)(X.astype(dtype), Y, weights),
+        make("array", X, Y, weights),
+    )
+    np.testing.assert_array_equal(engine.stored.host_keys(), row_keys(X.astype(dtype)))
+    if dtype is np.float64:
+        one, other = (rows.sample(50, np.float32) for rows in (engine, expected))
+        np.testing.assert_array_equal(one.collect().X, other.X)
+        R = np.abs(X[:, :1])
+        (one, drawn), (other, expected_drawn) = (
+            rows.draw(rows.kept(R), 50, np.float64) for rows in (engine, expected)
+        )
+        np.testing.assert_array_equal(one.collect().X, other.X)
+        np.testing.assert_allclose(drawn, expected_drawn)

@@ -17,15 +17,15 @@ from sklearn_convexnn.core.problem.engines.block import Block, Statistics
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.namespaces import namespace
 from sklearn_convexnn.core.problem.engines.row_keys import (
+    as_fractions,
     count_distinct,
     device_keys,
     pair_keys,
     row_keys,
 )
 
-# Size of one block of what a kernel makes: on a device few large blocks keep it busy, on a
-# processor blocks that fit into its cache are faster.
-DEVICE_BLOCK_BYTES, CPU_BLOCK_BYTES = 1 << 28, 1 << 20
+# Size of one block of what a kernel makes: few large blocks keep a device busy.
+BLOCK_BYTES = 1 << 28
 _LEAST_ROWS = 64
 
 
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
     @property
     def on_cpu(self):
-        return str(getattr(self.device, "type", self.device)).lower().startswith("cpu")
+        return "cpu" in str(self.device).lower()
 
 
 class PlacedRows:
@@ -88,31 +88,31 @@ class PlacedRows:
         largest = float(xp.max(xp.abs(X)))
         if largest == 0.0:
             return np.zeros(len(self))
-        step = max(1, DEVICE_BLOCK_BYTES // (8 * max(1, self.shape[1])))
+        step = max(1, BLOCK_BYTES // (8 * max(1, self.shape[1])))
         parts = []
         for start in range(0, len(self), step):
             block = xp.astype(X[start : min(start + step, len(self)), :], xp.float64) / largest
             parts.append(xp.sqrt(xp.sum(block * block, axis=1)))
         return largest * self.place.to_numpy(xp.concat(parts))
 
+    @cached_property
     def keys(self):
-        """Of the rows, see :func:`.row_keys`, as numbers between 0 and 1, (n,)."""
-        X, place, size = self.array, self.place, DEVICE_BLOCK_BYTES
+        """Of the rows, see :func:`.row_keys`: the same 64 bits as signed integers, (n,)."""
+        X, place = self.array, self.place
         if hasattr(X, "view"):
-            return device_keys(place.xp, X, size)
+            return device_keys(place.xp, X, BLOCK_BYTES)
         # Bits are no part of the standard: where a library does not show them, blocks of rows
         # come to the host for their keys.
-        step = max(1, size // (8 * max(1, self.shape[1])))
+        step = max(1, BLOCK_BYTES // (8 * max(1, self.shape[1])))
         parts = [
             row_keys(place.to_numpy(X[start : min(start + step, len(self)), :]))
             for start in range(0, len(self), step)
         ]
-        return place.put(np.concatenate(parts).astype(np.float64) / 2.0**64)
+        return place.put(np.concatenate(parts).view(np.int64))
 
     def host_keys(self):
-        """The keys as integers in NumPy, to the 53 bits of a float."""
-        keys = np.minimum(self.place.to_numpy(self.keys()), 1.0 - 2.0**-53)
-        return (keys * 2.0**64).astype(np.uint64)
+        """The keys in NumPy."""
+        return np.array(self.place.to_numpy(self.keys)).view(np.uint64)
 
 
 def _some(array, index, place, n):
@@ -133,21 +133,19 @@ class ArrayEngine:
     X : PlacedRows
     Y : ndarray, or array beside X, of shape (n, C), float64
     weights : ndarray, or array beside X, of shape (n,), float64, positive
-    block_bytes : int, optional
+    block_bytes : int
         Size of one block of what a kernel makes.
     """
 
     in_memory = True
 
-    def __init__(self, X, Y, weights, *, block_bytes=None):
+    def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
         self.place, self.stored = X.place, X
         self.Y, self.weights = (
             self.place.put(part) if isinstance(part, np.ndarray) else part for part in (Y, weights)
         )
         self.n_rows, self.n_features = X.shape
         self.n_outputs, self.dtype = int(self.Y.shape[1]), X.dtype
-        if block_bytes is None:
-            block_bytes = CPU_BLOCK_BYTES if self.place.on_cpu else DEVICE_BLOCK_BYTES
         self.block_bytes = block_bytes
         self.passes = 0
 
@@ -219,7 +217,7 @@ class ArrayEngine:
         """See :meth:`.NumpyEngine.draw`."""
         xp = self.place.xp
         sizes = xp.sum(xp.abs(handle), axis=1)
-        total = xp.sum(sizes) + np.finfo(float).tiny
+        total = xp.sum(sizes) + float(np.finfo(float).tiny)
         frequency = xp.clip(count * (sizes / total), 0.0, 1.0)
         (index,) = xp.nonzero(self.keys < frequency)
         drawn = xp.take(handle, index, axis=0) / xp.take(frequency, index)[:, None]
@@ -234,11 +232,15 @@ class ArrayEngine:
 
     @cached_property
     def keys(self):
-        """Of the rows, see :meth:`PlacedRows.keys`."""
-        return self.stored.keys()
+        """Of the rows over 2^64, in float64, (n,)."""
+        return as_fractions(self.place.xp, self.stored.keys)
 
     def n_distinct(self):
         """Rows that differ in features or targets, by their hashes."""
+        return self._n_distinct
+
+    @cached_property
+    def _n_distinct(self):
         return count_distinct(pair_keys(self.stored.host_keys(), self.fetch(self.Y)))
 
     def with_weights(self, weights):

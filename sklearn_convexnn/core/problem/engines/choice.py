@@ -23,7 +23,7 @@ def part_engine_of(X, Y, weights, index):
 
 
 def keys_of(X):
-    """A 64-bit integer for each row, see :func:`.row_keys`; of 53 bits where a device made it."""
+    """A 64-bit integer for each row, see :func:`.row_keys`."""
     return X.host_keys() if isinstance(X, PlacedRows) else row_keys(X)
 
 

@@ -76,7 +76,7 @@ def _mixed(x):
 
 
 def device_keys(xp, X, block_bytes):
-    """The keys of an array of another library, over 2^64, (n,) in float64.
+    """The keys of an array of another library, (n,): the same bits as signed integers.
 
     Other libraries have no unsigned integers of 64 bits that add and multiply.  Sums and products
     of signed ones wrap around to the same bits; what is shifted in at the left is masked away.
@@ -93,10 +93,14 @@ def device_keys(xp, X, block_bytes):
         keys = xp.sum(terms, axis=1, dtype=xp.int64)
         keys = (keys ^ _shifted(keys, 30)) * _signed(0xBF58476D1CE4E5B9)
         keys = (keys ^ _shifted(keys, 27)) * _signed(0x94D049BB133111EB)
-        keys = keys ^ _shifted(keys, 31)
-        high, low = _shifted(keys, 32), keys & 0xFFFFFFFF
-        parts.append(xp.astype(high, xp.float64) * 2.0**-32 + xp.astype(low, xp.float64) * 2.0**-64)
+        parts.append(keys ^ _shifted(keys, 31))
     return xp.concat(parts)
+
+
+def as_fractions(xp, keys):
+    """Keys on a device over 2^64, in float64."""
+    high, low = _shifted(keys, 32), keys & 0xFFFFFFFF
+    return xp.astype(high, xp.float64) * 2.0**-32 + xp.astype(low, xp.float64) * 2.0**-64
 
 
 def _shifted(x, count):
