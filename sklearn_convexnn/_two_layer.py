@@ -317,7 +317,8 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
-            CSR. Features should have comparable scales, as for any model with weight decay.
+            CSR. Features should have comparable scales, as for any model with weight decay. For
+            tensors and arrays of other libraries see :ref:`arrays`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; class labels are one-dimensional.
         sample_weight : array-like of shape (n_samples,), default=None
