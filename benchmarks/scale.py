@@ -199,7 +199,7 @@ def local_workers(n, n_workers, d=50):
     from sklearn_convexnn import ConvexReLURegressor
     from sklearn_convexnn.core.problem.engines import dask_cluster
 
-    settings = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": None}
+    settings = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**settings) as cluster, Client(cluster):
         blocks = [
             delayed(_block_with_target)(start, min(BLOCK_ROWS, n - start), d)

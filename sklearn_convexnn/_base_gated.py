@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -22,6 +22,7 @@ from sklearn_convexnn.core.programs.gated_layers import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
     from sklearn_convexnn._typing import MatrixLike
 
 # What the ReLU network with the same outputs has in common with the gated one.
@@ -146,7 +147,7 @@ class BaseGatedReLU(BaseTwoLayer):
             self._validate_rows(X), self.gates_, self.coefs_[0], self.intercepts_[0]
         )
 
-    def to_relu(self, X: MatrixLike) -> Any:
+    def to_relu(self, X: MatrixLike) -> ConvexReLURegressor | ConvexReLUClassifier:
         """The ReLU network with the same outputs on the training rows.
 
         Every gated neuron becomes two ReLU neurons of opposite output weights, by the

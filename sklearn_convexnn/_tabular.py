@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_convexnn._base_cv import BaseConvexReLUCV
@@ -29,7 +29,7 @@ def tabular_pipeline(
     weights: ArrayLike = (0, 0.25, 0.5),
     n_jobs: int | None = None,
     random_state: RandomState = None,
-) -> Any:
+) -> Pipeline:
     """Make a pipeline for a data frame with numbers, categories, dates and missing values.
 
     Its steps are skrub's ``TableVectorizer`` (categories become one-hot columns, those with many

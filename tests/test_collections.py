@@ -72,8 +72,7 @@ def test_few_rows_are_fitted_as_an_array_is():
     assert named.feature_names_in_.tolist() == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("dtype, intercept", [(np.float32, True), (np.float64, False)])
 def test_optimum_is_that_of_the_rows_in_memory(spread, intercept, dtype):
     X, y, w = rows(dtype=dtype)
     model = ConvexReLURegressor(gap_tol=1e-2, fit_intercept=intercept, **SETTINGS)
@@ -99,15 +98,21 @@ def test_targets_of_several_outputs(spread, loss):
     assert models[1].predict(X).shape == Y.shape
 
 
-@pytest.mark.parametrize("class_weight", [None, "balanced", {"a": 2.0, "b": 1.0, "c": 0.5}])
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    "n_classes, class_weight",
+    [
+        (2, {"a": 2.0, "b": 1.0}),
+        (3, "balanced"),
+        pytest.param(2, None, marks=pytest.mark.slow),
+        pytest.param(3, None, marks=pytest.mark.slow),
+        pytest.param(3, {"a": 2.0, "b": 1.0, "c": 0.5}, marks=pytest.mark.slow),
+    ],
+)
 def test_classes_are_those_of_all_blocks(spread, n_classes, class_weight):
     X, y, w = rows()
     labels = np.array(["a", "b", "c"])[np.digitize(y, [0.0, 1.0][: n_classes - 1])]
     order = np.argsort(labels)  # some blocks have one class
     X, labels, w = X[order], labels[order], w[order]
-    if n_classes == 2 and isinstance(class_weight, dict):
-        class_weight = {"a": 2.0, "b": 1.0}
     settings = {"class_weight": class_weight, "gap_tol": 5e-2, **SETTINGS}
     models = [
         ConvexReLUClassifier(**settings).fit(*data, sample_weight=w)
@@ -336,7 +341,7 @@ def watched(monkeypatch):
 def test_one_task_a_worker_and_only_samples_come_here(watched):
     """With 60 000 rows, none of which is needed here but for samples."""
     distributed, seen = watched
-    settings = {"processes": False, "dashboard_address": None, "threads_per_worker": 1}
+    settings = {"processes": False, "dashboard_address": ":0", "threads_per_worker": 1}
     with (
         distributed.LocalCluster(n_workers=2, **settings) as cluster,
         distributed.Client(cluster),
@@ -348,11 +353,26 @@ def test_one_task_a_worker_and_only_samples_come_here(watched):
     assert seen["rows"] <= 20_000
 
 
+def test_without_workers_a_pass_does_not_wait_for_ever(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(dask_cluster, "_PATIENCE", 0.2)
+    settings = {"processes": False, "dashboard_address": ":0"}
+    with (
+        distributed.LocalCluster(n_workers=0, **settings) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        place = dask_cluster.Cluster(client, ["inproc://gone"])
+        with pytest.raises(RuntimeError, match=r"All workers of .*Client.* are lost"):
+            place.fetch(place.keep(np.sum, [[np.ones(3)]]))
+        with pytest.raises(RuntimeError, match="has no workers: start some"):
+            ConvexReLURegressor(0.1).fit(lazy(np.eye(3)), lazy(np.ones(3)))
+
+
 @pytest.mark.slow
 def test_a_lost_worker_changes_nothing(watched):
     """Its rows are made again somewhere else; no row is ever an array of this process."""
     distributed, seen = watched
-    settings = {"dashboard_address": None, "threads_per_worker": 1}
+    settings = {"dashboard_address": ":0", "threads_per_worker": 1}
     with (
         distributed.LocalCluster(n_workers=2, **settings) as cluster,
         distributed.Client(cluster) as client,

@@ -12,6 +12,7 @@ SLOW = {"README.md", "doc/quick_start.rst"}
 # What a document shows beside this package.
 NEEDS = {
     "doc/export.rst": ["skl2onnx", "onnxruntime", "skops"],
+    "doc/many_rows.rst": ["dask.array"],
     "doc/table.rst": ["pandas", "skl2onnx", "onnxruntime"],
 }
 

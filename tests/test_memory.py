@@ -95,6 +95,19 @@ def test_files_are_not_copied(tmp_path, monkeypatch, dtype, Estimator):
     np.testing.assert_array_equal(fitted.predict(mapped), expected.predict(X))
 
 
+def test_facts_of_single_precision_take_no_copy():
+    """Products with weights in double precision are taken block by block."""
+    X = np.random.default_rng(0).standard_normal((100_000, 30)).astype(np.float32)
+    weights = np.full(len(X), 1 / len(X))
+    engine = NumpyEngine(X, np.ones((len(X), 1)), weights)
+    tracemalloc.start()
+    found = engine.statistics().mean_row
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.2 * X.nbytes
+    np.testing.assert_allclose(found, weights @ X, rtol=0, atol=1e-12)
+
+
 def test_memory_of_a_fit(tmp_path, monkeypatch):
     """Vectors of numbers per row and a sample, but not the rows; also of one-hot columns."""
     as_if_large(monkeypatch)

@@ -51,10 +51,10 @@ def test_column_generation_reaches_the_optimum(problem, alpha, signs, optimum):
     settings = {"hidden_units": 4, "penalty": "decay"} if signs is None else {}
     settings = {"hidden_units": len(signs or BOTH * 2), "penalty": "path"} | settings
     model = ParallelReLURegressor(
-        alpha, fit_intercept=False, gap_tol=1e-4, random_state=0, **settings
+        alpha, fit_intercept=False, gap_tol=1e-3, random_state=0, **settings
     ).fit(*problem)
     assert (model.certificate_, model.status_) == ("estimated", "gap")
-    assert optimum * (1 - 1e-7) <= model.objective_ <= optimum * (1 + 5e-4)
+    assert optimum * (1 - 1e-7) <= model.objective_ <= optimum * (1 + 2e-3)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)

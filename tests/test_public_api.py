@@ -84,9 +84,12 @@ VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
 VARIANTS[ParallelReLURegressor] = [{"loss": "huber"}]
 VARIANTS[ConvexCNNRegressor] = VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber"}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
+# Its classes derive from one of PyTorch, so that it can only be imported where that is.
+NEEDS_TORCH = "sklearn_convexnn.export._torch_layers"
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(sklearn_convexnn.__path__, sklearn_convexnn.__name__ + ".")
+    if module.name != NEEDS_TORCH
 )
 
 

@@ -51,6 +51,7 @@ for ax, chosen in zip(axes, (weights >= 0, used), strict=True):
         *X.T, c=y, s=40, vmin=-0.1, vmax=1.8, edgecolors="black", linewidths=0.6, zorder=2
     )
     ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xlabel="$x_1$")
+    ax.locator_params(nbins=5)
 axes[0].set(ylabel="$x_2$", title=f"{len(weights)} candidate lines")
 axes[1].set_title(f"the network uses {np.count_nonzero(used)}")
 fig.colorbar(points, ax=axes, label="y")

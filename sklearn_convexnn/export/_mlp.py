@@ -11,7 +11,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn_convexnn.export._network import network_of, refuse_jumps
 
 
-def to_mlp(model: Any) -> Any:
+def to_mlp(model: Any) -> MLPClassifier | MLPRegressor:
     """Make a fitted perceptron of scikit-learn with the same predictions.
 
     Wherever an ``MLPRegressor`` or ``MLPClassifier`` goes, the network goes with it: converters to

@@ -63,9 +63,9 @@ def network_of(model):
     if link in ("logistic", "softmax"):
         temperature = getattr(model, "temperature_", 1.0)
         weights[-1], biases[-1] = weights[-1] / temperature, biases[-1] / temperature
+    dtype = getattr(model, "coefs_", weights)[0].dtype
     convolution = model._convolution if isinstance(model, BaseConvolution) else None
     _fill_empty_layers(weights, biases, convolution.n_cells if convolution else 1)
-    dtype = getattr(model, "coefs_", weights)[0].dtype
     return Network(
         [np.array(W, dtype=dtype) for W in weights],
         [np.array(b, dtype=dtype) for b in biases],

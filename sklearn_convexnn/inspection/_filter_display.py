@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from sklearn_convexnn._typing import SeveralAxes
+
 # Panels side by side.
 _PER_ROW = 8
 
@@ -124,7 +126,7 @@ class FilterDisplay:
         display = cls(filters=[every[j] for j in order], sizes=sizes[order], image=image, maps=maps)
         return display.plot(axes=axes)
 
-    def plot(self, *, axes: Any = None) -> FilterDisplay:
+    def plot(self, *, axes: SeveralAxes | None = None) -> FilterDisplay:
         """Draw a panel for every filter and, with an image, for every map below.
 
         Parameters

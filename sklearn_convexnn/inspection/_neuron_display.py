@@ -17,7 +17,7 @@ from sklearn_convexnn.inspection._plotting import pyplot
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from sklearn_convexnn._typing import ThreeAxes
+    from sklearn_convexnn._typing import SeveralAxes
 
 
 class NeuronDisplay:
@@ -101,7 +101,7 @@ class NeuronDisplay:
         *,
         max_neurons: int = 10,
         max_features: int = 15,
-        axes: ThreeAxes | None = None,
+        axes: SeveralAxes | None = None,
     ) -> NeuronDisplay:
         """Draw the neurons of a fitted two-layer ReLU network.
 
@@ -149,7 +149,7 @@ class NeuronDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes: ThreeAxes | None = None) -> NeuronDisplay:
+    def plot(self, *, axes: SeveralAxes | None = None) -> NeuronDisplay:
         """Draw three panels beside each other, with a row for each neuron.
 
         Parameters

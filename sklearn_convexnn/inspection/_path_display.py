@@ -12,7 +12,7 @@ from sklearn_convexnn.inspection._plotting import three_panels
 
 if TYPE_CHECKING:
     from sklearn_convexnn._path import RegularizationPath
-    from sklearn_convexnn._typing import ThreeAxes
+    from sklearn_convexnn._typing import SeveralAxes
 
 
 class PathDisplay:
@@ -85,7 +85,7 @@ class PathDisplay:
         self.reason = reason
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, axes: ThreeAxes | None = None) -> PathDisplay:
+    def from_estimator(cls, estimator: Any, *, axes: SeveralAxes | None = None) -> PathDisplay:
         """Draw the path of a cross-validated estimator.
 
         Parameters
@@ -125,7 +125,7 @@ class PathDisplay:
         return display.plot(axes=axes)
 
     @classmethod
-    def from_path(cls, path: RegularizationPath, *, axes: ThreeAxes | None = None) -> PathDisplay:
+    def from_path(cls, path: RegularizationPath, *, axes: SeveralAxes | None = None) -> PathDisplay:
         """Draw the result of :func:`~sklearn_convexnn.convexnn_path`; its curve is the objective.
 
         Parameters
@@ -150,7 +150,7 @@ class PathDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes: ThreeAxes | None = None) -> PathDisplay:
+    def plot(self, *, axes: SeveralAxes | None = None) -> PathDisplay:
         """Draw three panels, one above the other, with a common axis of alphas.
 
         Parameters

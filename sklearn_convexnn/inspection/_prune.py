@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,18 +21,18 @@ from sklearn_convexnn.inspection._training import check_rows, training_rows
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from sklearn_convexnn._typing import MatrixLike
+    from sklearn_convexnn._typing import MatrixLike, Model
 
 
 @one_blas_thread
 def prune(
-    estimator: Any,
+    estimator: Model,
     X: MatrixLike,
     y: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     *,
     tolerance: float = 0.0,
-) -> Any:
+) -> Model:
     r"""A fitted estimator with fewer neurons.
 
     **Exact pruning** (``tolerance=0``) keeps the outputs on the rows ``X`` and does not raise the

@@ -13,6 +13,8 @@ from sklearn_convexnn.inspection._plotting import PETROFF_COLORS, pyplot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sklearn_convexnn._typing import SeveralAxes
+
 
 class ShapeFunctionDisplay:
     """Step functions of single features, whose sum is a network.
@@ -110,7 +112,7 @@ class ShapeFunctionDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes: Any = None) -> ShapeFunctionDisplay:
+    def plot(self, *, axes: SeveralAxes | None = None) -> ShapeFunctionDisplay:
         """Draw the step functions.
 
         Parameters
@@ -141,12 +143,13 @@ class ShapeFunctionDisplay:
                 ax.remove()
             axes = axes[:count]
         else:
-            axes = np.ravel(axes)
+            axes = np.asarray(axes, dtype=object).ravel()
             figure = axes[0].figure
             if len(axes) != count:
                 raise ValueError(f"{count} axes are needed, one per feature, got {len(axes)}.")
         for ax, shape, name in zip(axes, self.shapes, self.names, strict=False):
             self._draw(ax, shape)
+            ax.locator_params(axis="x", nbins=5)
             ax.set_xlabel(name)
         if self.labels:
             axes[0].legend()

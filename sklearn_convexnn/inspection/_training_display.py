@@ -12,7 +12,7 @@ from sklearn_convexnn.inspection._networks import last_step
 from sklearn_convexnn.inspection._plotting import three_panels
 
 if TYPE_CHECKING:
-    from sklearn_convexnn._typing import ThreeAxes
+    from sklearn_convexnn._typing import SeveralAxes
 
 
 class TrainingDisplay:
@@ -70,7 +70,7 @@ class TrainingDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, name: str | None = None, axes: ThreeAxes | None = None
+        cls, estimator: Any, *, name: str | None = None, axes: SeveralAxes | None = None
     ) -> TrainingDisplay:
         """Draw the rounds of a fitted estimator.
 
@@ -102,7 +102,7 @@ class TrainingDisplay:
         )
         return display.plot(axes=axes)
 
-    def plot(self, *, axes: ThreeAxes | None = None) -> TrainingDisplay:
+    def plot(self, *, axes: SeveralAxes | None = None) -> TrainingDisplay:
         """Draw three panels, one above the other, with a common axis of rounds.
 
         Parameters

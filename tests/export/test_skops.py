@@ -1,5 +1,7 @@
 """Files of skops: which types they ask to trust, and that they come back whole."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,12 +10,16 @@ from tests.exported import EVERY, ROWS, SMALL, TWO, WORDS, fitted, new_rows
 
 io = pytest.importorskip("skops.io")
 
+DOCUMENT = (Path(__file__).parents[2] / "doc" / "export.rst").read_text(encoding="utf-8")
+
 
 def through_a_file(model):
     """The model from its file, trusting what doc/export.rst says to trust."""
     data = io.dumps(model)
     types = io.get_untrusted_types(data=data)
     own = [name for name in types if name.startswith("sklearn_convexnn.")]
+    records = [name.removeprefix("sklearn_convexnn.") for name in own if ".core." in name]
+    assert all(f"``{name}``" in DOCUMENT for name in records)
     assert set(types) - set(own) <= {"scipy.sparse._csr.csr_array"}
     return io.loads(data, trusted=types), own
 

@@ -15,6 +15,7 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     DeepReLURegressor,
+    GatedReLURegressor,
     QuantileSteps,
     SplineReLURegressor,
     alpha_max,
@@ -27,6 +28,7 @@ from sklearn_convexnn.inspection import (
     decision_regions,
     neural_collapse,
     optimality_report,
+    prune,
 )
 
 X = np.zeros((10, 2))
@@ -43,6 +45,9 @@ assert_type(QuantileSteps().transform(X), np.ndarray)
 assert_type(alpha_max(X, y), float)
 assert_type(convexnn_path(X, y, alphas=5).alphas, np.ndarray)
 assert_type(optimality_report(regressor, X, y), OptimalityReport)
+assert_type(prune(regressor, X, y), ConvexReLURegressor)
+relu = GatedReLURegressor().fit(X, y).to_relu(X)
+assert_type(relu, ConvexReLURegressor | ConvexReLUClassifier)
 assert_type(neural_collapse(X, y).nc1, float)
 assert_type(DecisionRegionDisplay(decision_regions(classifier, X)).plot(), DecisionRegionDisplay)
 assert_type(TrainingDisplay.from_estimator(regressor), TrainingDisplay)

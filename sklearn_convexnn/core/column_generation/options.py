@@ -61,22 +61,21 @@ class Options:
 
 # To a good objective.  A decrease of some percent in a round shows in single precision and needs
 # little of anything.  Beside each number is what other values of it do to a default fit: change of
-# the objective and ratio of CPU time, geometric means over thirteen tabular sets of 200 to 4 000
-# rows (benchmarks/efforts.py; objectives of fits on other processors differ by up to 0.5 % in the
-# mean).  All refits were FISTA's then, as those of the squared error are: of the log-loss thirty
-# iterations are now three proximal Newton steps.
+# the objective and ratio of CPU time, geometric means over thirteen tabular sets of 200 to 1 000
+# rows (benchmarks/efforts.py --rows 1000, on busy cores: times to a tenth; objectives of fits on
+# other processors differ by up to 0.5 % in the mean).
 LIGHT = Options(
-    first_neurons=40,  # 20: +0.1 %, 1.11; 80: -0.6 %, 1.13
-    new_neurons=20,  # 10: +0.6 %, 0.85; 40: -0.7 %, 1.23 and a third more neurons
-    slide_iter=40,  # 20: +1.3 %, 0.92 and a fifth more neurons; 80: +0.3 %, 1.06
-    slide_tol=3e-6,  # 3e-5: +3.0 %, 0.76; 3e-7: -0.2 %, 1.12
-    refit_iter=30,  # 15: +0.4 %, 1.05; 120: -0.2 %, 1.15
-    newton=False,  # True: -0.7 %, 1.62
-    keep_columns=False,  # True: -0.1 %, 1.48 and half as many neurons again
-    first_width=0.1,  # 0.03: +0.7 %, 0.92; 0.3: +7.3 %, 0.91
-    merge_angle=0.1,  # 0: -0.2 %, 1.04 and a quarter more neurons; 0.3: +0.1 %, 0.91
-    round_effort=0,  # 1: -0.5 %, 1.43
-    # 0: the same objective, 0.89, and a gap that says less; 2: the same, 1.12
+    first_neurons=40,  # 20: +0.3 %, 0.92; 80: -0.1 %, 0.91
+    new_neurons=20,  # 10: +0.8 %, 0.81; 40: -0.3 %, 0.97 and a tenth more neurons
+    slide_iter=40,  # 20: +0.9 %, 0.91; 80: +0.1 %, 0.92
+    slide_tol=3e-6,  # 3e-5: +2.2 %, 0.73; 3e-7: -0.2 %, 0.95
+    refit_iter=30,  # 15: +0.2 %, 0.91; 120: 0.0 %, 1.12
+    newton=False,  # True: +0.1 %, 1.27
+    keep_columns=False,  # True: 0.0 %, 1.06 and a tenth more neurons
+    first_width=0.1,  # 0.03: 0.0 %, 1.01 and an eighth more neurons; 0.3: +6.3 %, 0.76
+    merge_angle=0.1,  # 0: 0.0 %, 1.06 and a sixth more neurons; 0.3: +0.7 %, 0.78
+    round_effort=0,  # 1: -0.3 %, 1.17
+    # 0: +0.4 %, 0.81, and a gap that says less; 2: -0.2 %, 1.16
     confirm_effort=1,
     # 134 patterns of 12 x 2 rows: 1.02 of the time of fits with a search, 184 of 14 x 2: 1.15.
     pattern_work=200,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
-from sklearn_convexnn.core.pricing.search import SearchPricing
+from sklearn_convexnn.core.pricing.search import SearchPricing, local_ascent
 from sklearn_convexnn.core.problem.directions import Prices, joined, normalise, select_diverse
 
 # Widths of the parabolas in place of the kinks, relative to the rows' scale, by effort, and
@@ -30,9 +30,33 @@ class SubNetworkPricing(SearchPricing):
     let L-BFGS follow them; candidates climb together, which makes one pass of an evaluation.
     """
 
-    climbed = (0, 16, 32, 64)
+    # Sub-networks that climb; exchanges of units, of how many, and to how many others, by effort.
+    climbed, exchanges = (0, 16, 32, 64), (0, 0, 4, 8)
+    n_exchanged, n_variants = 32, 8
 
     def _on_kinks(self, rows, R, found, effort):
+        found = self._climbed(rows, R, found, effort)
+        for _ in range(self.exchanges[effort] if rows.neurons.n_units > 1 else 0):
+            variants = self._variants(rows, found)
+            ascended = local_ascent(rows.with_dtype(self.dtype), R, variants, sweeps=10)
+            found = joined(found, self._climbed(rows, R, ascended, min(effort, 2)))
+        return found
+
+    def _variants(self, rows, found):
+        """The best sub-networks with about a third of their units drawn anew.
+
+        Units of a local maximum are good ones, of which some do not go with the others: with eight
+        units in the plane 2 000 variants found in five of five trials a price that 4 000 random
+        starts found in one.
+        """
+        best = select_diverse(found, self.n_exchanged, max_cosine=0.98).directions
+        best = np.repeat(best, self.n_variants, axis=0)
+        shape = len(best), rows.neurons.n_units, -1
+        new = self.rng.random((*shape[:2], 1)) < 1 / 3
+        others = self._random(len(best), rows).reshape(shape)
+        return normalise(np.where(new, others, best.reshape(shape)).reshape(best.shape))
+
+    def _climbed(self, rows, R, found, effort):
         best = select_diverse(found, self.climbed[effort], max_cosine=0.98)
         if not len(best.norms):
             return found

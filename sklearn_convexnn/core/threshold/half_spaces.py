@@ -142,14 +142,7 @@ class HalfSpaceSearch:
 
 
 def _climbed(A, R, U, size):
-    """Ascent of ``||sum_i R_i sigmoid(a_i^T u / width)||`` for shrinking widths.
-
-    In single precision: where it ends is where sweeps begin.
-    """
-    # Residuals may be too small for it.
-    largest = np.abs(R).max(initial=0.0)
-    R = R / largest if largest > 0 else R
-    A, R, U = (part.astype(np.float32) for part in (A, R, U))
+    """Ascent of ``||sum_i R_i sigmoid(a_i^T u / width)||`` for shrinking widths."""
     for width in _WIDTHS:
         for _ in range(_CLIMBS):
             S = expit(A @ U.T / (width * size))
@@ -157,7 +150,7 @@ def _climbed(A, R, U, size):
             G = (S * (1.0 - S) * (R @ Q.T)).T @ A
             G -= np.einsum("sp,sp->s", G, U)[:, None] * U
             U = normalise(U + min(1.0, 2.0 * width) * normalise(G))
-    return U.astype(np.float64)
+    return U
 
 
 class AllHalfSpaces:

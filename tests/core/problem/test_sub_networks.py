@@ -10,6 +10,7 @@ from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.sub_networks import SubNetworks
 from sklearn_convexnn.core.problem.units import make_problem
+from tests.places import each_place, engine_at
 
 PENALTIES = ["path", "decay"]
 N, D, UNITS, M, OUTPUTS = 20, 3, 3, 5, 2
@@ -151,6 +152,19 @@ def test_sparse_rows_and_single_precision(penalty):
         found = other.loss_and_gradients(U, C, b0, np.full(M, 0.1))
         for one, two in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, two, atol=tolerance)
+
+
+@each_place
+def test_arrays_of_other_libraries(make_place):
+    rows = make_rows("decay")
+    U, C, b0 = make_network(rows)
+    engine = engine_at(make_place)(rows.X, rows.Y, rows.weights)
+    settings = {"intercept": rows.intercept, "scale": rows.scale}
+    there = Rows(engine, rows.neurons, rows.loss, **settings)
+    for smoothing in (None, np.full(M, 0.1)):
+        found = there.loss_and_gradients(U, C, b0, smoothing)
+        for one, two in zip(found, rows.loss_and_gradients(U, C, b0, smoothing), strict=True):
+            np.testing.assert_allclose(one, two, atol=1e-12)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)

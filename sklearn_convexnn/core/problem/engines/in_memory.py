@@ -265,7 +265,17 @@ class NumpyEngine:
         )
 
     def _mean_row(self):
-        return self.stored.T @ self.weights
+        if self.dtype == np.float64 or not isinstance(self.stored, np.ndarray):
+            return self.stored.T @ self.weights
+        # NumPy would multiply a copy of all rows in double precision.
+        return self._mean_of_blocks()
+
+    def _mean_of_blocks(self):
+        total, step = np.zeros(self.n_features), self.rows_per_block(1, self.dtype)
+        for start in range(0, self.n_rows, step):
+            block = slice(start, min(start + step, self.n_rows))
+            total += self._features(block, step, self.dtype).T @ self.weights[block]
+        return total
 
     def close(self):
         """Nothing is held but arrays."""

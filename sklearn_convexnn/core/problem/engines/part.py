@@ -79,8 +79,4 @@ class PartEngine(NumpyEngine):
         return PartEngine(self.stored, Y, weights, self.index, block_bytes=self.block_bytes)
 
     def _mean_row(self):
-        total, step = np.zeros(self.n_features), self.rows_per_block(1, self.dtype)
-        for start in range(0, self.n_rows, step):
-            block = slice(start, start + step)
-            total += self._features(block, step, self.dtype).T @ self.weights[block]
-        return total
+        return self._mean_of_blocks()
