@@ -12,6 +12,10 @@ VENV ?= .venv
 ARGS ?=
 BASE ?=
 DOC_URL ?=
+# What pip installs as PyTorch. On Linux its default brings all of CUDA, some gigabytes; without:
+#   make test-torch TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch
+TORCH_TESTS = tests/export/test_torch.py tests/test_array_api.py tests/core/problem/test_engines.py tests/core/problem/test_samples.py -k torch
 # Interpreters to try, in this order, when PYTHON is not given.
 PYTHON ?=
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
@@ -21,7 +25,7 @@ READY := $(VENV)/.ready
 INSTALLED = $(VENV)/.installed-$(1)
 BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/compare.py benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 
-.PHONY: help demo test test-kernels test-torch coverage lint format doc dist bench bench-compare clean FORCE
+.PHONY: help demo test test-kernels test-torch run-torch coverage lint format doc dist bench bench-compare clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -37,8 +41,13 @@ test: $(call INSTALLED,test)  ## run the tests, in as many processes as there ar
 test-kernels: $(call INSTALLED,test)  ## run the numerical tests on the BLAS kernels of other processors
 	$(RUN) -m tests.blas_kernels $(ARGS)
 
-test-torch: $(call INSTALLED,test) $(call INSTALLED,torch)  ## run the tests of export to PyTorch, which it installs
-	$(RUN) -m pytest tests/export/test_torch.py $(ARGS)
+test-torch:  ## run the tests that need PyTorch, in an environment of their own, $(VENV)-torch
+	$(MAKE) VENV="$(VENV)-torch" run-torch
+
+run-torch: $(READY) pyproject.toml
+	@$(RUN) -c "import torch" 2>/dev/null || $(RUN) -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[torch-test]"
+	$(RUN) -m pytest $(TORCH_TESTS) $(ARGS)
 
 coverage: $(call INSTALLED,test)  ## run the tests and list the lines that they miss
 	$(RUN) -m coverage erase
@@ -74,7 +83,7 @@ bench-compare: $(call INSTALLED,bench)  ## BASE=revision: this tree against anot
 	$(RUN) benchmarks/compare.py --base "$(BASE)" $(ARGS)
 
 clean:  ## remove the environment and everything that was generated
-	rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf "$(VENV)" "$(VENV)-torch" build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	rm -rf doc/_build doc/api/generated doc/auto_examples doc/sg_execution_times.rst doc/plot_directive
 	rm -f demo.png .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -98,8 +98,9 @@ def check_place(X, estimator, *, attribute, method):
 
 
 def namespace_of(Z):
-    """NumPy, or the namespace of an array that another library made."""
-    return np if isinstance(Z, np.ndarray) else get_namespace_and_device(Z)[0]
+    """NumPy, also for sparse rows, or the namespace of an array that another library made."""
+    place = place_of(Z)
+    return np if place is None else place.xp
 
 
 def labels_of(scores, classes):

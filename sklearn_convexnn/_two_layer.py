@@ -318,7 +318,8 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
             CSR. Features should have comparable scales, as for any model with weight decay. Dask
-            arrays and data frames stay where they are, see :ref:`many_rows`.
+            arrays and data frames, and arrays on a device, stay where they are, see
+            :ref:`many_rows`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; class labels are one-dimensional.
         sample_weight : array-like of shape (n_samples,), default=None
