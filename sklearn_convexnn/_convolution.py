@@ -132,7 +132,8 @@ class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
         gap is an estimate and not a bound. Patches in a plane (two entries without a bias) give
         exact certificates for few rows.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
+        rows and more that is far out of reach "slow".
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
@@ -344,7 +345,8 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
         gap is an estimate and not a bound. Patches in a plane (two entries without a bias) give
         exact certificates for few rows.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
+        rows and more that is far out of reach "slow".
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)

@@ -151,7 +151,7 @@ class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
         gap is an estimate and not a bound. Patches in a plane (two entries without a bias) give
         exact certificates for few rows.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; or "mean".
+        Why the rounds ended, as in :class:`ConvexCNNRegressor`; or "mean".
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
@@ -388,7 +388,7 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
         gap is an estimate and not a bound. Patches in a plane (two entries without a bias) give
         exact certificates for few rows.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted"; or "mean".
+        Why the rounds ended, as in :class:`ConvexCNNRegressor`; or "mean".
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)

@@ -130,7 +130,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     certificate_ : {"exact", "proven", "estimated"}
         What ``dual_gap_`` is worth: only the first two are bounds.
     status_ : str
-        Why its rounds ended: "progress", "gap", "max_iter" or "interrupted"; or "mean".
+        Why its rounds ended, as in :class:`ConvexReLURegressor`; or "mean".
     n_iter_ : int
         Its number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
@@ -354,7 +354,7 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     certificate_ : {"exact", "proven", "estimated"}
         What ``dual_gap_`` is worth: only the first two are bounds.
     status_ : str
-        Why its rounds ended: "progress", "gap", "max_iter" or "interrupted"; or "mean".
+        Why its rounds ended, as in :class:`ConvexReLURegressor`; or "mean".
     n_iter_ : int
         Its number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)

@@ -115,7 +115,8 @@ class ParallelReLURegressor(NetworkRegressor, BaseParallelReLU):
     certificate_ : str
         "estimated": the dual constraints were checked by local search, the gap is no bound.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
+        rows and more that is far out of reach "slow".
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
@@ -306,7 +307,8 @@ class ParallelReLUClassifier(NetworkClassifier, BaseParallelReLU):
     certificate_ : str
         "estimated": the dual constraints were checked by local search, the gap is no bound.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter" or "interrupted".
+        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
+        rows and more that is far out of reach "slow".
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)

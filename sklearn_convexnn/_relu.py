@@ -151,9 +151,9 @@ class ConvexReLURegressor(ScoreOfBlocks, NetworkRegressor, BaseConvexReLU):
         Only with ``refinement=None``: the proven relative gap of the program. With some of the
         patterns ``dual_gap_`` is larger: it refers to networks with any patterns.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
-        rows and more that is far out of reach "slow"; of a program "gap", "max_iter" or
-        "inaccurate".
+        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", "work" if programs that
+        close a gap took too much of it, or for a gap of 50 000 rows and more that is far out of
+        reach "slow"; of a program "gap", "max_iter" or "inaccurate".
     n_iter_ : int
         Number of rounds, or of iterations of the solver of the program. With 50 000 rows or more
         those on all rows: the rounds before them, on samples, are not counted.
@@ -386,9 +386,9 @@ class ConvexReLUClassifier(ScoreOfBlocks, NetworkClassifier, BaseConvexReLU):
         Only with ``refinement=None``: the proven relative gap of the program. With some of the
         patterns ``dual_gap_`` is larger: it refers to networks with any patterns.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
-        rows and more that is far out of reach "slow"; of a program "gap", "max_iter" or
-        "inaccurate".
+        Why the rounds ended: "progress", "gap", "max_iter", "interrupted", "work" if programs that
+        close a gap took too much of it, or for a gap of 50 000 rows and more that is far out of
+        reach "slow"; of a program "gap", "max_iter" or "inaccurate".
     n_iter_ : int
         Number of rounds, or of iterations of the solver of the program. With 50 000 rows or more
         those on all rows: the rounds before them, on samples, are not counted.
