@@ -264,7 +264,7 @@ REFUSED_WITH_GATES = [
     ({"patterns": 0}, "patterns"),
     ({"penalty": "ridge"}, "penalty"),
     ({"tol": 0.0}, "tol"),
-    ({"alpha": 0}, "alpha=0.*weight decay"),
+    ({"alpha": 0}, "alpha=0 is refused: without a penalty"),
 ]
 
 

@@ -84,11 +84,19 @@ def _sorted(places):
 
 
 def _no_inside(places, after):
-    """Arcs between switches at one angle, up to rounding."""
+    """Arcs between switches at one angle, up to rounding.
+
+    Of the angle between ``-cot`` p and q the sine is ``(q - p) / sqrt((1 + p^2) (1 + q^2))``, the
+    cosine has the sign of ``1 + p q``.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
-        width = after - places
-        narrow = width <= _LEAST_ARC * (1.0 + places * places)
-    return narrow | np.isinf(places)
+        # That is ``(q - p) / (1 + p^2)`` where the two are close.
+        narrow = (after - places <= 2.0 * _LEAST_ARC * (1.0 + places * places)) | np.isinf(after)
+        p, q = places[narrow], after[narrow]
+        sine = np.where(np.isinf(q), 1.0, (q - p) / np.hypot(1.0, q)) / np.hypot(1.0, p)
+        ahead = np.where(np.isinf(q), p > 0, 1.0 + p * q > 0)
+        narrow[narrow] = (sine <= _LEAST_ARC) & ahead
+    return narrow
 
 
 def _between(first, last):

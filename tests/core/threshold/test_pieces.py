@@ -67,6 +67,18 @@ def test_all_planes_of_rank_three_have_all_patterns(n_outputs):
         assert np.linalg.norm(R.T @ (A @ u > 0)) == pytest.approx(largest, rel=1e-12)
 
 
+def test_all_planes_of_a_grid():
+    """Many rows on every line, and switches that rounding puts beside the ends of a sweep."""
+    x, y = np.meshgrid([1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0], indexing="ij")
+    A = np.column_stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    for seed in range(6):
+        R = np.random.default_rng(seed).integers(-3, 4, (len(A), 1)).astype(float)
+        R -= R.mean(axis=0)
+        u, largest = sweep_all_planes(A, R)
+        assert largest == pytest.approx(brute_force(A, R), rel=1e-12)
+        assert abs((A @ u > 0) @ R) == pytest.approx(largest, rel=1e-12)
+
+
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_a_sweep_finds_the_best_pattern_of_its_plane(n_outputs):
     rng = np.random.default_rng(0)
