@@ -59,6 +59,19 @@ def case(request):
     return make_case(request.param)
 
 
+# For tests whose fits are long: the other two kinds are slow.
+two_kinds_first = pytest.mark.parametrize(
+    "case",
+    [
+        "regression",
+        pytest.param("multioutput", marks=pytest.mark.slow),
+        "binary",
+        pytest.param("multiclass", marks=pytest.mark.slow),
+    ],
+    indirect=True,
+)
+
+
 @pytest.fixture(params=["regression", "binary"])
 def simple_case(request):
     """One regression and one classification problem."""

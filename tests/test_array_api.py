@@ -122,7 +122,13 @@ def test_check_of_one_namespace(estimator):
 # ----------------------------------------------------------------------------------- fits elsewhere
 
 
-@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow) if kind in {"multiclass", "counts"} else kind
+        for kind in CASES
+    ],
+)
 @pytest.mark.parametrize(
     "make_place", [PLACES["another device"], PLACES["torch"]], ids=["another device", "torch"]
 )

@@ -84,7 +84,7 @@ def test_optimum_is_that_of_the_rows_in_memory(spread, intercept, dtype):
     assert model.alpha_max_ == pytest.approx(expected["alpha_max_"], rel=1e-3)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+@pytest.mark.parametrize("loss", ["squared_error", pytest.param("poisson", marks=pytest.mark.slow)])
 def test_targets_of_several_outputs(spread, loss):
     X, y, _ = rows()
     Y = np.round(np.exp(np.column_stack([y, X[:, 2]]))) if loss == "poisson" else None
@@ -152,7 +152,9 @@ def test_scale_counts_distinct_rows_wherever_they_are(spread, monkeypatch):
     assert model.fit(X, y).alpha_ / model.alpha_max_ == pytest.approx(merged, rel=1e-12)
 
 
-@pytest.mark.parametrize("Estimator", [ConvexReLURegressor, ConvexReLUClassifier])
+@pytest.mark.parametrize(
+    "Estimator", [ConvexReLURegressor, pytest.param(ConvexReLUClassifier, marks=pytest.mark.slow)]
+)
 def test_auto_holds_out_the_same_rows(spread, monkeypatch, Estimator):
     monkeypatch.setattr(held_out, "_MANY", 0)
     X, y, w = rows()

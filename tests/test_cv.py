@@ -20,6 +20,7 @@ from sklearn_convexnn import (
     ConvexReLURegressorCV,
     _cross_validation,
 )
+from tests.conftest import two_kinds_first
 
 CV = {ConvexReLURegressor: ConvexReLURegressorCV, ConvexReLUClassifier: ConvexReLUClassifierCV}
 ESTIMATORS = list(CV.values())
@@ -89,6 +90,7 @@ def test_constant_targets():
     np.testing.assert_allclose(model.predict(X), 3.7)
 
 
+@two_kinds_first
 def test_final_fit_solves_the_problem_of_the_single_estimator(case):
     model = cv_estimator(case, alphas=2, eps=0.1, gap_tol=3e-3).fit(case.X, case.y)
     single = case.Estimator(alpha=model.alpha_, gap_tol=3e-3, random_state=1).fit(case.X, case.y)
@@ -97,6 +99,7 @@ def test_final_fit_solves_the_problem_of_the_single_estimator(case):
     assert {name for name in vars(single) if name.endswith("_")} <= set(vars(model))
 
 
+@two_kinds_first
 def test_scores_are_those_of_single_fits_on_the_folds(case):
     """Cold fits of the plain estimator, scored by scikit-learn: the same up to the tolerances."""
     splits = list(KFold(3, shuffle=True, random_state=0).split(case.X))
@@ -111,6 +114,7 @@ def test_scores_are_those_of_single_fits_on_the_folds(case):
         np.testing.assert_allclose(model.score_path_[k], cold, atol=0.05)
 
 
+@two_kinds_first
 def test_reproducible_and_independent_of_n_jobs(case, impatient):
     first = cv_estimator(case, alphas=2).fit(case.X, case.y)
     again = cv_estimator(case, alphas=2).fit(case.X, case.y)
@@ -205,6 +209,7 @@ def test_verbose_prints_the_path(regression, capsys):
     assert "round 1" in printed
 
 
+@two_kinds_first
 def test_sparse_rows_and_float32(case):
     from scipy import sparse
 

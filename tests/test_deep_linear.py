@@ -105,7 +105,7 @@ def test_a_perceptron_with_the_layers_predicts_the_same():
 # ------------------------------------------------------------------------------------------- alpha
 
 
-@pytest.mark.parametrize("n_layers", [2, 3, 4])
+@pytest.mark.parametrize("n_layers", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("K", [1, 3])
 def test_alpha_max(n_layers, K):
     X, Y = linear_data(K=K)

@@ -10,7 +10,7 @@ from sklearn_convexnn.core.problem.alphas import alpha_grid
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import Rows
-from tests.conftest import make_case
+from tests.conftest import make_case, two_kinds_first
 
 LOSS = {ConvexReLURegressor: "squared_error", ConvexReLUClassifier: "log_loss"}
 
@@ -105,6 +105,7 @@ def test_objectives_belong_to_the_networks(case):
     assert np.all(np.diff(path.objectives) < 0)  # a smaller penalty
 
 
+@two_kinds_first
 def test_equal_to_single_fits_within_their_gaps(case):
     """With a goal for the gap every alpha is solved to it, warm or cold."""
     path = path_of(case, alphas=3, eps=0.1, gap_tol=3e-3)
@@ -185,6 +186,7 @@ def test_the_mean_network_has_the_mean_of_the_outputs():
 # -------------------------------------------------------------------------------------- relaxation
 
 
+@two_kinds_first
 def test_relaxed_path_has_the_neurons_of_the_path_at_smaller_alphas(case):
     loss = "squared_error" if case.Estimator is ConvexReLURegressor else "log_loss"
     settings = {"alphas": [0.2, 0.1], "loss": loss, "random_state": 0}
