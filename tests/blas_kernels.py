@@ -36,7 +36,6 @@ MODULES = [
     "core/patterns/enumeration",
     "core/pricing/patches",
     "core/pricing/search",
-    "core/pricing/sub_networks",
     "core/pricing/upper_bounds",
     "core/pricing/wall_crossing",
     "core/problem/certificates",
@@ -82,6 +81,14 @@ THREADED = [
 ]
 # Left out: the longest ones, where shorter tests of the same function remain.
 LONG = [
+    "core/pricing/patches::test_climbs_end_above_dense_sampling",
+    "core/pricing/upper_bounds::test_upper_bounds_are_never_below_the_largest_price",
+    "core/problem/coded::test_a_fit_to_the_last_digits_gives_the_same",
+    "core/problem/coded::test_estimators_of_both_kinds_of_rows",
+    "core/programs/neuron_program::test_gap_of_small_fits_is_true_to_the_last_digits",
+    "core/programs/nuclear_newton::test_conic_twin",
+    "inspection/encodings::test_neurons_of_optimal_networks_are_their_dual_mixtures",
+    "inspection/l0_l1::test_classifiers",
     "core/programs/neuron_program::test_the_optimum_of_breast_cancer",
     "core/programs/neuron_program::test_few_columns_give_a_proven_gap",
     "core/programs/neuron_program::test_fits_agree_whatever_the_seed",
@@ -93,7 +100,6 @@ LONG = [
     "deep_linear::test_alpha_max",
     "deep_linear::test_the_path_is_the_fits_one_by_one",
     "deep_linear::test_scoring_selection_and_workers",
-    "core/pricing/sub_networks::test_climbs_end_above_the_ascent_they_start_from",
     "core/problem/losses/every_loss::test_dual_is_the_infimum_of_fenchel_young",
     "core/programs/neuron_program::test_turns_lower_the_objective",
     "core/fit/given_patterns::test_all_patterns_give_the_global_optimum",
