@@ -17,7 +17,7 @@ from sklearn_convexnn.core.problem.engines.shares import DistributedEngine, join
 from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.rows import Rows
-from sklearn_convexnn.core.problem.training_set import TrainingSet
+from sklearn_convexnn.core.problem.training_set import TrainingSet, classes_of
 from sklearn_convexnn.core.problem.units import Problem, row_lengths, row_scale
 
 # Losses whose units, constants and intercepts follow from sums.
@@ -149,18 +149,13 @@ def _in_units(share, loss, units, total):
     return replace(share, Y=loss.working_targets(share.Y, units), weights=share.weights / total)
 
 
-def _classes(share):
-    """The class of every row, as :attr:`.TrainingSet.labels`."""
-    return share.Y[:, 0].astype(int) if share.Y.shape[1] == 1 else share.Y.argmax(axis=1)
-
-
 def _count_classes(share):
-    return np.bincount(_classes(share), minlength=max(2, share.Y.shape[1]))
+    return np.bincount(classes_of(share.Y), minlength=max(2, share.Y.shape[1]))
 
 
 def _is_held_out(share, part, salt, often):
     chosen = drawn(share.keys, part, salt)
-    return chosen if often is None else chosen & often[_classes(share)]
+    return chosen if often is None else chosen & often[classes_of(share.Y)]
 
 
 def _held_out(share, part, salt, often, dtype):

@@ -131,7 +131,7 @@ class TrainingSet:
         """The class of every row, (n,), or None for real targets."""
         if not self.classifies:
             return None
-        return self.Y[:, 0].astype(int) if self.Y.shape[1] == 1 else self.Y.argmax(axis=1)
+        return classes_of(self.Y)
 
     @property
     def strata(self):
@@ -144,6 +144,11 @@ class TrainingSet:
         if not self.named_loss().positive_targets:
             return None
         return np.unique(self.Y > 0, axis=0, return_inverse=True)[1].ravel()
+
+
+def classes_of(Y):
+    """The class of every row, (n,), from targets of classification."""
+    return Y[:, 0].astype(int) if Y.shape[1] == 1 else Y.argmax(axis=1)
 
 
 def rows_of_weight(weights):

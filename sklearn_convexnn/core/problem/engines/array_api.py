@@ -88,12 +88,17 @@ class PlacedRows:
         largest = float(xp.max(xp.abs(X)))
         if largest == 0.0:
             return np.zeros(len(self))
-        step = max(1, BLOCK_BYTES // (8 * max(1, self.shape[1])))
         parts = []
-        for start in range(0, len(self), step):
-            block = xp.astype(X[start : min(start + step, len(self)), :], xp.float64) / largest
+        for block in self._blocks():
+            block = xp.astype(block, xp.float64) / largest
             parts.append(xp.sqrt(xp.sum(block * block, axis=1)))
         return largest * self.place.to_numpy(xp.concat(parts))
+
+    def _blocks(self):
+        """The rows, some at a time."""
+        step = max(1, BLOCK_BYTES // (8 * max(1, self.shape[1])))
+        for start in range(0, len(self), step):
+            yield self.array[start : min(start + step, len(self)), :]
 
     @cached_property
     def keys(self):
@@ -103,11 +108,7 @@ class PlacedRows:
             return device_keys(place.xp, X, BLOCK_BYTES)
         # Bits are no part of the standard: where a library does not show them, blocks of rows
         # come to the host for their keys.
-        step = max(1, BLOCK_BYTES // (8 * max(1, self.shape[1])))
-        parts = [
-            row_keys(place.to_numpy(X[start : min(start + step, len(self)), :]))
-            for start in range(0, len(self), step)
-        ]
+        parts = [row_keys(place.to_numpy(block)) for block in self._blocks()]
         return place.put(np.concatenate(parts).view(np.int64))
 
     def host_keys(self):
