@@ -26,8 +26,10 @@ _LARGEST_SHARE = 0.5
 # Rows of a sample for each column: forty neurons have a fifth of that in numbers.
 _ROWS_PER_COLUMN = 200
 # Convolutions learn from every position of a row, and a pass over a row is one over all of them: so
-# many rows are the first sample, where they are many times the rows of a sample.
-FIRST_IMAGES = 1000
+# many rows are the first sample at least, and each is the same part of the next, the last of all
+# rows.  (10 000 images of 28 x 28, alpha="scale": 312 s through 400 and 2 000 rows, 59 of them for
+# these; a round on half of all rows takes 30.)
+FIRST_IMAGES = 400
 # Bytes of its features: beyond, memory would grow with rows that are on disk.
 _MOST_BYTES = 1 << 27
 # Mean of an indicator below which samples say too little of its class.
@@ -42,14 +44,20 @@ def grows(rows, pricing):
 
 def sample_sizes(rows):
     """Sizes of the samples, ascending; empty where all rows are few for their columns."""
-    sizes, size, least = [], max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns), LEAST_ROWS
+    if _has_rare_targets(rows):
+        return []
+    most, sizes = int(min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_features))), []
     if rows.neurons.shares() is not None:  # a row has several inputs
-        size, least = FIRST_IMAGES, 0
-    most = min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_features))
-    while rows.n_rows >= least and size <= most:
+        size = min(most, rows.n_rows // FACTOR)
+        while size >= FIRST_IMAGES:
+            sizes.append(size)
+            size //= FACTOR
+        return sizes[::-1]
+    size = max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns)
+    while rows.n_rows >= LEAST_ROWS and size <= most:
         sizes.append(size)
         size *= FACTOR
-    return [] if _has_rare_targets(rows) else sizes
+    return sizes
 
 
 def _has_rare_targets(rows):
