@@ -136,7 +136,7 @@ def section_shifted():
 
 
 def section_large(n):
-    """Images of 24 x 24 at random places of 28 x 28, more or less bright, which makes them distinct.
+    """Images of 24 x 24 at random places of 28 x 28, distinct by their brightness.
 
     No digit is in both parts.
     """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.column_generation.loop import solve
+from sklearn_convexnn.core.column_generation.slide_phase import SlidePhase
 from sklearn_convexnn.core.pricing.screened import LEAST_ROWS
 from sklearn_convexnn.core.problem.alphas import SCALE_FRACTION
 from sklearn_convexnn.core.problem.constant import constant_network
@@ -68,42 +69,68 @@ def _has_rare_targets(rows):
     return bool(np.any(mean < _RARE) or (rows.loss.probabilities and np.any(mean > 1 - _RARE)))
 
 
-def grown(rows, alpha, alpha_max, pricing, *, options, progress=None):
-    """The solution for the last of the samples, with which a solve for ``alpha`` goes on.
+def grown(
+    rows,
+    alpha,
+    alpha_max,
+    pricing_of,
+    sizes,
+    *,
+    options,
+    progress=None,
+    fraction=SCALE_FRACTION,
+    phase=SlidePhase,
+):
+    """Where a solve for ``alpha`` goes on after those of samples, and whether they were ended.
 
     The alpha of a sample is at least what "scale" is for so many rows, or its network would have
     neurons that fit its noise.
 
     Parameters
     ----------
-    rows, pricing, options, progress
+    rows, options, progress, phase
         As for :func:`~sklearn_convexnn.core.column_generation.loop.solve`; the options are those of
         a sample, and rows of its progress have its ``n_rows``.
     alpha, alpha_max : float
         In working units.
+    pricing_of : callable
+        The pricing of a sample.
+    sizes : list of int
+        Rows of the samples, ascending; not empty.
+    fraction : float
+        ``alpha="scale"`` in parts of ``alpha_max`` over the root of the number of rows.
 
     Returns
     -------
-    Solution or None
-        None where all rows are too few for samples.
+    start : Start
+    interrupted : bool
+        Whether the progress asked for an end.
     """
-    solution, start = None, None
-    for size in sample_sizes(rows):
+    start = None
+    for size in sizes:
         sample = rows.sample(size, options.dtype)
         solution = solve(
             sample,
-            max(alpha, SCALE_FRACTION * alpha_max / np.sqrt(size)),
-            pricing,
+            max(alpha, fraction * alpha_max / np.sqrt(size)),
+            pricing_of(sample),
             options=options,
             start=start or Start(constant_network(sample)),
             confirm=False,
             progress=_of_sample(progress, size),
+            phase=phase,
         )
-        if solution.status is Status.INTERRUPTED:
-            break
+        if solution.keyboard:
+            raise KeyboardInterrupt
         # Prices of a sample are not those of more rows.
         start = Start(solution.network, width=solution.end.width)
-    return solution
+        if solution.status is Status.INTERRUPTED:
+            return start, True
+    return start, False
+
+
+def interrupt(n_iter, row):
+    """Progress that ends a solve after the one round that a certificate of all rows takes."""
+    return True
 
 
 def _of_sample(progress, size):
