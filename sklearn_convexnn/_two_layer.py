@@ -32,9 +32,10 @@ from sklearn_convexnn.core.fit.given_patterns import (
 )
 from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
+from sklearn_convexnn.core.problem.facts import LOSSES_OF_SUMS
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
-from sklearn_convexnn.core.problem.spread_set import LOSSES_OF_SUMS, SpreadSet
+from sklearn_convexnn.core.problem.spread_set import SpreadSet
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class NeuronProblem:
         """The training problem and the Targets."""
         if isinstance(data, SpreadData):
             return self._spread_problem(data)
-        targets = self._encode_targets(data.y, data.weights)
+        targets = self._encode_targets(data.y, data.weights, data.X)
         problem = make_problem(
             data.X,
             targets.columns,

@@ -131,7 +131,7 @@ class DistributedEngine:
     dtype : dtype of the features
     """
 
-    sparse = coded = in_memory = False
+    sparse = coded = in_memory = in_file = False
 
     def __init__(self, place, shares, sizes, n_features, n_outputs, dtype):
         self.place, self.shares, self.sizes = place, shares, tuple(sizes)
