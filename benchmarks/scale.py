@@ -214,24 +214,31 @@ def local_workers(n, n_workers, d=50):
         )
         calls, keep = [], dask_cluster.Cluster.keep
 
-        def counted(self, function, *args):
-            calls.append(function.__name__)
-            return keep(self, function, *args)
+        def counted(self, function, columns, *small):
+            settings = small[-1] if small and isinstance(small[-1], dict) else {}
+            calls.append(settings.get("dtype") is not None)
+            return keep(self, function, columns, *small)
 
         dask_cluster.Cluster.keep = counted
         model = ConvexReLURegressor(ALPHA * (1e5 / n) ** 0.5, random_state=0, verbose=1)
+        client = cluster.get_client()
         wall, cpu = time.perf_counter(), time.process_time()
         with Peak() as peak:
             model.fit(Z[:, :d], Z[:, d])
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        theirs = client.run(time.process_time).values()
         print(
-            f"{n} x {d} rows on {n_workers} workers: {time.perf_counter() - wall:.1f} s, "
-            f"driver {time.process_time() - cpu:.1f} CPU s and {peak.extra:.0f} MB, "
-            f"{len(calls)} calls of all workers, {model.n_neurons_} neurons, "
-            f"objective {model.objective_:.6f}"
+            f"{n} x {d} rows on {n_workers} workers: {wall:.1f} s, driver {cpu:.1f} CPU s and "
+            f"{peak.extra:.0f} MB, workers {' and '.join(f'{one:.0f}' for one in theirs)} CPU s "
+            "since they began, "
+            f"{len(calls)} calls of all workers, {sum(calls)} of them passes over the features of "
+            f"all rows or those of a part, {model.n_neurons_} neurons, objective "
+            f"{model.objective_:.6f}",
+            flush=True,
         )
         X_test, y_test = teacher_block(0, n + 1, N_TEST, d)
         print(f"R2 of {N_TEST} other rows: {model.score(X_test, y_test):.4f}")
-        print(f"a pass without work: {_pass_without_work(cluster.get_client()):.1f} ms")
+        print(f"a pass without work: {_pass_without_work(client):.1f} ms")
 
 
 def _block_with_target(start, n, d):

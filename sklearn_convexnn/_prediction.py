@@ -100,8 +100,8 @@ class ScoreClassifier(ClassifierMixin):
         labels, sums = data.labels()
         check_labels(name, labels)
         labels, sums = labels[sums > 0], sums[sums > 0]
-        Y, classes = encode_classes(name, labels, sums)
         factors = class_weights(self.class_weight, labels, sums)
+        Y, classes = encode_classes(name, labels, sums * factors)
         encode = partial(_encoded_labels, labels=labels, columns=Y, factors=factors)
         return Targets(None, classes), encode, Y.shape[1]
 

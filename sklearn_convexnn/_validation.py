@@ -173,8 +173,8 @@ def refuse_lazy(**arrays):
         raise TypeError(
             f"{name} is a lazy {kind}, and this estimator reads rows in memory or on disk: pass "
             f"what {name}.{way} returns if that fits into memory, write the rows to a file and "
-            "pass a numpy.memmap of it, or give all of them to ConvexReLURegressor or "
-            "ConvexReLUClassifier as a dask array or data frame."
+            "pass a numpy.memmap of it, or give all of them to ConvexReLURegressor, "
+            "ConvexReLUClassifier or their CV twins as a dask array or data frame."
         )
 
 

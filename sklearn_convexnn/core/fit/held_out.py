@@ -117,7 +117,7 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
 def _splits(problem, rng):
     """Pairs of a problem of most rows and a TrainingSet of the others, which are held out."""
     data, n_rows = problem.data, problem.rows.n_rows
-    if n_rows < _MANY:
+    if n_rows < _MANY and not isinstance(data, SpreadSet):
         parts = parts_to_hold_out(data.strata, n_rows, rng)
         return [(problem.part(all_but(rows, n_rows)), data.fetched(rows)) for rows in parts]
     # By the values of the rows, so that the choice is the same wherever they are, in any order.

@@ -86,7 +86,7 @@ class SpreadSet:
         """Which classes have so many rows; None for real targets."""
         if not self.classifies:
             return None
-        return sum(self.engine.each(_count_classes)) >= least
+        return sum(self.engine.each(count_classes)) >= least
 
 
 class _Facts:
@@ -149,7 +149,7 @@ def _in_units(share, loss, units, total):
     return replace(share, Y=loss.working_targets(share.Y, units), weights=share.weights / total)
 
 
-def _count_classes(share):
+def count_classes(share):
     return np.bincount(classes_of(share.Y), minlength=max(2, share.Y.shape[1]))
 
 

@@ -55,7 +55,12 @@ def drawn(keys, share, salt):
 
     By half of the bits of its key, for not all engines have more.
     """
-    return _mixed((keys >> _HALF) ^ np.uint64(salt)) < np.uint64(share * 2.0**64)
+    return salted(keys, salt) < np.uint64(share * 2.0**64)
+
+
+def salted(keys, salt):
+    """Other keys of the same rows; those of another salt say nothing of them."""
+    return _mixed((keys >> _HALF) ^ np.uint64(salt))
 
 
 def _bits(values):
