@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -31,9 +31,9 @@ from sklearn.utils.validation import (
     check_array,
     column_or_1d,
 )
-from threadpoolctl import threadpool_limits
 
 from sklearn_convexnn.core.problem.alphas import alpha_grid
+from sklearn_convexnn.core.problem.engines import threads
 from sklearn_convexnn.core.problem.engines.row_arrays import ROWS, blocks_of, is_large, row_by_row
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -45,7 +45,13 @@ def one_blas_thread(function: Function) -> Function:
     The solver works on blocks of rows that fit into the cache of one core: a second thread has
     nothing to gain there, and waiting for each other made fits three to ten times slower.
     """
-    return threadpool_limits.wrap(limits=1, user_api="blas")(function)
+
+    @functools.wraps(function)
+    def on_one_thread(*args, **kwargs):
+        with threads.one_blas_thread():
+            return function(*args, **kwargs)
+
+    return cast(Function, on_one_thread)
 
 
 class RoundKept(KeyboardInterrupt):
