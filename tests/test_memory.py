@@ -11,7 +11,7 @@ from sklearn_convexnn.core.fit import held_out
 from sklearn_convexnn.core.problem.engines import row_arrays
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.training_set import TrainingSet
-from sklearn_convexnn.core.problem.units import problem_of
+from sklearn_convexnn.core.problem.units import problem_of, problem_of_part
 
 
 def on_disk(folder, X):
@@ -162,7 +162,7 @@ def test_passes_over_a_file_keep_nothing_in_memory(tmp_path, monkeypatch):
     assert engine.n_distinct() == n
     assert engine.sample(1000, np.float32).n_rows == 1000
     assert engine.draw(R, 1000, np.float32)[0].n_rows == pytest.approx(1000, rel=0.2)
-    part = problem.part(row_arrays.rows_where(X, lambda y: y > 0.5, y))
+    part = problem_of_part(data, row_arrays.rows_where(X, lambda y: y > 0.5, y), memory=0)
     assert part.rows.n_rows == n // 2
     assert part.rows.engine.statistics().mean_row == pytest.approx(0.5, rel=1e-4)
     peak = tracemalloc.get_traced_memory()[1]
