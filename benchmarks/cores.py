@@ -61,12 +61,12 @@ def many(n):
 
 
 def middle():
-    X, y = teacher(4000, 20, 0)
     make = {
-        "Cross-validation, regression": ConvexReLURegressorCV,
-        "Cross-validation, classification": ConvexReLUClassifierCV,
+        "Cross-validation, regression": (ConvexReLURegressorCV, 45_000, 80),
+        "Cross-validation, classification": (ConvexReLUClassifierCV, 30_000, 30),
     }
-    for label, Estimator in make.items():
+    for label, (Estimator, n, d) in make.items():
+        X, y = teacher(n, d, 0)
         target = y if Estimator is ConvexReLURegressorCV else (y > 0).astype(int)
         in_turn(
             label,

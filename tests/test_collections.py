@@ -85,7 +85,9 @@ def test_optimum_is_that_of_the_rows_in_memory(spread, intercept, dtype):
     assert model.alpha_max_ == pytest.approx(expected["alpha_max_"], rel=1e-3)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", pytest.param("poisson", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", "huber", pytest.param("poisson", marks=pytest.mark.slow)]
+)
 def test_targets_of_several_outputs(spread, loss):
     X, y, _ = rows()
     Y = np.round(np.exp(np.column_stack([y, X[:, 2]]))) if loss == "poisson" else None
@@ -97,6 +99,8 @@ def test_targets_of_several_outputs(spread, loss):
     ]
     same_optimum(*models, 5e-2)
     assert models[1].predict(X).shape == Y.shape
+    if loss == "huber":
+        np.testing.assert_allclose(models[1].scale_, models[0].scale_, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +242,6 @@ def test_predictions_of_frames_are_series_and_frames():
 def test_what_needs_all_rows_in_memory_says_so(spread):
     X, y, _ = rows()
     for settings, way in (
-        ({"loss": "huber"}, "squared_error"),
         ({"refinement": None}, "cutting_plane"),
         ({"patterns": 5}, "patterns=None"),
     ):

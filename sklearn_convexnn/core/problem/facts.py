@@ -8,9 +8,10 @@ from scipy import sparse
 from sklearn_convexnn.core.problem.engines.choice import lengths_of
 from sklearn_convexnn.core.problem.engines.row_arrays import blocks_of
 from sklearn_convexnn.core.problem.engines.shares import Held, Share
+from sklearn_convexnn.core.problem.weighted_medians import weighted_medians, weights_up_to
 
 # Losses whose units, constants and intercepts follow from sums.
-LOSSES_OF_SUMS = ("squared_error", "poisson", "log_loss", "squared_hinge")
+LOSSES_OF_SUMS = ("squared_error", "huber", "poisson", "log_loss", "squared_hinge")
 
 
 class Facts:
@@ -43,6 +44,18 @@ class Facts:
         squares = self.shares @ np.array(self.each(_mean_squares, self.mean, size))
         root = size * np.sqrt(squares)
         return np.array([self.mean - root, self.mean + root, *ends]), np.array([0.5, 0.5, 0, 0])
+
+    def medians(self, centre=None):
+        """The weighted medians (C,) of the targets, or of their distances from ``centre``."""
+
+        def weights_of(limits):
+            return np.sum(self.each(_weights_up_to, limits, centre), axis=0)
+
+        return weighted_medians(weights_of, self.total, len(self.mean))
+
+    def average(self, function, *small):
+        """The weighted mean of ``function(Y, *small)`` over the rows."""
+        return sum(self.each(_sum_of, function, *small)) / self.total
 
     def lengths(self):
         """Lengths of rows and weights that have the mean square and the largest of all."""
@@ -121,3 +134,12 @@ def _facts(share):
 
 def _mean_squares(share, mean, size):
     return share.weights @ ((share.Y - mean) / size) ** 2 / share.weights.sum()
+
+
+def _weights_up_to(share, limits, centre):
+    values = share.Y if centre is None else np.abs(share.Y - centre)
+    return weights_up_to(values, share.weights, limits)
+
+
+def _sum_of(share, function, *small):
+    return share.weights @ function(share.Y, *small)

@@ -51,7 +51,7 @@ class SpreadSet:
         """The training problem, in working units."""
         facts = Facts(self.engine.each)
         loss = self.named_loss()
-        units = loss.standardise(*facts.targets(loss.quadratic), self.intercept)
+        units = loss.standardise_facts(facts, self.intercept)
         scale = row_scale(*facts.lengths(), self.intercept)
         engine = self.engine.mapped(_in_units, loss, units, facts.total)
         rows = Rows(engine, ReLU(), units.loss, intercept=self.intercept, scale=scale)

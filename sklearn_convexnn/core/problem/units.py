@@ -191,7 +191,7 @@ def _assembled_by_parts(data, Y, weights, index=None):
     """
     X, loss = data.X, data.named_loss()
     facts = Facts(each_block(X, Y, weights, index))
-    units = loss.standardise(*facts.targets(loss.quadratic), data.intercept)
+    units = loss.standardise_facts(facts, data.intercept)
     scale = row_scale(*facts.lengths(), data.intercept)
     Y = row_by_row(X, lambda Y: loss.working_targets(Y, units), Y)
     weights = row_by_row(X, lambda weights: weights / facts.total, weights)
