@@ -256,13 +256,19 @@ class CuttingPlane:
 class OneAlpha(CuttingPlane):
     """The fit by column generation for one alpha, given or chosen (see :class:`AlphaChoice`)."""
 
+    def _descent(self, problem, rng, **others):
+        """A path of this problem; ``others`` are goals instead of those of the estimator."""
+        return Descent(problem, rng, **(self._goals() | others))
+
     def _descended(self, data, progress):
         problem, targets = self._problem(data)
         progress.objective = problem.objective
-        rng, goals = self._rng(), self._goals()
-        light = goals | {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
-        descent = Descent(problem, rng, **goals)
-        choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
+        rng = self._rng()
+        light = {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
+        descent = self._descent(problem, rng)
+        choice = self._choice(
+            problem, descent, lambda part, rng: self._descent(part, rng, **light), rng
+        )
         start = best_start(problem, choice.alpha, self._starts(problem, targets, choice.alpha))
         solution = descent.solve(choice.alpha, start=start, progress=progress)
         attributes = self._attributes(

@@ -13,7 +13,7 @@ from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
 from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
-from sklearn_convexnn.core.pricing.screened import LEAST_ROWS, ScreenedPricing
+from sklearn_convexnn.core.pricing.screened import ScreenedPricing, screens
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.sub_networks import SubNetworkPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
@@ -59,7 +59,7 @@ def make_pricing(rows, rng):
         # Single precision does not see what such rows differ by.
         dtype = fast_dtype(rows) if metric.trivial else np.float64
         search = SearchPricing(rng, dtype=dtype, metric=metric)
-        return ScreenedPricing(search) if rows.n_rows >= LEAST_ROWS else search
+        return ScreenedPricing(search) if screens(rows) else search
     return PlanePricing(basis, metric=metric)
 
 
@@ -195,6 +195,10 @@ class Descent:
         solution = self.solve(alpha, progress=progress)
         if relax >= 1 or solution.status is Status.INTERRUPTED:
             return solution
+        return self.relaxed(solution, relax, progress=progress)
+
+    def relaxed(self, solution, relax, *, progress=None):
+        """The neurons of a Solution refitted at ``relax`` times its alpha."""
         return relaxed(
             self.problem.rows,
             solution.network,

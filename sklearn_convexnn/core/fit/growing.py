@@ -43,7 +43,7 @@ def grows(rows, pricing):
 def sample_sizes(rows):
     """Sizes of the samples, ascending; empty where all rows are few for their columns."""
     sizes, size, least = [], max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns), LEAST_ROWS
-    if not rows.neurons.acts_on_rows:
+    if rows.neurons.shares() is not None:  # a row has several inputs
         size, least = FIRST_IMAGES, 0
     most = min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_features))
     while rows.n_rows >= least and size <= most:

@@ -15,10 +15,17 @@ from sklearn_convexnn.core.problem.directions import Prices, joined, select_dive
 
 # Rows from which on a sample is searched, its share of them, and its rows at most.
 LEAST_ROWS, SHARE, MOST_ROWS = 50_000, 0.25, 50_000
+# The first of these for convolutions, whose passes over a row are passes over all its positions.
+LEAST_IMAGES = 4000
 _MAX_COSINE = 0.98
 # Prices of so many times those of the network's neurons are more than the noise of samples, and so
 # many of its neurons are looked at.
 _MUCH, _MOST_OWN = 2.0, 16
+
+
+def screens(rows):
+    """Are these rows so many that a part of them is searched?"""
+    return rows.n_rows >= (LEAST_ROWS if rows.neurons.shares() is None else LEAST_IMAGES)
 
 
 class ScreenedPricing:
@@ -44,7 +51,7 @@ class ScreenedPricing:
         self.search, self.metric = search, search.metric
 
     def __call__(self, rows, R, network, *, effort, known=None):
-        if rows.n_rows < LEAST_ROWS or effort >= len(self.finalists):
+        if not screens(rows) or effort >= len(self.finalists):
             return self.search(rows, R, network, effort=effort, known=known)
         search, metric = self.search, self.metric
         starts = search.starts(rows, network, effort=effort, known=known)
@@ -64,7 +71,7 @@ class ScreenedPricing:
 
     def seeds(self, rows, R, count):
         """See :meth:`.SearchPricing.seeds`: directions to begin with, whose prices do not count."""
-        if rows.n_rows < LEAST_ROWS:
+        if not screens(rows):
             return self.search.seeds(rows, R, count)
         return self.search.seeds(*self._screen(rows, R), count)
 

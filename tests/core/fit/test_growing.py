@@ -14,6 +14,7 @@ from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.solution import Status
+from sklearn_convexnn.core.problem.sub_networks import SubNetworks
 from sklearn_convexnn.core.problem.units import make_problem
 from tests.core.pricing.test_search import make_rows
 
@@ -68,6 +69,15 @@ def test_sizes_of_images(n, sizes):
     X, Y = np.broadcast_to(np.float32(0), (n, 9)), np.zeros((n, 1))
     weights, loss = np.full(n, 1 / n), get_loss("squared_error", 1)
     assert sample_sizes(Rows.of(X, Y, weights, loss, intercept=True, neurons=neurons)) == sizes
+
+
+def test_sizes_of_parallel_networks():
+    """Their sub-networks see a row once: as many rows as of ReLUs."""
+    for n, sizes in ((49_999, []), (50_000, [10_000])):
+        X, Y = np.broadcast_to(np.float32(0), (n, 3)), np.zeros((n, 1))
+        weights, loss = np.full(n, 1 / n), get_loss("squared_error", 1)
+        rows = Rows.of(X, Y, weights, loss, intercept=True, neurons=SubNetworks(2, "path"))
+        assert sample_sizes(rows) == sizes
 
 
 def test_images_begin_with_a_sample(capsys):
