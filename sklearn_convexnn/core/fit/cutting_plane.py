@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from sklearn_convexnn.core.column_generation.options import LIGHT, Options
-from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows
+from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows, interrupt, sample_sizes
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
@@ -157,8 +157,8 @@ class Descent:
         start, interrupted = start or self.start, False
         if start is not None and not start.network.n_neurons:
             start, interrupted = self._grown(alpha, start, progress)
-            if interrupted:  # one round for a certificate of all rows
-                progress = _interrupt
+            if interrupted:
+                progress = interrupt
         settings = {"options": self.options, "start": start, "progress": progress}
         if rows.loss.smooth:
             (solution,) = solve_path(rows, [alpha], self.pricing, last=last, **settings)
@@ -173,6 +173,9 @@ class Descent:
         alpha_max = self.alpha_max / self.problem.alpha_unit
         if alpha >= alpha_max or not grows(rows, self.pricing):
             return start, False
+        sizes = sample_sizes(rows)
+        if not sizes:
+            return start, False
         light = choose_options(
             rows,
             tol=max(SAMPLE_TOL, options.tol),
@@ -182,13 +185,8 @@ class Descent:
         )
         if rows.engine.in_file:
             light = replace(light, memory=_MEMORY_BESIDE_FILES)
-        solution = grown(rows, alpha, alpha_max, self.pricing, options=light, progress=progress)
-        if solution is None:
-            return start, False
-        if solution.keyboard:
-            raise KeyboardInterrupt
-        grown_start = Start(solution.network, width=solution.end.width)
-        return grown_start, solution.status is Status.INTERRUPTED
+        settings = {"options": light, "progress": progress}
+        return grown(rows, alpha, alpha_max, lambda sample: self.pricing, sizes, **settings)
 
     def solve_relaxed(self, alpha, relax, *, progress=None):
         """The same with its neurons refitted at ``relax`` times alpha, which it is then about."""
@@ -214,11 +212,6 @@ class Descent:
         if solution.keyboard:
             raise KeyboardInterrupt
         return self.problem.layers(solution.network)
-
-
-def _interrupt(n_iter, row):
-    """Progress that ends a solve."""
-    return True
 
 
 def best_start(problem, alpha, starts):
