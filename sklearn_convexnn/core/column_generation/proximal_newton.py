@@ -39,11 +39,12 @@ _SQUARINGS = 3
 _ROUNDING = 1e-4  # of these in single precision
 
 
-def proximal_newton(layer, C, b0, alpha, *, max_steps, tol):
+def proximal_newton(layer, C, b0, alpha, *, max_steps, tol, gain=0.0):
     """Up to ``max_steps`` of the steps above; none raises the objective.
 
     A step that does not lower it enough is halved until it does.  Ends where no optimality
-    condition is off by more than ``tol * alpha``, or where decreases are rounding.
+    condition is off by more than ``tol * alpha``, or before a step that promises no decrease by
+    ``gain`` times the loss, or by more than rounding.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def proximal_newton(layer, C, b0, alpha, *, max_steps, tol):
             parabola = _Parabola(layer, point, squares)
         aim = parabola.minimiser(point, alpha, min(_MODEL_TOL, _MODEL_SHARE * off))
         promised = point.objective - parabola.value(point, *aim, alpha)
-        if not promised > rounding * abs(point.value):
+        if not promised > max(rounding, gain) * abs(point.value):
             break
         trial = _lower(layer, point, aim, promised, alpha)
         if trial is None:

@@ -35,6 +35,9 @@ MAX_CROSSING_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
 # 72 (1.4 at 360), where local search says 0.016 of gaps of 0.020.
 MAX_LIGHT_CROSSING = 100
 
+# Bytes that the activations of a sample may take where memory shall not grow with a file.
+_MEMORY_BESIDE_FILES = 64 << 20
+
 # Below this tolerance the rounds are thorough even if no duality gap is asked for.
 LEAST_LIGHT_TOL = 1e-4
 # Down to this relative duality gap slides and refits in single precision are accurate enough.
@@ -180,6 +183,8 @@ class Descent:
             max_iter=options.max_iter,
             max_neurons=options.max_neurons,
         )
+        if rows.engine.in_file:
+            light = replace(light, memory=_MEMORY_BESIDE_FILES)
         settings = {"options": light, "progress": progress}
         return grown(rows, alpha, alpha_max, lambda sample: self.pricing, sizes, **settings)
 
