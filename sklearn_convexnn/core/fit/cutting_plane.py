@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation.options import LIGHT, Options
+from sklearn_convexnn.core.column_generation.options import COARSE, LIGHT, Options
 from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
@@ -35,8 +35,9 @@ MAX_CROSSING_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
 # 72 (1.4 at 360), where local search says 0.016 of gaps of 0.020.
 MAX_LIGHT_CROSSING = 100
 
-# Below this tolerance the rounds are thorough even if no duality gap is asked for.
-LEAST_LIGHT_TOL = 1e-4
+# Below this tolerance the rounds are thorough even if no duality gap is asked for; from the second
+# on they are coarse.
+LEAST_LIGHT_TOL, LEAST_COARSE_TOL = 1e-4, 3e-2
 # Down to this relative duality gap slides and refits in single precision are accurate enough.
 LEAST_SINGLE_GAP = 1e-3
 # So far apart, relative to their length, the rows must be for single precision: its rounding is
@@ -102,7 +103,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     ill = obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP)
     few = rows.n_rows * rows.n_columns <= MAX_LIGHT_CROSSING and can_cross(rows, LEAST_SINGLE_GAP)
     return replace(
-        LIGHT,
+        LIGHT if tol < LEAST_COARSE_TOL else COARSE,
         **goals,
         crossing=ill or few,
         confirm_effort=2 if ill else LIGHT.confirm_effort,
