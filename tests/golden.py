@@ -35,8 +35,8 @@ RECORD = Path(__file__).with_name("golden.json")
 
 # Relative distance of the objectives of one fit on two processors.  A default fit stops where a
 # round gains less than one percent, a fit with a gap at that gap, a program at its tolerance.
-# One that chooses alpha on held-out rows promises the alpha, to a step of the grid: the objective is
-# about it.
+# One that chooses alpha on held-out rows promises the alpha, to a step of the grid, which says what
+# the objective is.
 STEP = 4.0
 PROMISES = {"default": 0.06, "gap 1e-2": 1e-2, "gap 5e-3": 5e-3, "gap 1e-5": 1e-5, "convex": 2e-6}
 
