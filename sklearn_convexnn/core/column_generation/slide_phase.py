@@ -22,8 +22,6 @@ from sklearn_convexnn.core.problem.solution import Start, Status
 _LAST_DIGITS = 1e-3
 # Networks up to this size are offered twice to a refit, before and after the slide.
 _MOST_KEPT = 250
-# Candidates of the alpha before that a solve on a path prices first.
-_MOST_KNOWN = 64
 # Sizes of neurons that enter, in the median of those of the others, and of the first ones.  (A
 # tenth takes slides a few iterations to undo: 0.4 % more, and 1.05 of the time, on twelve sets.)
 _NEW_SIZE, _FIRST_SIZE = 0.03, 1e-3
@@ -89,7 +87,8 @@ class SlidePhase:
         """Search for violated constraints with the effort of a round."""
         known = None
         if self.tracking and self.run.prices is not None:
-            known = self.run.diverse(_MOST_KNOWN).directions
+            # Of the alpha before: as many as a round adds.
+            known = self.run.diverse(self.options.new_neurons).directions
         self.run.price(self.pricing, effort=self.effort, known=known)
 
     def confirm(self, status):

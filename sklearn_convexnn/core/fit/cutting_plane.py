@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation.options import LIGHT, Options
+from sklearn_convexnn.core.column_generation.options import COARSE, LIGHT, Options
 from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows, interrupt, sample_sizes
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
@@ -38,8 +38,9 @@ MAX_LIGHT_CROSSING = 100
 # Bytes that the activations of a sample may take where memory shall not grow with a file.
 _MEMORY_BESIDE_FILES = 64 << 20
 
-# Below this tolerance the rounds are thorough even if no duality gap is asked for.
-LEAST_LIGHT_TOL = 1e-4
+# Below this tolerance the rounds are thorough even if no duality gap is asked for; from the second
+# on they are coarse.
+LEAST_LIGHT_TOL, LEAST_COARSE_TOL = 1e-4, 3e-2
 # Down to this relative duality gap slides and refits in single precision are accurate enough.
 LEAST_SINGLE_GAP = 1e-3
 # So far apart, relative to their length, the rows must be for single precision: its rounding is
@@ -105,7 +106,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     ill = obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP)
     few = rows.n_rows * rows.n_columns <= MAX_LIGHT_CROSSING and can_cross(rows, LEAST_SINGLE_GAP)
     return replace(
-        LIGHT,
+        LIGHT if tol < LEAST_COARSE_TOL else COARSE,
         **goals,
         crossing=ill or few,
         confirm_effort=2 if ill else LIGHT.confirm_effort,
