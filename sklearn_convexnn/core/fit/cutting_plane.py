@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklearn_convexnn.core.column_generation.options import LIGHT, Options
-from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows
+from sklearn_convexnn.core.column_generation.options import COARSE, LIGHT, Options
+from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows, interrupt, sample_sizes
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
@@ -38,8 +38,9 @@ MAX_LIGHT_CROSSING = 100
 # Bytes that the activations of a sample may take where memory shall not grow with a file.
 _MEMORY_BESIDE_FILES = 64 << 20
 
-# Below this tolerance the rounds are thorough even if no duality gap is asked for.
-LEAST_LIGHT_TOL = 1e-4
+# Below this tolerance the rounds are thorough even if no duality gap is asked for; from the second
+# on they are coarse.
+LEAST_LIGHT_TOL, LEAST_COARSE_TOL = 1e-4, 3e-2
 # Down to this relative duality gap slides and refits in single precision are accurate enough.
 LEAST_SINGLE_GAP = 1e-3
 # So far apart, relative to their length, the rows must be for single precision: its rounding is
@@ -105,7 +106,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     ill = obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP)
     few = rows.n_rows * rows.n_columns <= MAX_LIGHT_CROSSING and can_cross(rows, LEAST_SINGLE_GAP)
     return replace(
-        LIGHT,
+        LIGHT if tol < LEAST_COARSE_TOL else COARSE,
         **goals,
         crossing=ill or few,
         confirm_effort=2 if ill else LIGHT.confirm_effort,
@@ -157,8 +158,8 @@ class Descent:
         start, interrupted = start or self.start, False
         if start is not None and not start.network.n_neurons:
             start, interrupted = self._grown(alpha, start, progress)
-            if interrupted:  # one round for a certificate of all rows
-                progress = _interrupt
+            if interrupted:
+                progress = interrupt
         settings = {"options": self.options, "start": start, "progress": progress}
         if rows.loss.smooth:
             (solution,) = solve_path(rows, [alpha], self.pricing, last=last, **settings)
@@ -173,6 +174,9 @@ class Descent:
         alpha_max = self.alpha_max / self.problem.alpha_unit
         if alpha >= alpha_max or not grows(rows, self.pricing):
             return start, False
+        sizes = sample_sizes(rows)
+        if not sizes:
+            return start, False
         light = choose_options(
             rows,
             tol=max(SAMPLE_TOL, options.tol),
@@ -182,13 +186,8 @@ class Descent:
         )
         if rows.engine.in_file:
             light = replace(light, memory=_MEMORY_BESIDE_FILES)
-        solution = grown(rows, alpha, alpha_max, self.pricing, options=light, progress=progress)
-        if solution is None:
-            return start, False
-        if solution.keyboard:
-            raise KeyboardInterrupt
-        grown_start = Start(solution.network, width=solution.end.width)
-        return grown_start, solution.status is Status.INTERRUPTED
+        settings = {"options": light, "progress": progress}
+        return grown(rows, alpha, alpha_max, lambda sample: self.pricing, sizes, **settings)
 
     def solve_relaxed(self, alpha, relax, *, progress=None):
         """The same with its neurons refitted at ``relax`` times alpha, which it is then about."""
@@ -214,11 +213,6 @@ class Descent:
         if solution.keyboard:
             raise KeyboardInterrupt
         return self.problem.layers(solution.network)
-
-
-def _interrupt(n_iter, row):
-    """Progress that ends a solve."""
-    return True
 
 
 def best_start(problem, alpha, starts):
