@@ -39,11 +39,12 @@ _SQUARINGS = 3
 _ROUNDING = 1e-4  # of these in single precision
 
 
-def proximal_newton(layer, C, b0, alpha, *, max_steps, tol):
+def proximal_newton(layer, C, b0, alpha, *, max_steps, tol, gain=0.0):
     """Up to ``max_steps`` of the steps above; none raises the objective.
 
     A step that does not lower it enough is halved until it does.  Ends where no optimality
-    condition is off by more than ``tol * alpha``, or where decreases are rounding.
+    condition is off by more than ``tol * alpha``, or before a step that promises no decrease by
+    ``gain`` times the loss, or by more than rounding.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def proximal_newton(layer, C, b0, alpha, *, max_steps, tol):
             parabola = _Parabola(layer, point, squares)
         aim = parabola.minimiser(point, alpha, min(_MODEL_TOL, _MODEL_SHARE * off))
         promised = point.objective - parabola.value(point, *aim, alpha)
-        if not promised > rounding * abs(point.value):
+        if not promised > max(rounding, gain) * abs(point.value):
             break
         trial = _lower(layer, point, aim, promised, alpha)
         if trial is None:
@@ -156,9 +157,7 @@ class _Parabola:
 
     def _slopes(self, x):
         """``M x``."""
-        if len(x) == 1:
-            return x @ self.gram[0]
-        return (self.gram @ x[:, :, None])[:, :, 0]
+        return _by_class(self.gram, x)
 
     def _reduced(self, point):
         """The gradient with the intercept at its best."""
@@ -189,27 +188,36 @@ class _Parabola:
         step = 1.0 / self.smoothness
         thresholds, tol = step * penalties, tol * step * penalties.min()
         slope, z, momentum = step * slope, x, 1.0
+        descent = -step * self.gram
+        diagonal = np.arange(x.shape[1])
+        descent[:, diagonal, diagonal] += 1.0
         for k in range(_MODEL_ITER):
-            x_next = self._shrunk(z - slope - step * self._slopes(z), thresholds)
+            v = _by_class(descent, z)
+            v -= slope
+            x_next = self._shrunk(v, thresholds)
             back, move = z - x_next, x_next - x
             if np.vdot(back, move) > 0:
                 momentum = 1.0
             momentum_next = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum * momentum))
-            z = x_next + ((momentum - 1.0) / momentum_next) * move
+            z = ((momentum - 1.0) / momentum_next) * move
+            z += x_next
             x, momentum = x_next, momentum_next
             if k % _CHECKED == 0 and np.abs(back).max() <= tol:
                 break
         return x
 
     def _shrunk(self, v, thresholds):
-        """The proximal map of the penalties: groups shrink by their thresholds."""
+        """The proximal map of the penalties, in place: groups shrink by their thresholds."""
         if len(v) == 1 and self.cells == 1:
-            return v - np.minimum(np.maximum(v, -thresholds), thresholds)
-        squares = np.einsum("cf,cf->f", v, v)
+            v -= np.minimum(np.maximum(v, -thresholds), thresholds)
+            return v
+        squares = np.add.reduce(v * v, 0)
         if self.cells > 1:
             squares = squares.reshape(-1, self.cells).sum(axis=1)
-        share = 1.0 - thresholds / np.maximum(np.sqrt(squares), thresholds)
-        return v * (np.repeat(share, self.cells) if self.cells > 1 else share)
+        lengths = np.sqrt(squares, out=squares)
+        share = 1.0 - thresholds / np.maximum(lengths, thresholds, out=lengths)
+        v *= np.repeat(share, self.cells) if self.cells > 1 else share
+        return v
 
     def value(self, point, C, b0, alpha):
         """The parabola with the penalty."""
@@ -218,6 +226,13 @@ class _Parabola:
         if self.has_intercept:
             value -= 0.5 * np.sum(point.gradient_b0**2 / self.total)
         return value + _penalty(C, alpha)
+
+
+def _by_class(matrices, x):
+    """The products (C, f) of symmetric matrices (C, f, f) with the rows of ``x``."""
+    if len(x) == 1:
+        return x @ matrices[0]
+    return (matrices @ x[:, :, None])[:, :, 0]
 
 
 def _bound_of_eigenvalues(matrices):

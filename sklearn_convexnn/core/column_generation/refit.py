@@ -14,7 +14,7 @@ _FACES = 4
 _ITERATIONS_PER_STEP = 10
 
 
-def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 << 20):
+def refit(rows, network, alpha, *, max_iter, tol=1e-4, gain=0.0, newton=True, memory=256 << 20):
     """Group lasso in the output weights over the fixed directions of ``network``.
 
     A group is what one neuron has: ``n_outputs`` weights for each of its features.
@@ -23,7 +23,8 @@ def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 <
     minimum on it.  For the squared error both work on moments, whose cost does not depend on n, and
     the steps are those of FISTA; for other losses they are proximal Newton steps, of which one
     counts as ten of ``max_iter``.  Stops when no optimality condition, of a group or of the
-    intercept, is off by more than ``tol * alpha``.
+    intercept, is off by more than ``tol * alpha``, and proximal Newton steps where the next one
+    promises a decrease by less than ``gain`` times the loss.
 
     ``newton=False`` leaves out the second part, except for one output with the squared error, a
     lasso, where it costs next to nothing.  ``memory`` is what the features of all rows may take, in
@@ -37,7 +38,7 @@ def refit(rows, network, alpha, *, max_iter, tol=1e-4, newton=True, memory=256 <
     newton = newton and layer.features is not None
     C, b0, steps = network.C, network.b0, max(1, max_iter // _ITERATIONS_PER_STEP)
     for _ in range(_FACES if newton else 1):
-        C, b0, off = proximal_newton(layer, C, b0, alpha, max_steps=steps, tol=tol)
+        C, b0, off = proximal_newton(layer, C, b0, alpha, max_steps=steps, tol=tol, gain=gain)
         if not newton or off <= tol:
             break
         C, b0 = newton_on_face(RowModel(layer), C, b0, alpha)

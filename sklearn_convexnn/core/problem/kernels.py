@@ -89,10 +89,18 @@ def constant_outputs(xp, B, b0):
 
 def moments(xp, B, neurons, W, bias):
     _, H = _products(xp, B, neurons, W, bias)
-    A = neurons.activate(xp, H, False)[0]
-    WA = A * cast(xp, B.w, A.dtype)[:, None]
-    mean = column_sums(xp, WA, xp.float64)
-    return (mean, WA.T @ A, WA.T @ cast(xp, B.Y, A.dtype)), None
+    A, roots = _weighted(xp, neurons.activate(xp, H, False)[0], B.w)
+    return (A.T @ roots, A.T @ A, A.T @ (roots[:, None] * cast(xp, B.Y, A.dtype))), None
+
+
+def _weighted(xp, A, w):
+    """Rows times the roots of their weights, in place, and these roots.
+
+    Libraries see that a product of a matrix with itself is symmetric, and do half of the work.
+    """
+    roots = cast(xp, xp.sqrt(w), A.dtype)
+    A *= roots[:, None]
+    return A, roots
 
 
 def curvature_moments(xp, B, neurons, loss, least, W, bias):
@@ -103,8 +111,8 @@ def curvature_moments(xp, B, neurons, loss, least, W, bias):
     _, H = _products(xp, B, neurons, W, bias)
     A = neurons.activate(xp, H, False)[0]
     w = B.w * (curvature + least)
-    WA = A * cast(xp, w, A.dtype)[:, None]
-    return (xp.sum(w), column_sums(xp, WA, xp.float64), WA.T @ A), None
+    A, roots = _weighted(xp, A, w)
+    return (xp.sum(w), A.T @ roots, A.T @ A), None
 
 
 def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained, C, b0):
@@ -219,6 +227,10 @@ def residual(xp, B, loss):
     return (), -B.w[:, None] * loss.gradient(B.Y, Z)
 
 
+def balanced_residual(xp, B, loss, factors):
+    return (), loss.balanced_residual(B.Y, B.w, factors)
+
+
 def mean_loss(xp, B, loss):
     """The mean loss, and what gaps are relative to of it."""
     (Z,) = B.rowwise
@@ -313,10 +325,11 @@ def fitted_majorant(xp, B, negligible):
                 some, weights = A[chosen], weights[chosen]
         else:  # how many they are, the device is not asked
             weights = xp.where(weights > negligible[c], weights, xp.zeros_like(weights))
-        weighted = some * cast(xp, weights, A.dtype)[:, None]
+        roots = cast(xp, xp.sqrt(weights), A.dtype)
+        weighted = some * roots[:, None]
         totals.append(xp.sum(weights))
-        edges.append(column_sums(xp, weighted, xp.float64))
-        grams.append(weighted.T @ some)
+        edges.append(weighted.T @ roots)
+        grams.append(weighted.T @ weighted)
     return (xp.stack(totals), xp.stack(edges), xp.stack(grams)), None
 
 

@@ -25,6 +25,7 @@ single bit of the data decides.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,16 +39,25 @@ MOST_COLUMNS = 200
 _LOST = 1e-15
 
 
+class PrincipalAxes(NamedTuple):
+    """Of weighted rows, and the sizes of the rows along them."""
+
+    axes: np.ndarray  # (p, p)
+    sizes: np.ndarray  # (p,)
+
+
 @dataclass(frozen=True)
 class Metric:
     """Principal axes ``V`` (p, p) of weighted rows, their sizes ``s`` and the factors ``t`` of (1).
 
-    ``axes`` is None where directions are left as they are.
+    ``axes`` is None where directions are left as they are.  ``principal`` are the axes all the
+    same, by which slides are preconditioned; None where there are too many columns.
     """
 
     axes: np.ndarray | None = None
     sizes: np.ndarray | None = None
     factors: np.ndarray | None = None
+    principal: PrincipalAxes | None = None
 
     @classmethod
     def of(cls, rows):
@@ -61,7 +71,7 @@ class Metric:
         for stage in range(2):
             squares, V = np.linalg.eigh(rows.second_moments(T))
             if not stage and squares[0] > squares[-1] / ROUND**2:
-                return cls()
+                return cls(principal=PrincipalAxes(V, np.sqrt(squares)))
             sizes = np.sqrt(np.maximum(squares, _LOST * squares[-1]))
             triangle, T = (sizes[:, None] * V.T) @ triangle, T @ (V / sizes)
         _, sizes, axes = np.linalg.svd(triangle)
@@ -72,9 +82,11 @@ class Metric:
         seen = sizes > _RANK * sizes[0]
         spread = sizes[0] / np.where(seen, sizes, sizes[0])
         factors = np.clip((spread / ROUND) ** 3, 1.0, spread)
+        sizes = np.where(seen, sizes, 0.0)
+        principal = PrincipalAxes(axes, sizes)
         if not np.any(factors > 1.0):
-            return cls()
-        return cls(axes, np.where(seen, sizes, 0.0), factors)
+            return cls(principal=principal)
+        return cls(axes, sizes, factors, principal)
 
     @property
     def trivial(self):
