@@ -4,6 +4,7 @@
     python benchmarks/scale.py --what rows --sizes 100000       # default fits, a minute
     python benchmarks/scale.py --what gap --repeats 5           # to a duality gap at 1e5 x 30 rows
     python benchmarks/scale.py --what peers --sizes 100000 1000000
+    python benchmarks/scale.py --what seeds --json new.json [--compare old.json]  # five seeds
     python benchmarks/scale.py --dask 10000000                  # rows on two local workers
     python benchmarks/scale.py --disk 2 --curve memory.csv      # a file of 2 GB, memory over time
 
@@ -214,24 +215,31 @@ def local_workers(n, n_workers, d=50):
         )
         calls, keep = [], dask_cluster.Cluster.keep
 
-        def counted(self, function, *args):
-            calls.append(function.__name__)
-            return keep(self, function, *args)
+        def counted(self, function, columns, *small):
+            settings = small[-1] if small and isinstance(small[-1], dict) else {}
+            calls.append(settings.get("dtype") is not None)
+            return keep(self, function, columns, *small)
 
         dask_cluster.Cluster.keep = counted
         model = ConvexReLURegressor(ALPHA * (1e5 / n) ** 0.5, random_state=0, verbose=1)
+        client = cluster.get_client()
         wall, cpu = time.perf_counter(), time.process_time()
         with Peak() as peak:
             model.fit(Z[:, :d], Z[:, d])
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        theirs = client.run(time.process_time).values()
         print(
-            f"{n} x {d} rows on {n_workers} workers: {time.perf_counter() - wall:.1f} s, "
-            f"driver {time.process_time() - cpu:.1f} CPU s and {peak.extra:.0f} MB, "
-            f"{len(calls)} calls of all workers, {model.n_neurons_} neurons, "
-            f"objective {model.objective_:.6f}"
+            f"{n} x {d} rows on {n_workers} workers: {wall:.1f} s, driver {cpu:.1f} CPU s and "
+            f"{peak.extra:.0f} MB, workers {' and '.join(f'{one:.0f}' for one in theirs)} CPU s "
+            "since they began, "
+            f"{len(calls)} calls of all workers, {sum(calls)} of them passes over the features of "
+            f"all rows or those of a part, {model.n_neurons_} neurons, objective "
+            f"{model.objective_:.6f}",
+            flush=True,
         )
         X_test, y_test = teacher_block(0, n + 1, N_TEST, d)
         print(f"R2 of {N_TEST} other rows: {model.score(X_test, y_test):.4f}")
-        print(f"a pass without work: {_pass_without_work(cluster.get_client()):.1f} ms")
+        print(f"a pass without work: {_pass_without_work(client):.1f} ms")
 
 
 def _block_with_target(start, n, d):
@@ -289,6 +297,10 @@ def points(args):
     if "threads" in args.what:
         for n_jobs in args.threads:
             yield point(max(args.sizes), 50, alpha=alpha(max(args.sizes)), n_jobs=n_jobs)
+    if "seeds" in args.what:
+        for n, d in ((100_000, 50), (300_000, 30), (1_000_000, 50)):
+            for seed in range(5):
+                yield point(n, d, alpha=alpha(n)) | {"seed": seed}
     if "peers" in args.what:
         for n in args.sizes:
             for peer in PEERS:
@@ -298,7 +310,7 @@ def points(args):
 def run(point, repeats):
     """The medians over seeds of a point, or None where a peer is not installed."""
     runs = []
-    for seed in range(repeats):
+    for seed in [point["seed"]] if "seed" in point else range(repeats):
         command = [sys.executable, __file__, "--point", json.dumps(point | {"seed": seed})]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
@@ -314,16 +326,32 @@ def run(point, repeats):
     return row
 
 
+def _compare(rows, others):
+    """Objectives and times as multiples of those of the same points of another run."""
+    names = "peer", "task", "n", "d", "on disk", "settings", "seed"
+
+    def key(row):
+        return tuple(row.get(name) for name in names)
+
+    before = {key(row): row for row in others}
+    for row in rows:
+        other = before.get(key(row), {})
+        for name, value in (("ratio", "objective"), ("cpu_ratio", "cpu")):
+            known = isinstance(row.get(value), float) and other.get(value)
+            row[name] = row[value] / other[value] if known else ""
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = ["rows", "gap", "threads", "peers"]
-    parser.add_argument("--what", nargs="+", choices=kinds, default=kinds)
+    parser.add_argument("--what", nargs="+", choices=[*kinds, "seeds"], default=kinds)
     parser.add_argument("--sizes", nargs="+", type=int, default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--repeats", type=int, default=1, help="seeds per point (median)")
     parser.add_argument("--json", metavar="OUT", help="also write the rows as JSON")
+    parser.add_argument("--compare", metavar="JSON", help="objectives and times over those there")
     parser.add_argument("--dask", type=int, metavar="ROWS", help="only this, on local workers")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--disk", type=float, metavar="GB", help="only this, on a file")
@@ -350,6 +378,8 @@ def main():
         print(f"done: {row['peer']}, {row['n']} rows, {row['settings']}: {row['cpu']:.1f} CPU s")
         rows.append({key: "" if value is None else value for key, value in row.items()})
         sys.stdout.flush()
+    if args.compare:
+        _compare(rows, json.loads(Path(args.compare).read_text()))
     columns = [
         ("peer", "estimator"),
         ("task", "task"),
@@ -362,6 +392,9 @@ def main():
         ("passes", "passes over all rows"),
         ("extra_mb", "peak beyond X, MB", ".0f"),
         ("n_neurons", "neurons"),
+        *([("seed", "seed"), ("objective", "objective", ".6f")] if "seeds" in args.what else []),
+        *([("ratio", "objective, ratio", ".4f")] if args.compare else []),
+        *([("cpu_ratio", "CPU, ratio", ".2f")] if args.compare else []),
         ("score", "test score", ".4f"),
     ]
     print("\n" + C.markdown_table(rows, columns))

@@ -8,6 +8,7 @@
     python benchmarks/tabular.py --cv                         # the cross-validated estimators
     python benchmarks/tabular.py --cv --steps                 # and the weight of steps
     python benchmarks/tabular.py --rivals lightgbm,catboost,xgboost,realmlp      # extra "rivals"
+    python benchmarks/tabular.py --tails ours                 # TailCompressor behind the scaler
     python benchmarks/tabular.py --parameters '{"alpha": "scale"}'
 
 ``--data`` names a folder of .npz files with arrays X (n, d), y and task ("classification" or
@@ -126,6 +127,17 @@ def folds(X, y, task):
     return splitter(5, shuffle=True, random_state=0).split(X, y)
 
 
+def prepared(X, y, train, test, tails):
+    """Rows and targets of training and test, standardised, with or without long tails."""
+    scaler = StandardScaler().fit(X[train])
+    rows = [scaler.transform(X[part]) for part in (train, test)]
+    if tails:
+        from sklearn_convexnn import TailCompressor
+
+        rows = [TailCompressor().fit_transform(part) for part in rows]
+    return (rows[0], y[train]), (rows[1], y[test])
+
+
 def fit_and_score(model, train, test):
     start = time.process_time()
     with warnings.catch_warnings():
@@ -147,9 +159,8 @@ def run_set(name, X, y, task, rivals, args):
     for fold, (train, test) in enumerate(folds(X, y, task)):
         if fold >= args.folds:
             break
-        scaler = StandardScaler().fit(X[train])
-        A, B = (scaler.transform(X[train]), y[train]), (scaler.transform(X[test]), y[test])
         for m in scores:
+            A, B = prepared(X, y, train, test, args.tails in ("all", m))
             model = make_ours(task, *A, args) if m == "ours" else make_rival(m, task)
             score, loss, cpu = fit_and_score(model, A, B)
             scores[m].append(float(score))
@@ -287,6 +298,9 @@ def main():
     parser.add_argument("--folds", type=int, default=5, help="run only the first FOLDS of 5 folds")
     parser.add_argument("--cv", action="store_true", help="measure ours with alpha from inner CV")
     parser.add_argument("--steps", action="store_true", help="with --cv: and steps by StepsCV")
+    parser.add_argument(
+        "--tails", choices=["ours", "all"], help="TailCompressor for ours or for all models"
+    )
     parser.add_argument("--alpha", type=float, help="fraction of alpha_max instead of the default")
     parser.add_argument(
         "--parameters", default="{}", help="our other parameters as JSON, e.g. '{\"tol\": 0.01}'"

@@ -15,6 +15,7 @@ from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor, al
 from sklearn_convexnn._spline import SplineReLUClassifier, SplineReLURegressor
 from sklearn_convexnn._steps_cv import StepsCV
 from sklearn_convexnn._tabular import tabular_pipeline
+from sklearn_convexnn._tail_compressor import TailCompressor
 from sklearn_convexnn._threshold import ConvexThresholdClassifier, ConvexThresholdRegressor
 from sklearn_convexnn._version import __version__ as __version__
 
@@ -43,6 +44,7 @@ __all__ = [
     "SplineReLUClassifier",
     "SplineReLURegressor",
     "StepsCV",
+    "TailCompressor",
     "alpha_max",
     "convexnn_path",
     "tabular_pipeline",

@@ -178,8 +178,8 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
         )
         X = check_X(X) if place is None else self._rows_at(X, place)
         y = self._check_targets(y)
-        sample_weights = check_weights(sample_weight, y)
-        return Data(X, y, self._class_weighted(y, sample_weights), sample_weights)
+        sample_weights = check_weights(sample_weight, y, X)
+        return Data(X, y, self._class_weighted(y, sample_weights, X), sample_weights)
 
     def _place(self, X, **others):
         """The Place of rows of another library, None in NumPy; a TypeError where none are taken."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import is_classifier
+from sklearn.model_selection import check_cv
 
-from sklearn_convexnn._base import Outcome, fit_method
+from sklearn_convexnn._base import Outcome, Targets, fit_method
+from sklearn_convexnn._collections import SpreadData, is_collection
 from sklearn_convexnn._cross_validation import Effort, Fold, FoldPaths
 from sklearn_convexnn._cv_choice import (
     coarse_grid,
@@ -17,8 +19,9 @@ from sklearn_convexnn._cv_choice import (
     end_of_path,
     neighbours,
 )
-from sklearn_convexnn._cv_options import CrossValidation
+from sklearn_convexnn._cv_options import N_FOLDS, CrossValidation
 from sklearn_convexnn._cv_scores import DEFAULT_SCORES, Judge
+from sklearn_convexnn._cv_spread import SpreadJudge, check_spread_folds
 from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._two_layer import LEAST_FOLD_TOL, BaseTwoLayer, CuttingPlane
 from sklearn_convexnn._validation import (
@@ -31,9 +34,12 @@ from sklearn_convexnn._validation import (
 from sklearn_convexnn.core.fit.cutting_plane import Descent, choose_options
 from sklearn_convexnn.core.fit.mean import certified_mean
 from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.engines.row_keys import row_keys
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
+from sklearn_convexnn.core.problem.hashed_folds import LEAST_ROWS, hashed_folds
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
-from sklearn_convexnn.core.problem.training_set import rows_of_weight
+from sklearn_convexnn.core.problem.spread_folds import SpreadFolds
+from sklearn_convexnn.core.problem.training_set import classes_of, rows_of_weight
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -67,7 +73,8 @@ class ConvexCV(CrossValidation, CuttingPlane):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows. Float32 is kept, everything else becomes float64; sparse input becomes
-            CSR.
+            CSR. Dense networks take Dask arrays and data frames where they are, see
+            :ref:`many_rows`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; class labels are one-dimensional.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -99,22 +106,19 @@ class ConvexCV(CrossValidation, CuttingPlane):
         rng = self._rng()
         # The folds have random numbers of their own: the final fit is then that of alpha_.
         (own,) = rng.spawn(1)
-        splits = self._splits(data, own, routed.splitter.split)
-        shared = self._shared(data, splits)
-        problem, targets = self._part(data, shared, np.arange(len(data.y)))
+        spread = isinstance(data, SpreadData)
+        parts = self._spread_parts if spread else self._parts
+        problem, targets, folds, judge = parts(data, own, routed)
         progress.objective = problem.objective
         descent = Descent(problem, rng, **self._goals())
         scale = scale_alpha(problem.rows, descent.alpha_max)
-        folds = [
-            self._fold(data, shared, train, self._held_out(data, test, routed.scorer.score), child)
-            for (train, test), child in zip(splits, own.spawn(len(splits)), strict=True)
-        ]
         options = self._options(problem.rows, tol=max(self.tol, LEAST_FOLD_TOL), gap_tol=None)
         paths = FoldPaths(
             folds,
-            Effort(options, check_relax(self.relax), self._judge(data, shared, targets)),
+            Effort(options, check_relax(self.relax), judge),
             n_jobs=self.n_jobs,
             report=self._report_alpha,
+            threads=spread,
         )
         self._follow(paths, descent.alpha_max, scale)
         alpha, k, tried = self._chosen_of_paths(paths, scale)
@@ -128,6 +132,38 @@ class ConvexCV(CrossValidation, CuttingPlane):
                 solution = descent.solve_relaxed(alpha, relax, progress=progress)
         attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
         return Outcome(solution, attributes | tried, self._remedy(problem, solution))
+
+    # ------------------------------------------------------------------ rows of the folds
+
+    def _parts(self, data, rng, routed):
+        """The problem of all rows with its Targets, the folds, and the Judge."""
+        splits = self._splits(data, rng, routed.splitter.split)
+        shared = self._shared(data, splits)
+        problem, targets = self._part(data, shared, np.arange(len(data.y)))
+        params = dict(routed.scorer.score)
+        if is_collection(params.get("sample_weight")):  # few rows, which were gathered
+            params["sample_weight"] = data.sample_weights
+        folds = [
+            self._fold(data, shared, train, self._held_out(data, test, params), child)
+            for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
+        ]
+        return problem, targets, folds, self._judge(data, shared, targets)
+
+    def _spread_parts(self, data, rng, routed):
+        """The same of rows that are somewhere else."""
+        check_spread_folds(self, data.n_rows, routed.splitter.split | routed.scorer.score)
+        problem, targets = self._spread_problem(data)
+        n_folds = check_cv(self.cv).get_n_splits()
+        parts = SpreadFolds(problem.data, n_folds, int(rng.integers(1 << 63)))
+        folds, all_classes = [], []
+        for k, child in enumerate(rng.spawn(n_folds)):
+            part, held_out = parts.part(k)
+            classes = parts.classes(k)
+            all_classes.append(classes is None)
+            own = targets if classes is None else Targets(None, targets.classes[classes])
+            folds.append(self._fold_of(part, own, held_out, child, data.n_features))
+        judge = SpreadJudge(trait(self, "score"), all_classes, getattr(self, "calibrate", False))
+        return problem, targets, folds, judge
 
     # ------------------------------------------------------------------ alphas, folds, scores
 
@@ -215,8 +251,11 @@ class ConvexCV(CrossValidation, CuttingPlane):
 
     def _fold(self, data, shared, train, held_out, rng):
         problem, targets = self._part(data, shared, train)
+        return self._fold_of(problem, targets, held_out, rng, data.X.shape[1])
+
+    def _fold_of(self, problem, targets, held_out, rng, n_features):
         estimator = self._fold_estimator()
-        estimator.n_features_in_ = data.X.shape[1]
+        estimator.n_features_in_ = n_features
         return Fold(problem, targets, estimator, held_out, rng)
 
     def _fold_estimator(self):
@@ -269,6 +308,7 @@ class BaseConvexReLUCV(ConvexCV, BaseTwoLayer):
         **ConvexCV._parameter_constraints,
         "refinement": [StrOptions({"cutting_plane"})],
     }
+    _takes_collections = True
 
     def __init__(
         self,
@@ -310,3 +350,23 @@ class BaseConvexReLUCV(ConvexCV, BaseTwoLayer):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    def _splits(self, data, rng, params):
+        """Of very many rows by their values: the same folds wherever the rows are."""
+        if self.cv is not None or len(data.y) < LEAST_ROWS:
+            return super()._splits(data, rng, params)
+        salt = int(rng.integers(1 << 63))
+        Y = self._encode_targets(data.y, data.weights).columns
+        numbers = hashed_folds(
+            row_keys(data.X),
+            Y,
+            N_FOLDS,
+            salt,
+            classes=classes_of(Y) if is_classifier(self) else None,
+            counted=data.weights > 0,
+        )
+        if numbers is None:
+            return super()._splits(data, rng, params)
+        return [
+            (np.flatnonzero(numbers != k), np.flatnonzero(numbers == k)) for k in range(N_FOLDS)
+        ]

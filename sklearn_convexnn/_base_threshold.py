@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import loss_options
-from sklearn_convexnn._two_layer import AlphaChoice
+from sklearn_convexnn._two_layer import AlphaChoice, CuttingPlane
 from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
 from sklearn_convexnn.core.problem.network import path_norms
 from sklearn_convexnn.core.problem.solution import Start
@@ -27,17 +27,14 @@ if TYPE_CHECKING:
 _LEAST_PATH_TOL = 1e-2
 
 
-class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
+class BaseThreshold(AlphaChoice, CuttingPlane, InputImportances, BaseNetwork):
     """The fit for one ``alpha``, given or chosen."""
 
     _parameter_constraints = {
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
         "directions": [StrOptions({"all", "axis"})],
         "representative": [StrOptions({"margin", "middle"})],
-        "max_neurons": [Interval(Integral, 1, None, closed="left"), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="neither")],
-        "gap_tol": [Interval(Real, 0, None, closed="neither"), None],
+        **CuttingPlane._parameter_constraints,
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -101,8 +98,8 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
             return f"a relative duality gap of tol={self.tol:g}"
         return f"a decrease below tol={self.tol:g} in one round"
 
-    @one_blas_thread
-    def _solve(self, data, progress):
+    def _problem(self, data):
+        """The training problem and the Targets."""
         targets = self._encode_targets(data.y, data.weights)
         problem = make_threshold_problem(
             data.X,
@@ -113,42 +110,50 @@ class BaseThreshold(AlphaChoice, InputImportances, BaseNetwork):
             options=loss_options(self),
             sample_weights=data.sample_weights,
         )
+        return problem, targets
+
+    def _descent(self, problem, rng, **others):
+        """A path of this problem; ``others`` are goals instead of those of the estimator."""
+        return ThresholdDescent(problem, rng, **(self._goals() | others))
+
+    @one_blas_thread
+    def _solve(self, data, progress):
+        problem, targets = self._problem(data)
         progress.objective = problem.objective
         rng = self._rng()
-        goals = {
-            "tol": self.tol,
-            "gap_tol": self.gap_tol,
-            "max_iter": self.max_iter,
-            "max_neurons": self.max_neurons,
-        }
-        light = goals | {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
-        descent = ThresholdDescent(problem, rng, **goals)
+        light = {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
+        descent = self._descent(problem, rng)
         choice = self._choice(
-            problem, descent, lambda part, rng: ThresholdDescent(part, rng, **light), rng
+            problem, descent, lambda part, rng: self._descent(part, rng, **light), rng
         )
         start = self._warm_start(problem, targets)
         solution = descent.solve(choice.alpha, start=start, progress=progress)
-        solution, bound = with_lower_bound(problem, solution, descent.options.gap_goal)
-        attributes = {
-            **self._attributes(problem, targets, solution, descent.alpha_max, choice.alpha),
-            **self._chosen(choice),
-            "lower_bound_": float(problem.objective(bound.dual)),
-            "proven_gap_": float(bound.relative_gap),
-        }
-        return Outcome(solution, attributes)
+        solution, attributes = self._bounded(
+            problem, targets, solution, descent.alpha_max, choice.alpha
+        )
+        return Outcome(solution, attributes | self._chosen(choice))
 
     def _attributes(self, problem, targets, solution, alpha_max, alpha):
+        """The fitted attributes; ``alpha`` is the value that was asked for."""
+        return self._bounded(problem, targets, solution, alpha_max, alpha)[1]
+
+    def _bounded(self, problem, targets, solution, alpha_max, alpha):
+        """The Solution with the better of its two certificates, and the fitted attributes."""
+        goal = self.tol if self.gap_tol is None else self.gap_tol
+        solution, bound = with_lower_bound(problem, solution, goal)
         coefs, intercepts = problem.layers(solution.network, self.representative)
         attributes = {
             **self._common_attributes(problem, targets, solution, alpha_max, alpha),
             "coefs_": coefs,
             "intercepts_": intercepts,
             "n_layers_": 3,  # input, hidden and output, as scikit-learn's perceptrons count
+            "lower_bound_": float(problem.objective(bound.dual)),
+            "proven_gap_": float(bound.relative_gap),
         }
         if self.directions == "axis":
             shapes, base = problem.shape_functions(coefs, intercepts)
             attributes |= {"shape_functions_": shapes, "base_values_": base}
-        return attributes
+        return solution, attributes
 
     def _warm_start(self, problem, targets):
         """The present network on the rows of the new problem as a Start, if it is to be one."""

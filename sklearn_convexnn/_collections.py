@@ -38,6 +38,11 @@ def is_collection(X):
     return type(X).__module__.partition(".")[0] == "dask" and hasattr(X, "__dask_graph__")
 
 
+def of_many_rows(n_rows):
+    """Why something is refused, in words."""
+    return f"is not for the {n_rows} rows of a dask collection, which stay where they are"
+
+
 def _is_frame(X):
     return hasattr(X, "columns") or hasattr(X, "to_frame")
 

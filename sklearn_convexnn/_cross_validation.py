@@ -137,11 +137,12 @@ def _point(fold, solution, judge):
 class _Patience:
     """Seconds of work that are done before workers are started, by one task after the other.
 
-    Starting them takes a second or two, and small folds take no longer.
+    Starting them takes a second or two, and small folds take no longer.  Threads start at once.
     """
 
-    def __init__(self):
-        self.left = _PATIENCE
+    def __init__(self, threads):
+        self.left = 0.0 if threads else _PATIENCE
+        self.kind = {"backend": "threading"} if threads else {"batch_size": 1}
 
     @contextmanager
     def workers(self, n_jobs):
@@ -160,7 +161,7 @@ class _Patience:
                     return done
                 if pool is None:
                     # One task at a time: a batch of them would leave other workers without any.
-                    pool = Parallel(n_jobs=n_jobs, batch_size=1, pre_dispatch="all")
+                    pool = Parallel(n_jobs=n_jobs, pre_dispatch="all", **self.kind)
                     stack.enter_context(pool)
                 return done + pool(delayed(_advance)(*task) for task in tasks[len(done) :])
 
@@ -182,13 +183,15 @@ class FoldPaths:
     report : callable
         ``report(alpha, scores)`` is called for every alpha of the paths, in the order in which they
         are solved.
+    threads : bool
+        Whether workers are threads of this process, for rows that are somewhere else.
     """
 
-    def __init__(self, folds, effort, *, n_jobs, report):
+    def __init__(self, folds, effort, *, n_jobs, report, threads=False):
         self.paths = [_Path(fold) for fold in folds]
         self.effort, self.report = effort, report
         self.n_jobs = min(effective_n_jobs(n_jobs), len(folds))
-        self._judged, self._patience = {}, _Patience()
+        self._judged, self._patience = {}, _Patience(threads)
 
     def descend(self, alphas, end_of):
         """Solve in all folds for descending alphas until they are used up or ``end_of(scores)``.

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
 from sklearn_convexnn._base_cv import BaseConvexReLUCV
+from sklearn_convexnn._block_scores import ScoreOfBlocks
 from sklearn_convexnn._losses import losses_for, regression_tags
 from sklearn_convexnn._prediction import NetworkClassifier, NetworkRegressor
 from sklearn_convexnn._relu import ConvexReLUClassifier, ConvexReLURegressor
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sklearn_convexnn._typing import ClassWeight, Folds, RandomState, Scoring
 
 
-class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
+class ConvexReLURegressorCV(ScoreOfBlocks, NetworkRegressor, BaseConvexReLUCV):
     r"""Two-layer ReLU network for regression, ``alpha`` chosen by cross-validation.
 
     Minimises the objective of :class:`ConvexReLURegressor`,
@@ -42,8 +43,10 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
     eps : float, default=1e-4
         Smallest alpha over largest, where ``alphas`` is a number.
     cv : int, splitter, iterable of (train, test) or None, default=None
-        The folds. None: five, of shuffled rows, drawn with ``random_state``. An int: so
-        many of unshuffled rows, as everywhere in scikit-learn.
+        The folds. None: five, of shuffled rows, drawn with ``random_state``, from 50 000 distinct
+        rows on by their values (equal rows are in one fold). An int: so many of unshuffled rows, as
+        everywhere in scikit-learn; of Dask collections too large to be gathered so many by values,
+        and nothing but a number or None.
     scoring : str, callable or None, default=None
         What is maximised, weighted by ``sample_weight``. None: R2 for the squared error, for the
         other losses minus their mean on the held-out rows (R2 would be decided by the outliers, or
@@ -236,7 +239,7 @@ class ConvexReLURegressorCV(NetworkRegressor, BaseConvexReLUCV):
         return regression_tags(self, super().__sklearn_tags__())
 
 
-class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
+class ConvexReLUClassifierCV(ScoreOfBlocks, NetworkClassifier, BaseConvexReLUCV):
     r"""Two-layer ReLU network for classification, ``alpha`` chosen by cross-validation.
 
     Minimises the objective of :class:`ConvexReLUClassifier`,
@@ -261,8 +264,10 @@ class ConvexReLUClassifierCV(NetworkClassifier, BaseConvexReLUCV):
     eps : float, default=1e-4
         Smallest alpha over largest, where ``alphas`` is a number.
     cv : int, splitter, iterable of (train, test) or None, default=None
-        The folds. None: five, stratified, of shuffled rows, drawn with ``random_state``. An int: so
-        many of unshuffled rows, as everywhere in scikit-learn.
+        The folds. None: five, stratified, of shuffled rows, drawn with ``random_state``, from
+        50 000 distinct rows on by their values (equal rows are in one fold). An int: so many of
+        unshuffled rows, as everywhere in scikit-learn; of Dask collections too large to be gathered
+        so many by values, and nothing but a number or None.
     scoring : str, callable or None, default=None
         What is maximised. None: the negative log-loss at the temperature of each alpha (see
         ``calibrate``), weighted by ``sample_weight``. Other scores of probabilities see those of

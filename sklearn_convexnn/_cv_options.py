@@ -22,6 +22,9 @@ from sklearn_convexnn._validation import (
     _routing_enabled,
 )
 
+# Folds of cv=None.
+N_FOLDS = 5
+
 
 class CrossValidation:
     """Parameters and hooks of an estimator that chooses ``alpha`` by cross-validation.
@@ -48,7 +51,7 @@ class CrossValidation:
         cv = self.cv
         if cv is None:
             kind = StratifiedKFold if is_classifier(self) else KFold
-            cv = kind(5, shuffle=True, random_state=int(rng.integers(2**31)))
+            cv = kind(N_FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
         cv = check_cv(cv, data.y, classifier=is_classifier(self))
         rows = np.arange(len(data.y))
         return [(rows[train], rows[test]) for train, test in cv.split(data.X, data.y, **params)]

@@ -12,7 +12,7 @@ from sklearn_convexnn._losses import data_loss
 from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
 
 # What a class costs in log-likelihood that the training rows of a fold do not have.
-_LOG_PROBABILITY_OF_MISSING_CLASS = np.log(np.finfo(float).eps)
+LOG_PROBABILITY_OF_MISSING_CLASS = np.log(np.finfo(float).eps)
 
 
 # ---------------------------------------------------------------------- default scores
@@ -33,7 +33,7 @@ def log_likelihood(estimator, X, y, sample_weight=None):
 def likelihood_of_outputs(Z, classes, y, sample_weight=None, temperature=1.0):
     """:func:`log_likelihood` of outputs (n, C) for these classes, at a temperature."""
     Y, known = _indicators(classes, y)
-    scores = np.full(len(y), _LOG_PROBABILITY_OF_MISSING_CLASS)
+    scores = np.full(len(y), LOG_PROBABILITY_OF_MISSING_CLASS)
     scores[known] = -tempered_losses(Y, Z[known], temperature)
     return float(np.average(scores, weights=sample_weight))
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import copy
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import clone
 
 from sklearn_convexnn._callbacks import Progress
 from sklearn_convexnn._relu import estimator_of_loss
@@ -16,9 +20,7 @@ from sklearn_convexnn._validation import (
     refuse_other_libraries,
 )
 from sklearn_convexnn._warnings import warn_user
-from sklearn_convexnn.core.fit.cutting_plane import choose_options, start_of_path
-from sklearn_convexnn.core.fit.path import solve_path
-from sklearn_convexnn.core.fit.relaxed import relaxed
+from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.solution import Status
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class RegularizationPath:
     alphas : ndarray of shape (n_alphas,)
         Descending: at which the neurons were found.
     coefs : list of n_alphas lists of two ndarrays
-        Weights of the layers of every network, as ``coefs_`` of the estimators.
+        Weights of the layers of every network, as ``coefs_`` of the estimators; of convolutional
+        networks the first has flat filters.
     intercepts : list of n_alphas lists of two ndarrays
         Biases of the layers of every network, as ``intercepts_`` of the estimators.
     objectives : ndarray of shape (n_alphas,)
@@ -55,6 +58,8 @@ class RegularizationPath:
         Class labels, of classification.
     relax : float
         Of the alphas, where the networks were refitted.
+    estimators : list of n_alphas estimators
+        The networks as fitted estimators, to predict with.
     """
 
     alphas: np.ndarray
@@ -68,6 +73,7 @@ class RegularizationPath:
     alpha_max: float
     classes: np.ndarray | None = None
     relax: float = 1.0
+    estimators: list = field(default_factory=list)
 
 
 @one_blas_thread
@@ -75,6 +81,7 @@ def convexnn_path(
     X: MatrixLike,
     y: ArrayLike,
     *,
+    estimator: Any = None,
     alphas: int | ArrayLike = 20,
     eps: float = 1e-3,
     relax: float = 1.0,
@@ -89,7 +96,7 @@ def convexnn_path(
     random_state: RandomState = None,
     verbose: int = 0,
 ) -> RegularizationPath:
-    r"""Two-layer ReLU networks along a descending path of weight decays.
+    r"""Networks along a descending path of weight decays.
 
     Solves the problem of :class:`ConvexReLURegressor` or :class:`ConvexReLUClassifier`,
 
@@ -98,8 +105,8 @@ def convexnn_path(
         \min \sum_i w_i \, \ell(y_i, z(x_i)) + \alpha \sum_j \|(u_j, b_j)\|_2 \, \|c_j\|_2 ,
         \qquad \sum_i w_i = 1 ,
 
-    for every alpha, each time from the network of the alpha before. Twenty alphas cost about as
-    much as two fits at the smallest one.
+    or that of another ``estimator``, for every alpha, each time from the network of the alpha
+    before. Twenty alphas cost about as much as two fits at the smallest one.
 
     Parameters
     ----------
@@ -107,6 +114,10 @@ def convexnn_path(
         Rows.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets, or class labels.
+    estimator : estimator, default=None
+        Whose networks instead of those of the ``loss``: a convolutional, parallel, threshold or
+        two-layer ReLU estimator for one alpha, with its parameters. ``alpha`` is not used, and
+        those parameters of this function that it has as well must be left as they are.
     alphas : int or array-like of shape (n_alphas,), default=20
         How many values, equally spaced in their logarithm from ``alpha_max`` down to
         ``eps * alpha_max``; or the values, which are sorted.
@@ -144,7 +155,8 @@ def convexnn_path(
     -------
     RegularizationPath
         With the attributes ``alphas``, ``coefs``, ``intercepts``, ``objectives``, ``dual_gaps``,
-        ``n_neurons``, ``n_iter``, ``certificate``, ``alpha_max``, ``classes`` and ``relax``.
+        ``n_neurons``, ``n_iter``, ``certificate``, ``alpha_max``, ``classes``, ``relax`` and
+        ``estimators``.
 
     See Also
     --------
@@ -160,56 +172,101 @@ def convexnn_path(
     >>> path.n_neurons[0], bool(path.n_neurons[-1] > 1)
     (np.int64(0), True)
     """
-    goals = {"tol": tol, "gap_tol": gap_tol, "max_iter": max_iter, "max_neurons": max_neurons}
-    estimator = estimator_of_loss(loss, epsilon)(
-        loss=loss, fit_intercept=fit_intercept, random_state=random_state, verbose=verbose, **goals
-    )
+    settings = {
+        "loss": loss,
+        "epsilon": epsilon,
+        "fit_intercept": fit_intercept,
+        "max_neurons": max_neurons,
+        "max_iter": max_iter,
+        "tol": tol,
+        "gap_tol": gap_tol,
+        "random_state": random_state,
+        "verbose": verbose,
+    }
+    if estimator is None:
+        del settings["epsilon"]
+        estimator = estimator_of_loss(loss, epsilon)(**settings)
+    else:
+        estimator = _checked(estimator, settings)
     estimator._validate_params()
+    estimator._check_parameters()
     (relax,) = check_relax([relax])
     refuse_other_libraries(X=X, y=y, sample_weight=sample_weight)
     problem, targets = estimator._problem(estimator._validated(X, y, sample_weight))
-    pricing, start, alpha_max = start_of_path(problem, estimator._rng())
-    grid = check_grid(alphas, eps, alpha_max)
     progress = Progress(estimator, X, y)
     progress.objective = problem.objective
-    options = choose_options(problem.rows, **goals)
+    descent = estimator._descent(problem, estimator._rng())
+    if relax < 1 and not hasattr(descent, "relaxed"):
+        raise ValueError(f"relax={relax:g} is for neurons that slide: use relax=1.")
+    grid = check_grid(alphas, eps, descent.alpha_max)
     solutions = []
-    for solution in solve_path(
-        problem.rows,
-        grid / problem.alpha_unit,
-        pricing,
-        options=options,
-        start=start,
-        progress=progress,
-    ):
-        if relax < 1 and solution.status is not Status.INTERRUPTED:
-            solution = relaxed(
-                problem.rows,
-                solution.network,
-                relax * solution.alpha,
-                pricing,
-                options=options,
-                progress=progress,
-            )
-        solutions.append(solution)
+    with worker_threads(effective_n_jobs(getattr(estimator, "n_jobs", None))):
+        for solution in _solutions(descent, grid, progress):
+            if relax < 1 and solution.status is not Status.INTERRUPTED:
+                solution = descent.relaxed(solution, relax, progress=progress)
+            solutions.append(solution)
     if solutions[-1].keyboard:
         raise KeyboardInterrupt
     _report(solutions, grid)
+    fitted = [
+        _fitted(estimator, problem, targets, solution, descent, relax * alpha)
+        for solution, alpha in zip(solutions, grid, strict=False)  # an interruption ends the path
+    ]
     layers = [problem.layers(solution.network) for solution in solutions]
-    certificates = [solution.certificate for solution in solutions]
     return RegularizationPath(
         alphas=grid[: len(solutions)],
         coefs=[coefs for coefs, _ in layers],
         intercepts=[intercepts for _, intercepts in layers],
-        objectives=problem.objective(np.array([one.primal for one in certificates])),
-        dual_gaps=np.array([one.relative_gap for one in certificates]),
-        n_neurons=np.array([solution.network.n_neurons for solution in solutions]),
+        objectives=np.array([one.objective_ for one in fitted]),
+        dual_gaps=np.array([one.dual_gap_ for one in fitted]),
+        n_neurons=np.array([one.n_neurons_ for one in fitted]),
         n_iter=np.array([solution.n_iter for solution in solutions]),
-        certificate=pricing.kind,
-        alpha_max=float(alpha_max),
+        certificate=descent.pricing.kind,
+        alpha_max=float(descent.alpha_max),
         classes=targets.classes,
         relax=relax,
+        estimators=fitted,
     )
+
+
+def _checked(estimator, settings):
+    """A copy of an estimator that has paths, beside which the other parameters are the defaults."""
+    if not hasattr(estimator, "_descent"):
+        raise TypeError(
+            f"{type(estimator).__name__} has no path: estimator must be a ReLU, convolutional, "
+            "parallel or threshold estimator for one alpha."
+        )
+    parameters = inspect.signature(convexnn_path).parameters
+    for name, value in settings.items():
+        if value is not parameters[name].default:
+            raise ValueError(
+                f"{name} is a parameter of the estimator, where there is one: give it there."
+            )
+    own = estimator.get_params(deep=False)
+    for name, plain in (("refinement", "cutting_plane"), ("patterns", None), ("warm_start", False)):
+        if own.get(name, plain) != plain:
+            raise ValueError(
+                f"A path goes from the constant network from neuron to neuron: {name}={plain!r} is "
+                f"needed, got {own[name]!r}."
+            )
+    return clone(estimator)
+
+
+def _solutions(descent, grid, progress):
+    """Those of the alphas, up to an interruption."""
+    for k, alpha in enumerate(grid):
+        last = k == len(grid) - 1
+        solution = descent.solve(alpha, last=last, progress=progress)
+        yield solution
+        if solution.status is Status.INTERRUPTED:
+            return
+
+
+def _fitted(estimator, problem, targets, solution, descent, alpha):
+    """The estimator with one of the networks."""
+    fitted = copy.copy(estimator).set_params(alpha=float(alpha))
+    fitted._store(fitted._attributes(problem, targets, solution, descent.alpha_max, alpha))
+    return fitted
 
 
 def _report(solutions, alphas):

@@ -13,7 +13,13 @@ from sklearn_convexnn._arrays import labels_of, log_probabilities, namespace_of,
 from sklearn_convexnn._base import Targets
 from sklearn_convexnn._collections import on_blocks
 from sklearn_convexnn._losses import trait
-from sklearn_convexnn._validation import check_labels, class_weights, encode_classes
+from sklearn_convexnn._validation import (
+    check_labels,
+    class_weights,
+    encode_classes,
+    repeated,
+    weighted_by_class,
+)
 
 if TYPE_CHECKING:
     from sklearn_convexnn._typing import MatrixLike
@@ -21,8 +27,8 @@ if TYPE_CHECKING:
 # Both kinds of estimator have the same four hooks:
 #   _target_checks()             arguments of scikit-learn's validate_data
 #   _check_targets(y)            y after checks of its values
-#   _class_weighted(y, weights)  weights of rows times those of their classes
-#   _encode_targets(y, weights)  Targets
+#   _class_weighted(y, weights, X)  weights of rows X times those of their classes
+#   _encode_targets(y, weights, X)  Targets
 
 
 class NetworkRegressor(RegressorMixin):
@@ -34,10 +40,10 @@ class NetworkRegressor(RegressorMixin):
     def _check_targets(self, y):
         return y
 
-    def _class_weighted(self, y, weights):
+    def _class_weighted(self, y, weights, X=None):
         return weights
 
-    def _encode_targets(self, y, weights):
+    def _encode_targets(self, y, weights, X=None):
         return Targets(y.reshape(len(y), -1), ndim=y.ndim)
 
     def _spread_targets(self, data):
@@ -86,22 +92,20 @@ class ScoreClassifier(ClassifierMixin):
     def _check_targets(self, y):
         return check_labels(type(self).__name__, y)
 
-    def _class_weighted(self, y, weights):
-        if self.class_weight is None:
-            return weights
-        return weights * class_weights(self.class_weight, y, weights)
+    def _class_weighted(self, y, weights, X=None):
+        return weighted_by_class(self.class_weight, y, weights, X)
 
-    def _encode_targets(self, y, weights):
-        return Targets(*encode_classes(type(self).__name__, y, weights))
+    def _encode_targets(self, y, weights, X=None):
+        return Targets(*encode_classes(type(self).__name__, y, weights, X))
 
     def _spread_targets(self, data):
         """The same of SpreadData, without columns: how to encode a block, and number of outputs."""
         name = type(self).__name__
         labels, sums = data.labels()
-        check_labels(name, labels)
+        check_labels(name, repeated(labels))
         labels, sums = labels[sums > 0], sums[sums > 0]
-        Y, classes = encode_classes(name, labels, sums)
         factors = class_weights(self.class_weight, labels, sums)
+        Y, classes = encode_classes(name, labels, sums * factors)
         encode = partial(_encoded_labels, labels=labels, columns=Y, factors=factors)
         return Targets(None, classes), encode, Y.shape[1]
 

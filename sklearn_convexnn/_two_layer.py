@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._arrays import check_place, in_numpy, namespace_of, put_beside
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
-from sklearn_convexnn._collections import SpreadData, on_blocks
+from sklearn_convexnn._collections import SpreadData, of_many_rows, on_blocks
 from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._losses import LOSSES, loss_options, losses_for, trait
 from sklearn_convexnn._validation import (
@@ -32,9 +32,10 @@ from sklearn_convexnn.core.fit.given_patterns import (
 )
 from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
+from sklearn_convexnn.core.problem.facts import LOSSES_OF_SUMS
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
-from sklearn_convexnn.core.problem.spread_set import LOSSES_OF_SUMS, SpreadSet
+from sklearn_convexnn.core.problem.spread_set import SpreadSet
 from sklearn_convexnn.core.problem.units import make_problem, obstacle
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class NeuronProblem:
         """The training problem and the Targets."""
         if isinstance(data, SpreadData):
             return self._spread_problem(data)
-        targets = self._encode_targets(data.y, data.weights)
+        targets = self._encode_targets(data.y, data.weights, data.X)
         problem = make_problem(
             data.X,
             targets.columns,
@@ -127,6 +128,21 @@ class BaseTwoLayer(AlphaChoice, NeuronProblem, InputImportances, BaseNetwork):
     _compares_columns = True
 
     # ------------------------------------------------------------------ before the solve
+
+    def _spread(self, X, y, sample_weight):
+        data = super()._spread(X, y, sample_weight)
+        if not data.few:
+            self._check_spread(data)
+        return data
+
+    def _check_spread(self, data):
+        """What needs all rows in one memory."""
+        if self.loss not in LOSSES_OF_SUMS:
+            losses = [name for name in LOSSES_OF_SUMS if name in losses_for(LOSSES[self.loss].task)]
+            raise ValueError(
+                f"loss={self.loss!r} {of_many_rows(data.n_rows)}, for it sorts them: use one of "
+                f"{losses}."
+            )
 
     @one_blas_thread
     def _alpha_max(self, X, y, sample_weight):
@@ -240,13 +256,19 @@ class CuttingPlane:
 class OneAlpha(CuttingPlane):
     """The fit by column generation for one alpha, given or chosen (see :class:`AlphaChoice`)."""
 
+    def _descent(self, problem, rng, **others):
+        """A path of this problem; ``others`` are goals instead of those of the estimator."""
+        return Descent(problem, rng, **(self._goals() | others))
+
     def _descended(self, data, progress):
         problem, targets = self._problem(data)
         progress.objective = problem.objective
-        rng, goals = self._rng(), self._goals()
-        light = goals | {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
-        descent = Descent(problem, rng, **goals)
-        choice = self._choice(problem, descent, lambda part, rng: Descent(part, rng, **light), rng)
+        rng = self._rng()
+        light = {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
+        descent = self._descent(problem, rng)
+        choice = self._choice(
+            problem, descent, lambda part, rng: self._descent(part, rng, **light), rng
+        )
         start = best_start(problem, choice.alpha, self._starts(problem, targets, choice.alpha))
         solution = descent.solve(choice.alpha, start=start, progress=progress)
         attributes = self._attributes(
@@ -344,23 +366,11 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
                 "larger alpha or fewer patterns for a smaller network."
             )
 
-    def _spread(self, X, y, sample_weight):
-        data = super()._spread(X, y, sample_weight)
-        if not data.few:
-            self._check_spread(data)
-        return data
-
     def _check_spread(self, data):
-        """What needs all rows in one memory."""
-        of_many = f"is not for the {data.n_rows} rows of a dask collection, which stay where they "
-        if self.loss not in LOSSES_OF_SUMS:
-            losses = [name for name in LOSSES_OF_SUMS if name in losses_for(LOSSES[self.loss].task)]
-            raise ValueError(
-                f"loss={self.loss!r} {of_many}are, for it sorts them: use one of {losses}."
-            )
+        super()._check_spread(data)
         if self.refinement is None or self.patterns is not None:
             raise ValueError(
-                f"The program over given patterns {of_many}are: use "
+                f"The program over given patterns {of_many_rows(data.n_rows)}: use "
                 "refinement='cutting_plane' and patterns=None."
             )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -31,9 +31,10 @@ from sklearn.utils.validation import (
     check_array,
     column_or_1d,
 )
-from threadpoolctl import threadpool_limits
 
 from sklearn_convexnn.core.problem.alphas import alpha_grid
+from sklearn_convexnn.core.problem.engines import threads
+from sklearn_convexnn.core.problem.engines.row_arrays import ROWS, blocks_of, is_large, row_by_row
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,7 +45,13 @@ def one_blas_thread(function: Function) -> Function:
     The solver works on blocks of rows that fit into the cache of one core: a second thread has
     nothing to gain there, and waiting for each other made fits three to ten times slower.
     """
-    return threadpool_limits.wrap(limits=1, user_api="blas")(function)
+
+    @functools.wraps(function)
+    def on_one_thread(*args, **kwargs):
+        with threads.one_blas_thread():
+            return function(*args, **kwargs)
+
+    return cast(Function, on_one_thread)
 
 
 class RoundKept(KeyboardInterrupt):
@@ -104,7 +111,9 @@ __all__ = [
     "one_blas_thread",
     "refuse_lazy",
     "refuse_other_libraries",
+    "repeated",
     "supported_float_dtypes",
+    "weighted_by_class",
 ]
 
 is_numpy_namespace = _is_numpy_namespace
@@ -167,8 +176,8 @@ def refuse_lazy(**arrays):
         raise TypeError(
             f"{name} is a lazy {kind}, and this estimator reads rows in memory or on disk: pass "
             f"what {name}.{way} returns if that fits into memory, write the rows to a file and "
-            "pass a numpy.memmap of it, or give all of them to ConvexReLURegressor or "
-            "ConvexReLUClassifier as a dask array or data frame."
+            "pass a numpy.memmap of it, or give all of them to ConvexReLURegressor, "
+            "ConvexReLUClassifier or their CV twins as a dask array or data frame."
         )
 
 
@@ -204,11 +213,30 @@ def check_warm_start(estimator, classes, **problem):
         )
 
 
-def check_weights(sample_weight, X):
-    """Weights in float64, or ones; a clear error for anything that is not a weight."""
+def check_weights(sample_weight, X, rows=None):
+    """Weights in float64, or ones; a clear error for anything that is not a weight.
+
+    The ones take no memory beside ``rows`` in a large file.
+    """
+    if sample_weight is None and is_large(rows):
+        return np.broadcast_to(1.0, len(rows))
     return _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True, ensure_same_device=False
     )
+
+
+def weighted_by_class(class_weight, y, weights, rows=None):
+    """Weights times those of the classes; beside ``rows`` in a large file from sums over blocks."""
+    if class_weight is None:
+        return weights
+    if not is_large(rows):
+        return weights * class_weights(class_weight, y, weights)
+    labels, total = labels_of_weight(y), 0.0
+    for block in blocks_of(len(y)):
+        index = np.searchsorted(labels, y[block])
+        total = total + np.bincount(index, weights=weights[block], minlength=len(labels))
+    factors = class_weights(class_weight, labels, total)
+    return row_by_row(rows, lambda y, w: w * factors[np.searchsorted(labels, y)], y, weights)
 
 
 def class_weights(class_weight, y, weights):
@@ -228,29 +256,52 @@ def class_weights(class_weight, y, weights):
 
 def check_labels(name, y):
     """One label per row; ``name`` is the estimator's, for messages."""
-    kind = type_of_target(y, input_name="y")
+    several = y
+    if np.ndim(y) == 1 and len(y) > ROWS:  # sorts copies of all of them
+        labels = labels_of_weight(y)
+        several = y if 3 * len(labels) > len(y) else repeated(labels)
+    kind = type_of_target(several, input_name="y")
     if kind in ("multilabel-indicator", "multiclass-multioutput"):
         raise ValueError(
             f"Unknown label type: {kind}. {name} predicts one class per row: for several labels "
             "per row use sklearn.multioutput.MultiOutputClassifier."
         )
-    check_classification_targets(y)
+    check_classification_targets(several)
     return column_or_1d(y, warn=True)
 
 
-def encode_classes(name, y, weights):
+def repeated(labels):
+    """Labels, several times each: where all differ scikit-learn takes them for real targets."""
+    return np.concatenate([labels] * 3)
+
+
+def labels_of_weight(y, weights=None):
+    """The labels with positive weight, ascending, from those of some rows after the other."""
+    parts = []
+    for block in blocks_of(len(y)):
+        part = y[block] if weights is None else y[block][weights[block] > 0]
+        parts.append(np.unique(part))
+    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+
+
+def encode_classes(name, y, weights, rows=None):
     """Indicator columns of the classes with positive weight, and these classes.
 
-    Two classes make one column, that of the second. ``name`` is the estimator's, for messages.
+    Two classes make one column, that of the second. ``name`` is the estimator's, for messages;
+    columns beside ``rows`` in a large file are in a file as well.
     """
-    classes = np.unique(y[weights > 0])
+    classes = labels_of_weight(y, weights)
     if len(classes) < 2:
         raise ValueError(
             f"{name} needs at least two classes with positive weight, but there "
             + (f"is only one class: {classes[0]}." if len(classes) else "is none.")
         )
     columns = classes[1:] if len(classes) == 2 else classes
-    return (y[:, None] == columns[None, :]).astype(np.float64), classes
+
+    def indicators(y):
+        return (y[:, None] == columns[None, :]).astype(np.float64)
+
+    return row_by_row(rows, indicators, y, shape=(len(y), len(columns))), classes
 
 
 def check_patterns(patterns):

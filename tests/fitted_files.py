@@ -14,6 +14,7 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     QuantileSteps,
     StepsCV,
+    TailCompressor,
 )
 from sklearn_convexnn._version import __version__
 from tests.exported import (
@@ -34,6 +35,7 @@ FOLDER = Path(__file__).parent / "files"
 # Of other classes than the cases of the export.
 OTHERS = [
     Case(QuantileSteps(), ROWS, None),
+    Case(TailCompressor(start=1.0), ROWS, None),
     Case(StepsCV(ConvexReLUClassifierCV(**SMALL), weights=[0.4]), ROWS, WORDS[TWO]),
     Case(ConvexCNNRegressorCV(**WINDOWS, **SMALL), IMAGES, EDGES),
     Case(ConvexCNNClassifierCV(**WINDOWS, **SMALL), IMAGES, IMAGES[:, 5] > 0),

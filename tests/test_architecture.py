@@ -20,8 +20,8 @@ FLOORS = {
     "programs": 3,
     "geometry": 3,
     "column_generation": 4,
-    "threshold": 5,
     "fit": 5,
+    "threshold": 6,
 }
 # Passes over rows and states of outputs do for all others.  These read arrays of n rows, which they
 # therefore need in memory.  The list may only become shorter.

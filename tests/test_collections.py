@@ -12,8 +12,9 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from sklearn_convexnn import (
     ConvexReLUClassifier,
-    ConvexReLUClassifierCV,
     ConvexReLURegressor,
+    ConvexReLURegressorCV,
+    GatedReLUClassifier,
     GatedReLURegressor,
     alpha_max,
 )
@@ -84,7 +85,9 @@ def test_optimum_is_that_of_the_rows_in_memory(spread, intercept, dtype):
     assert model.alpha_max_ == pytest.approx(expected["alpha_max_"], rel=1e-3)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", pytest.param("poisson", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", "huber", pytest.param("poisson", marks=pytest.mark.slow)]
+)
 def test_targets_of_several_outputs(spread, loss):
     X, y, _ = rows()
     Y = np.round(np.exp(np.column_stack([y, X[:, 2]]))) if loss == "poisson" else None
@@ -96,6 +99,8 @@ def test_targets_of_several_outputs(spread, loss):
     ]
     same_optimum(*models, 5e-2)
     assert models[1].predict(X).shape == Y.shape
+    if loss == "huber":
+        np.testing.assert_allclose(models[1].scale_, models[0].scale_, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +155,14 @@ def test_scale_counts_distinct_rows_wherever_they_are(spread, monkeypatch):
     assert model.fit(lazy(X), lazy(y)).alpha_ / model.alpha_max_ == pytest.approx(merged, rel=1e-12)
     monkeypatch.setitem(TrainingSet.of.__func__.__kwdefaults__, "memory", 0)
     assert model.fit(X, y).alpha_ / model.alpha_max_ == pytest.approx(merged, rel=1e-12)
+
+
+def test_auto_of_few_long_rows(spread):
+    """Fewer than are held out by their values elsewhere, but too large to be gathered."""
+    X, y, _ = rows()
+    model = ConvexReLURegressor("auto", tol=0.1, random_state=0).fit(lazy(X), lazy(y))
+    assert len(model.validation_losses_) > 1
+    assert model.score(X, y) > 0.8
 
 
 @pytest.mark.parametrize(
@@ -229,7 +242,6 @@ def test_predictions_of_frames_are_series_and_frames():
 def test_what_needs_all_rows_in_memory_says_so(spread):
     X, y, _ = rows()
     for settings, way in (
-        ({"loss": "huber"}, "squared_error"),
         ({"refinement": None}, "cutting_plane"),
         ({"patterns": 5}, "patterns=None"),
     ):
@@ -239,7 +251,7 @@ def test_what_needs_all_rows_in_memory_says_so(spread):
         ConvexReLUClassifier(alpha=0.1, loss="hinge").fit(lazy(X), lazy(y > 0))
 
 
-@pytest.mark.parametrize("model", [GatedReLURegressor(0.1), ConvexReLUClassifierCV()])
+@pytest.mark.parametrize("model", [GatedReLURegressor(0.1), GatedReLUClassifier(0.1)])
 def test_other_estimators_name_those_that_take_collections(model):
     X, y, _ = rows(30)
     with pytest.raises(TypeError, match=r"lazy dask Array.*ConvexReLURegressor"):
@@ -353,6 +365,25 @@ def test_one_task_a_worker_and_only_samples_come_here(watched):
         assert model.score(X, y) > 0.9
     assert set(seen["tasks"]) == {2}
     assert seen["rows"] <= 20_000
+
+
+@pytest.mark.slow
+def test_folds_stay_with_the_workers(watched):
+    """Two folds at a time, none of whose rows come here."""
+    distributed, seen = watched
+    settings = {"dashboard_address": ":0", "threads_per_worker": 1}
+    cv = {"alphas": [0.3, 0.1], "tol": 1e-2, "random_state": 0}
+    with (
+        distributed.LocalCluster(n_workers=2, **settings) as cluster,
+        distributed.Client(cluster),
+    ):
+        X, y = made_by_workers(6, 10_000, os.getpid())
+        found = ConvexReLURegressorCV(n_jobs=2, **cv).fit(X, y)
+        assert seen["rows"] <= 50_000  # of a sample, drawn from those of a fold
+        X, y = dask.compute(*made_by_workers(6, 10_000))
+    expected = ConvexReLURegressorCV(**cv).fit(X, y)
+    np.testing.assert_allclose(found.score_path_, expected.score_path_, atol=3e-3)
+    assert found.alpha_ == expected.alpha_
 
 
 def test_without_workers_a_pass_does_not_wait_for_ever(monkeypatch):

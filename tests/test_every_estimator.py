@@ -39,6 +39,7 @@ from sklearn_convexnn import (
     SplineReLUClassifier,
     SplineReLURegressor,
     StepsCV,
+    TailCompressor,
 )
 
 # ----------------------------------------------------------------------------------- the estimators
@@ -78,6 +79,7 @@ EVERY = [
     ParallelReLURegressor(0.01, hidden_units=2, tol=0.3),
     ParallelReLUClassifier(0.1, hidden_units=2, penalty="decay", tol=0.3),
     QuantileSteps(n_steps=4),
+    TailCompressor(),
     StepsCV(ConvexReLURegressorCV(alphas=[0.3], cv=2, random_state=0), weights=(0, 0.5), n_steps=2),
 ]
 OTHER_SETTINGS = [

@@ -7,8 +7,11 @@ import pytest
 
 from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor
 from sklearn_convexnn._validation import refuse_lazy
+from sklearn_convexnn.core.fit import held_out
+from sklearn_convexnn.core.problem.engines import row_arrays
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.training_set import TrainingSet
+from sklearn_convexnn.core.problem.units import problem_of, problem_of_part
 
 
 def on_disk(folder, X):
@@ -106,6 +109,81 @@ def test_facts_of_single_precision_take_no_copy():
     tracemalloc.stop()
     assert peak < 0.2 * X.nbytes
     np.testing.assert_allclose(found, weights @ X, rtol=0, atol=1e-12)
+
+
+@pytest.fixture
+def nothing_in_memory(monkeypatch):
+    """However few rows a file has, numbers of all of them are in files as well, in blocks."""
+    as_if_large(monkeypatch)
+    monkeypatch.setattr(row_arrays, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(row_arrays, "ROWS", 700)
+    monkeypatch.setattr(held_out, "_MANY", 0)
+    monkeypatch.setattr("sklearn_convexnn._validation.ROWS", 700)
+
+
+@pytest.mark.parametrize(
+    "Estimator, settings",
+    [
+        (ConvexReLURegressor, {}),
+        (ConvexReLURegressor, {"loss": "huber", "alpha": 0.1}),
+        (ConvexReLUClassifier, {"class_weight": "balanced"}),
+    ],
+)
+def test_numbers_of_rows_in_files(tmp_path, nothing_in_memory, Estimator, settings):
+    """The problem is that of the rows in memory, and so are the held-out rows; all else is near."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2000, 4))
+    y = np.abs(X[:, 0]) - X[:, 1] + 0.3 * rng.standard_normal(2000)
+    y = np.digitize(y, [0.3, 1.0]) if Estimator is ConvexReLUClassifier else y.astype(np.float32)
+    settings = {"alpha": "auto", "random_state": 0, **settings}
+    expected = Estimator(**settings).fit(X, y)
+    found = Estimator(**settings).fit(on_disk(tmp_path, X), y)
+    assert found.alpha_max_ == pytest.approx(expected.alpha_max_, rel=1e-6)
+    assert found.objective_ == pytest.approx(expected.objective_, rel=0.02)
+    assert found.alpha_ == pytest.approx(expected.alpha_, rel=0.02)
+    assert found.score(X, y) == pytest.approx(expected.score(X, y), abs=0.01)
+    if settings["alpha"] == "auto":
+        losses = found.validation_losses_, expected.validation_losses_
+        np.testing.assert_allclose(*losses, rtol=0.05)
+
+
+def test_passes_over_a_file_keep_nothing_in_memory(tmp_path, monkeypatch):
+    """Neither outputs, hashes and samples, nor what units follow from."""
+    monkeypatch.setattr(row_arrays, "MOST_IN_MEMORY", 1 << 20)
+    n = 1_200_000
+    X = on_disk(tmp_path, np.linspace(-1, 1, n, dtype=np.float32)[:, None])
+    y = np.linspace(0, 1, n)
+    data = TrainingSet.of(
+        X, y[:, None], np.broadcast_to(1.0, n), loss="squared_error", intercept=True, memory=0
+    )
+    tracemalloc.start()
+    problem = problem_of(data)
+    engine, R = problem.rows.engine, problem.rows.at(constant_outputs(problem)).residual
+    assert engine.n_distinct() == n
+    assert engine.sample(1000, np.float32).n_rows == 1000
+    assert engine.draw(R, 1000, np.float32)[0].n_rows == pytest.approx(1000, rel=0.2)
+    part = problem_of_part(data, row_arrays.rows_where(X, lambda y: y > 0.5, y), memory=0)
+    assert part.rows.n_rows == n // 2
+    assert part.rows.engine.statistics().mean_row == pytest.approx(0.5, rel=1e-4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * y.nbytes  # of a dozen such arrays
+
+
+def constant_outputs(problem):
+    return problem.rows.outputs(np.zeros((0, 2)), np.zeros((0, 1)), np.zeros(1))
+
+
+def test_a_full_disk_names_the_folder(tmp_path, monkeypatch):
+    X = on_disk(tmp_path, np.zeros((10, 1)))
+    monkeypatch.setattr(row_arrays, "MOST_IN_MEMORY", 0)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(row_arrays.os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match="TMPDIR names: No space left"):
+        row_arrays.empty_beside(X, (10,), float)
 
 
 def test_memory_of_a_fit(tmp_path, monkeypatch):

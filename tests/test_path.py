@@ -2,9 +2,21 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_convexnn import ConvexReLUClassifier, ConvexReLURegressor, alpha_max, convexnn_path
+from sklearn_convexnn import (
+    ConvexCNNClassifier,
+    ConvexCNNRegressor,
+    ConvexReLUClassifier,
+    ConvexReLURegressor,
+    ConvexThresholdClassifier,
+    ConvexThresholdRegressor,
+    ParallelReLURegressor,
+    SplineReLURegressor,
+    alpha_max,
+    convexnn_path,
+)
 from sklearn_convexnn.core.fit.mean import mean_network
 from sklearn_convexnn.core.problem.alphas import alpha_grid
 from sklearn_convexnn.core.problem.losses import get_loss
@@ -161,6 +173,76 @@ def test_too_few_rounds_are_reported():
 def test_verbose(regression, capsys):
     path = path_of(regression, alphas=3, eps=0.1, verbose=1)
     assert capsys.readouterr().out.count("round 1:") == len(path.alphas)
+
+
+# ------------------------------------------------------------------------------ of other estimators
+
+OTHERS = [
+    ConvexCNNRegressor(patch_size=2, random_state=0),
+    ConvexCNNClassifier(patch_size=2, pooling="average", pool_grid=2, random_state=0),
+    ParallelReLURegressor(hidden_units=2, random_state=0),
+    ConvexThresholdRegressor(random_state=0),
+    ConvexThresholdClassifier(directions="axis", random_state=0),
+    ConvexReLUClassifier(loss="hinge", random_state=0),
+]
+of_others = pytest.mark.parametrize("estimator", OTHERS, ids=lambda one: type(one).__name__)
+
+
+def signals(estimator):
+    """The steepest rise of short signals, or whether it is large."""
+    X = np.random.default_rng(0).standard_normal((30, 4))
+    y = np.diff(X).max(axis=1)
+    return X, y > np.median(y) if is_classifier(estimator) else y
+
+
+@of_others
+def test_a_path_of_one_of_any_estimator_is_its_fit(estimator):
+    X, y = signals(estimator)
+    path = convexnn_path(X, y, estimator=estimator, alphas=[0.05])
+    (one,), model = path.estimators, clone(estimator).set_params(alpha=0.05).fit(X, y)
+    assert (one.alpha, one.objective_, one.n_neurons_) == (0.05, model.objective_, model.n_neurons_)
+    assert (path.objectives[0], path.dual_gaps[0]) == (model.objective_, model.dual_gap_)
+    np.testing.assert_array_equal(one.predict(X), model.predict(X))
+    assert not hasattr(estimator, "n_features_in_")  # it is not touched
+
+
+@of_others
+def test_networks_of_a_path_predict(estimator):
+    X, y = signals(estimator)
+    path = convexnn_path(X, y, estimator=estimator, alphas=3, eps=0.1)
+    assert [one.n_neurons_ for one in path.estimators] == path.n_neurons.tolist()
+    assert path.n_neurons[0] == 0
+    assert np.all(np.diff(path.objectives) < 0)
+    scores = [one.score(X, y) for one in path.estimators]
+    assert scores[0] < scores[-1]
+    # The estimators share nothing: one that is fitted again leaves the others as they are.
+    before = path.estimators[1].predict(X)
+    path.estimators[2].fit(X[:20], y[:20])
+    np.testing.assert_array_equal(path.estimators[1].predict(X), before)
+
+
+def test_relaxed_path_of_filters():
+    X, y = signals(OTHERS[0])
+    path = convexnn_path(X, y, estimator=OTHERS[0], alphas=[0.1], relax=0.5)
+    assert path.estimators[0].alpha_ == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="neurons that slide"):
+        convexnn_path(X, y, estimator=ConvexThresholdRegressor(), relax=0.5)
+
+
+@pytest.mark.parametrize(
+    "estimator, settings, error, message",
+    [
+        (ConvexReLURegressor(), {"loss": "huber"}, ValueError, "loss is a parameter of the est"),
+        (ConvexReLURegressor(), {"tol": 0.1}, ValueError, "tol is a parameter of the estimator"),
+        (ConvexReLURegressor(warm_start=True), {}, ValueError, "warm_start=False is needed"),
+        (ConvexReLURegressor(patterns=5), {}, ValueError, "patterns=None is needed, got 5"),
+        (ConvexReLURegressor(tol=-1), {}, ValueError, "'tol' parameter"),
+        (SplineReLURegressor(), {}, TypeError, "SplineReLURegressor has no path"),
+    ],
+)
+def test_estimators_without_such_a_path(estimator, settings, error, message):
+    with pytest.raises(error, match=message):
+        convexnn_path(np.eye(4), np.arange(4.0), estimator=estimator, **settings)
 
 
 # ----------------------------------------------------------------------------------- the next start

@@ -39,6 +39,7 @@ from sklearn_convexnn import (
     SplineReLUClassifier,
     SplineReLURegressor,
     StepsCV,
+    TailCompressor,
     export,
     inspection,
 )
@@ -70,6 +71,7 @@ ESTIMATORS = [
     SplineReLUClassifier,
     QuantileSteps,
     StepsCV,
+    TailCompressor,
 ]
 ON_A_LINE = (SplineReLURegressor, SplineReLUClassifier)
 # Settings with which any rows can be fitted.

@@ -7,8 +7,8 @@ Rows in a file are read where they are, block by block, dozens of times: a ``num
 that this takes. Files above 256 MB are never copied, smaller ones are sorted in memory.
 
 This page was made with a small file; ``SKLEARN_CONVEXNN_ROWS=12500000`` makes one of 2 GB, which
-needs 2 GB of disk, and 1.5 GB of memory for targets, weights and what else has one number for every
-row.
+needs 3 GB of disk: what has one number for every row, outputs and residuals for instance, is in
+temporary files, and memory grows with neither.
 """
 
 # %%

@@ -115,6 +115,16 @@ def with_steps(writer, x, steps):
     return writer.node("Concat", x, writer.node("Where", above, *levels), axis=1)
 
 
+def compressed(writer, x, start):
+    """Columns with short tails: see :mod:`sklearn_convexnn.core.problem.tails`."""
+    bound = writer.constant(np.array([start], writer.dtype))
+    size = writer.node("Abs", x)
+    beyond = writer.node("Relu", writer.node("Sub", size, bound))
+    log = writer.node("Log", writer.node("Add", beyond, writer.constant(np.ones(1, writer.dtype))))
+    within = writer.node("Min", size, bound)
+    return writer.node("Mul", writer.node("Sign", x), writer.node("Add", within, log))
+
+
 def _code(writer):
     return DOUBLE if writer.dtype == np.float64 else FLOAT
 

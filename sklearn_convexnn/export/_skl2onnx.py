@@ -11,6 +11,7 @@ from sklearn_convexnn._base import BaseNetwork
 from sklearn_convexnn._optional import optional
 from sklearn_convexnn._quantile_steps import QuantileSteps
 from sklearn_convexnn._steps_cv import StepsCV
+from sklearn_convexnn._tail_compressor import TailCompressor
 from sklearn_convexnn.export import _graph
 from sklearn_convexnn.export._network import network_of
 
@@ -26,9 +27,9 @@ _OPTIONS = {
 def register_skl2onnx() -> None:
     """Teach skl2onnx the estimators of this package.
 
-    Afterwards ``skl2onnx.to_onnx`` takes every network, :class:`~sklearn_convexnn.QuantileSteps`
-    and :class:`~sklearn_convexnn.StepsCV`, alone or in pipelines behind scalers and encoders. Once
-    in a process is enough, and more often does no harm.
+    Afterwards ``skl2onnx.to_onnx`` takes every network, :class:`~sklearn_convexnn.QuantileSteps`,
+    :class:`~sklearn_convexnn.TailCompressor` and :class:`~sklearn_convexnn.StepsCV`, alone or in
+    pipelines behind scalers and encoders. Once in a process is enough, and more often does no harm.
 
     Returns
     -------
@@ -79,6 +80,8 @@ def register_skl2onnx() -> None:
                 _register(skl2onnx, Estimator, alias, _regressor_shapes, _regressor)
     alias = "SklearnConvexnnQuantileSteps"
     _register(skl2onnx, QuantileSteps, alias, _steps_shapes, _steps)
+    alias = "SklearnConvexnnTailCompressor"
+    _register(skl2onnx, TailCompressor, alias, _same_shape, _tails)
     # Its parser leaves nothing to convert, but only what has a converter may have options.
     alias = "SklearnConvexnnStepsCV"
     _register(skl2onnx, StepsCV, alias, _classifier_shapes, _classifier, _OPTIONS, _parse_steps_cv)
@@ -119,6 +122,10 @@ def _steps_shapes(operator):
     _set_shape(operator, len(operator.raw_operator.get_feature_names_out()))
 
 
+def _same_shape(operator):
+    _set_shape(operator, operator.raw_operator.n_features_in_)
+
+
 def _classifier_shapes(operator):
     from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 
@@ -131,6 +138,11 @@ def _classifier_shapes(operator):
 def _steps(scope, operator, container):
     writer = _Writer(scope, container, operator)
     writer.output(0, _graph.with_steps(writer, writer.rows(), operator.raw_operator._steps))
+
+
+def _tails(scope, operator, container):
+    writer = _Writer(scope, container, operator)
+    writer.output(0, _graph.compressed(writer, writer.rows(), operator.raw_operator.start))
 
 
 def _regressor(scope, operator, container):

@@ -14,6 +14,7 @@ from sklearn_convexnn import (
     ConvexReLURegressorCV,
     QuantileSteps,
     StepsCV,
+    TailCompressor,
     tabular_pipeline,
 )
 from sklearn_convexnn.export import register_skl2onnx
@@ -97,6 +98,16 @@ def test_steps_alone(dtype):
     X = np.vstack([ROWS, new_rows("relu")]).astype(dtype)
     (found,) = run(converted(model, X), X).values()
     np.testing.assert_array_equal(found, model.transform(X))
+
+
+@DTYPES
+@pytest.mark.parametrize("start", [0.5, np.inf])
+def test_tails_alone(dtype, start):
+    model = TailCompressor(start=start).fit(ROWS)
+    X = (20 * new_rows("relu")).astype(dtype)
+    (found,) = run(converted(model, X), X).values()
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, model.transform(X), rtol=8 * np.finfo(dtype).eps)
 
 
 def test_integers_become_numbers():

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from sklearn_convexnn.core.column_generation.options import COARSE, LIGHT, Options
-from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows
+from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows, interrupt, sample_sizes
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
 from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
-from sklearn_convexnn.core.pricing.screened import LEAST_ROWS, ScreenedPricing
+from sklearn_convexnn.core.pricing.screened import ScreenedPricing, screens
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.sub_networks import SubNetworkPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
@@ -34,6 +34,9 @@ MAX_CROSSING_ROWS, MAX_LAST_DIGITS_ROWS = 2500, 20_000
 # Rows times columns up to which they also confirm a fit that asks for no gap: 1.08 of its time at
 # 72 (1.4 at 360), where local search says 0.016 of gaps of 0.020.
 MAX_LIGHT_CROSSING = 100
+
+# Bytes that the activations of a sample may take where memory shall not grow with a file.
+_MEMORY_BESIDE_FILES = 64 << 20
 
 # Below this tolerance the rounds are thorough even if no duality gap is asked for; from the second
 # on they are coarse.
@@ -57,7 +60,7 @@ def make_pricing(rows, rng):
         # Single precision does not see what such rows differ by.
         dtype = fast_dtype(rows) if metric.trivial else np.float64
         search = SearchPricing(rng, dtype=dtype, metric=metric)
-        return ScreenedPricing(search) if rows.n_rows >= LEAST_ROWS else search
+        return ScreenedPricing(search) if screens(rows) else search
     return PlanePricing(basis, metric=metric)
 
 
@@ -155,8 +158,8 @@ class Descent:
         start, interrupted = start or self.start, False
         if start is not None and not start.network.n_neurons:
             start, interrupted = self._grown(alpha, start, progress)
-            if interrupted:  # one round for a certificate of all rows
-                progress = _interrupt
+            if interrupted:
+                progress = interrupt
         settings = {"options": self.options, "start": start, "progress": progress}
         if rows.loss.smooth:
             (solution,) = solve_path(rows, [alpha], self.pricing, last=last, **settings)
@@ -171,6 +174,9 @@ class Descent:
         alpha_max = self.alpha_max / self.problem.alpha_unit
         if alpha >= alpha_max or not grows(rows, self.pricing):
             return start, False
+        sizes = sample_sizes(rows)
+        if not sizes:
+            return start, False
         light = choose_options(
             rows,
             tol=max(SAMPLE_TOL, options.tol),
@@ -178,19 +184,20 @@ class Descent:
             max_iter=options.max_iter,
             max_neurons=options.max_neurons,
         )
-        solution = grown(rows, alpha, alpha_max, self.pricing, options=light, progress=progress)
-        if solution is None:
-            return start, False
-        if solution.keyboard:
-            raise KeyboardInterrupt
-        grown_start = Start(solution.network, width=solution.end.width)
-        return grown_start, solution.status is Status.INTERRUPTED
+        if rows.engine.in_file:
+            light = replace(light, memory=_MEMORY_BESIDE_FILES)
+        settings = {"options": light, "progress": progress}
+        return grown(rows, alpha, alpha_max, lambda sample: self.pricing, sizes, **settings)
 
     def solve_relaxed(self, alpha, relax, *, progress=None):
         """The same with its neurons refitted at ``relax`` times alpha, which it is then about."""
         solution = self.solve(alpha, progress=progress)
         if relax >= 1 or solution.status is Status.INTERRUPTED:
             return solution
+        return self.relaxed(solution, relax, progress=progress)
+
+    def relaxed(self, solution, relax, *, progress=None):
+        """The neurons of a Solution refitted at ``relax`` times its alpha."""
         return relaxed(
             self.problem.rows,
             solution.network,
@@ -206,11 +213,6 @@ class Descent:
         if solution.keyboard:
             raise KeyboardInterrupt
         return self.problem.layers(solution.network)
-
-
-def _interrupt(n_iter, row):
-    """Progress that ends a solve."""
-    return True
 
 
 def best_start(problem, alpha, starts):

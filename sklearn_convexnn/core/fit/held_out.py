@@ -17,6 +17,7 @@ import numpy as np
 
 from sklearn_convexnn.core.fit.alpha_descent import lowest_between
 from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
+from sklearn_convexnn.core.problem.engines.row_arrays import few_where, rows_where
 from sklearn_convexnn.core.problem.spread_set import SpreadSet
 
 # Each alpha is this fraction of the one before.
@@ -117,18 +118,18 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
 def _splits(problem, rng):
     """Pairs of a problem of most rows and a TrainingSet of the others, which are held out."""
     data, n_rows = problem.data, problem.rows.n_rows
-    if n_rows < _MANY:
+    if n_rows < _MANY and not isinstance(data, SpreadSet):
         parts = parts_to_hold_out(data.strata, n_rows, rng)
         return [(problem.part(all_but(rows, n_rows)), data.fetched(rows)) for rows in parts]
     # By the values of the rows, so that the choice is the same wherever they are, in any order.
-    n_parts = max(_PARTS, data.n_distinct() // _MOST_HELD_OUT)
+    n_parts = max(_PARTS, problem.rows.engine.n_distinct() // _MOST_HELD_OUT)
     draw = 1.0 / n_parts, n_parts, int(rng.integers(1 << 63))
     if isinstance(data, SpreadSet):
         part, held_out = data.split(*draw)
     else:
         chosen = data.drawn(*draw)
-        held_out = data.fetched(np.flatnonzero(chosen))
-        part = problem.part(np.flatnonzero(~chosen))
+        held_out = data.fetched(few_where(n_rows, np.asarray, chosen))
+        part = problem.part(rows_where(data.X, np.logical_not, chosen))
     return [(part, held_out)] if len(held_out.Y) else []
 
 

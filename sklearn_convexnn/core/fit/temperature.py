@@ -39,32 +39,81 @@ def fit_temperature(Y, Z, weights):
     """
     Z = np.asarray(Z, dtype=np.float64)
     weights = weights / weights.sum()
-    loss, Y = _log_loss(Y), _with_a_random_row(Y, weights)
+    loss, Y = _log_loss(Y.shape[1]), _with_a_random_row(Y, _share_of_random_row(weights @ weights))
 
-    def slope(log):
-        """Of the log-loss in ``1 / T``, a growing function."""
-        return weights @ np.einsum("ic,ic->i", loss.gradient(Y, np.exp(log) * Z), Z)
+    def slope(scale):
+        return weights @ np.einsum("ic,ic->i", loss.gradient(Y, scale * Z), Z)
 
-    if slope(-_LARGEST_LOG) >= 0:  # outputs say nothing of the labels, or the contrary
-        return 1.0 if not np.any(Z) else float(np.exp(_LARGEST_LOG))
-    if slope(_LARGEST_LOG) <= 0:
+    return _temperature_of(slope, lambda: np.any(Z))
+
+
+def fit_spread_temperature(parts, outputs):
+    """The same of rows in shares, which stay where they are.
+
+    Parameters
+    ----------
+    parts : list of HeldOutRows
+        Of the same classes.
+    outputs : list of handles
+        Their outputs, in the units of the data.
+    """
+
+    def total(kernel, *small):
+        """Sums over the rows of all parts, one after the other: pairs of handles and parts."""
+        pairs = zip(parts, outputs, strict=True)
+        sums = [part.sums(kernel, *small, rowwise=(Z,)) for part, Z in pairs]
+        return [sum(one) for one in zip(*sums, strict=True)]
+
+    weight, squares, size = total(_weights_and_size)
+    share = _share_of_random_row(squares / weight**2)
+    loss = _log_loss(parts[0].rows.n_outputs)
+    return _temperature_of(lambda scale: total(_slope, loss, share, scale)[0], lambda: size > 0)
+
+
+def _weights_and_size(xp, B):
+    (Z,) = B.rowwise
+    return (xp.sum(B.w), xp.sum(B.w * B.w), xp.sum(xp.abs(Z))), None
+
+
+def _slope(xp, B, loss, share, scale):
+    (Z,) = B.rowwise
+    gradient = loss.gradient(_with_a_random_row(B.Y, share), scale * Z)
+    return (B.w @ xp.sum(gradient * Z, axis=1),), None
+
+
+def _temperature_of(slope, differ):
+    """The temperature from the derivative of the log-loss in ``scale = 1 / T``, a growing function.
+
+    ``differ()`` says whether outputs are any but zero.
+    """
+
+    def of_log(log):
+        return float(slope(float(np.exp(log))))
+
+    if of_log(-_LARGEST_LOG) >= 0:  # outputs say nothing of the labels, or the contrary
+        return float(np.exp(_LARGEST_LOG)) if differ() else 1.0
+    if of_log(_LARGEST_LOG) <= 0:
         return float(np.exp(-_LARGEST_LOG))
-    return float(np.exp(-brentq(slope, -_LARGEST_LOG, _LARGEST_LOG, xtol=1e-6)))
+    return float(np.exp(-brentq(of_log, -_LARGEST_LOG, _LARGEST_LOG, xtol=1e-6)))
 
 
 def tempered_losses(Y, Z, temperature):
     """The log-loss of every row, (n,), of outputs at a temperature."""
-    return _log_loss(Y).value(Y, np.asarray(Z, dtype=np.float64) / temperature)
+    return _log_loss(Y.shape[1]).value(Y, np.asarray(Z, dtype=np.float64) / temperature)
 
 
-def _log_loss(Y):
-    return get_loss("log_loss", Y.shape[1])
+def _log_loss(n_outputs):
+    return get_loss("log_loss", n_outputs)
 
 
-def _with_a_random_row(Y, weights):
-    """The indicators mixed with what one row of unknown label adds, spread over all rows.
+def _share_of_random_row(squares):
+    """What one row of unknown label adds to all, of weights of sum 1 and these ``squares``.
 
-    So many rows as would say as much with equal weights: Kish's effective number.
+    As to so many rows as would say as much with equal weights: Kish's effective number.
     """
-    share = 1.0 / (1.0 + 1.0 / (weights @ weights))
+    return 1.0 / (1.0 + 1.0 / squares)
+
+
+def _with_a_random_row(Y, share):
+    """The indicators mixed with that row, spread over all rows."""
     return (1.0 - share) * Y + share / max(2, Y.shape[1])

@@ -20,6 +20,7 @@ from sklearn_convexnn.core.pricing.pooled_proofs import (
 )
 from sklearn_convexnn.core.pricing.pooled_walls import cross_pooled_walls
 from sklearn_convexnn.core.pricing.proofs import prove_price
+from sklearn_convexnn.core.pricing.screened import ScreenedPricing, screens
 from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.problem.directions import (
     Prices,
@@ -49,7 +50,8 @@ def convolution_pricing(rows, rng, dtype):
     bases = [_cheap_plane(table) for table in tables]
     if all(basis is not None for basis in bases):
         return PooledPlanePricing(tables, bases)
-    return PatchPricing(rng, tables, dtype=dtype)
+    search = PatchPricing(rng, tables, dtype=dtype)
+    return ScreenedPricing(search) if screens(rows) else search
 
 
 def _cheap_plane(table):

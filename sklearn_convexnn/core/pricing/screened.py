@@ -15,10 +15,22 @@ from sklearn_convexnn.core.problem.directions import Prices, joined, select_dive
 
 # Rows from which on a sample is searched, its share of them, and its rows at most.
 LEAST_ROWS, SHARE, MOST_ROWS = 50_000, 0.25, 50_000
+# The first of these for convolutions, whose passes over a row are passes over all its positions.
+LEAST_IMAGES = 4000
 _MAX_COSINE = 0.98
 # Prices of so many times those of the network's neurons are more than the noise of samples, and so
 # many of its neurons are looked at.
 _MUCH, _MOST_OWN = 2.0, 16
+
+
+def screens(rows):
+    """Are these rows so many that a part of them is searched?"""
+    return rows.n_rows >= (LEAST_ROWS if rows.neurons.shares() is None else LEAST_IMAGES)
+
+
+def _large(norms, own):
+    """Is the largest price much larger than those of the network's neurons, if it has any?"""
+    return not len(own) or norms.max() >= _MUCH * np.median(own)
 
 
 class ScreenedPricing:
@@ -42,10 +54,23 @@ class ScreenedPricing:
 
     def __init__(self, search):
         self.search, self.metric = search, search.metric
+        self.near = False  # whether the prices seen last were of the size of the network's own
 
     def __call__(self, rows, R, network, *, effort, known=None):
-        if rows.n_rows < LEAST_ROWS or effort >= len(self.finalists):
+        if not screens(rows) or effort >= len(self.finalists):
             return self.search(rows, R, network, effort=effort, known=known)
+        if not (self.near and network.n_neurons):
+            prices = self._screened(rows, R, network, effort, known)
+            if prices is not None:
+                return prices
+        # What a sample does not show now it seldom shows in the next round.
+        prices = self.search(rows, R, network, effort=effort, known=known)
+        own = rows.prices(network.largest(_MOST_OWN).U, R)
+        self.near = not _large(prices.norms, np.linalg.norm(own, axis=1))
+        return prices
+
+    def _screened(self, rows, R, network, effort, known):
+        """The prices that a sample leads to; None where they are no larger than its noise."""
         search, metric = self.search, self.metric
         starts = search.starts(rows, network, effort=effort, known=known)
         found = local_ascent(
@@ -58,13 +83,13 @@ class ScreenedPricing:
         U, count = climbed.directions, len(climbed.norms)
         V = rows.prices(np.concatenate([U, network.largest(_MOST_OWN).U]), R)
         norms = np.linalg.norm(V, axis=1)
-        if network.n_neurons and norms[:count].max() < _MUCH * np.median(norms[count:]):
-            return search(rows, R, network, effort=effort, known=known)
+        if not _large(norms[:count], norms[count:]):
+            return None
         return joined(Prices(U, V[:count], norms[:count]))
 
     def seeds(self, rows, R, count):
         """See :meth:`.SearchPricing.seeds`: directions to begin with, whose prices do not count."""
-        if rows.n_rows < LEAST_ROWS:
+        if not screens(rows):
             return self.search.seeds(rows, R, count)
         return self.search.seeds(*self._screen(rows, R), count)
 

@@ -34,8 +34,10 @@ def unequal_columns(X, weights):
     """
     if sparse.issparse(X):
         return None
-    used = np.flatnonzero(weights)
-    X = in_memory(X[used[:: max(1, len(used) // _MOST_ROWS)]]).astype(np.float64)
+    step = max(1, np.count_nonzero(weights) // _MOST_ROWS)
+    # With all rows in use their numbers need not be written out.
+    used = slice(0, None, step) if np.all(weights) else np.flatnonzero(weights)[::step]
+    X = in_memory(X[used]).astype(np.float64)
     units = np.abs(X).max(axis=0, initial=0.0)
     scaled = X / np.where(units > 0, units, 1.0)  # squares neither overflow nor vanish
     spread = scaled.std(axis=0)

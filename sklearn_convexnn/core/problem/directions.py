@@ -40,12 +40,12 @@ def random_starts(rng, n_starts, n_columns, metric=ISOTROPIC):
 
 def select_diverse(prices, count, *, above=0.0, max_cosine=0.98, metric=ISOTROPIC):
     """The best ``count`` directions priced over ``above`` whose mutual cosines stay small."""
-    chosen, unit = [], metric.unit(prices.directions)
-    for j in np.flatnonzero(prices.norms > above):
-        if len(chosen) == count:
-            break
-        if not chosen or np.max(unit[chosen] @ unit[j]) < max_cosine:
-            chosen.append(j)
+    unit, chosen = metric.unit(prices.directions), []
+    left = np.flatnonzero(prices.norms > above)
+    # One product for each that is chosen: most of the others are copies of the best.
+    while len(left) and len(chosen) < count:
+        chosen.append(left[0])
+        left = left[1:][unit[left[1:]] @ unit[left[0]] < max_cosine]
     return Prices(prices.directions[chosen], prices.values[chosen], prices.norms[chosen])
 
 

@@ -193,7 +193,8 @@ class _Patches:
         for g, cell in enumerate(self.neurons.windows.cells):
             part = products[:, :, cell]
             where = part.argmax(axis=2)
-            H[rows, filters, g] = np.take_along_axis(part, where[:, :, None], 2)[:, :, 0]
+            some, each = np.ogrid[: len(part), : part.shape[1]]
+            H[rows, filters, g] = part[some, each, where]
             where = where + cell.start if isinstance(cell, slice) else cell[where]
             self.winners[rows, filters, g] = where
 

@@ -15,6 +15,9 @@ from sklearn_convexnn.core.problem.certificates import Certificate
 _EPS = np.finfo(float).eps
 # Values of the dual that are taken in one pass in the search for a price, and passes.
 _SCALES, _GRIDS = 32, 6
+# The least curvature, of the most that a row can have, with which Newton's method finds a shift;
+# how far else it is looked for, in working units, and how often that is halved.
+_LEAST_BEND, _FARTHEST, _HALVINGS = 0.01, 2.0**60, 40
 
 
 class RowState:
@@ -113,11 +116,32 @@ class RowState:
 
     def _first_shift(self):
         """Zero, or what a loss finds by which Newton's method has no curvature to go."""
-        # Elsewhere zero, from where Newton's method finds it for the losses that are taken there.
-        if not self.loss.finds_shift or not self.engine.in_memory:
+        if not self.loss.finds_shift:
             return np.zeros(self.engine.n_outputs)
+        if not self.engine.in_memory or self.engine.in_file:
+            return self._bracketed_shift() if self.loss.flat else np.zeros(self.engine.n_outputs)
         Y, weights = self.engine.targets()
         return self.loss.shift(Y, self.engine.fetch(self.Z), weights)
+
+    def _bracketed_shift(self):
+        """The same by sums: zero where the loss bends there, or else near a zero of its gradient.
+
+        Of losses whose outputs do not meet, for all outputs at once.
+        """
+        zero = np.zeros(self.engine.n_outputs)
+        _, gradient, hessian = self.of_shift(zero)
+        if np.all(np.diag(hessian) >= _LEAST_BEND * self.loss.smoothness()):
+            return zero
+        far, falls = np.where(gradient > 0, -1.0, 1.0), gradient != 0
+        while np.any(falls) and np.abs(far).max() < _FARTHEST:
+            falls = falls & (self.of_shift(far)[1] * np.sign(far) < 0)
+            far = np.where(falls, 2.0 * far, far)
+        near = zero
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (near + far)
+            falls = self.of_shift(middle)[1] * np.sign(far) < 0
+            near, far = np.where(falls, middle, near), np.where(falls, far, middle)
+        return np.where(gradient == 0, 0.0, far)
 
     def _newton(self, shift):
         """The loss at a shift, the size of its gradient and Newton's step."""

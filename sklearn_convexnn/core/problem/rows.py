@@ -261,7 +261,10 @@ class Rows:
             return np.zeros(self.n_outputs)
         if self.loss.constant_of_mean:
             return self.loss.constant(self.mean_target()[None], np.ones(1))
-        return self.loss.constant(self.Y, self.weights)
+        if self.engine.in_memory and not self.engine.in_file:
+            return self.loss.constant(self.Y, self.weights)
+        none = np.zeros((0, self.n_columns)), np.zeros((0, self.n_weights))
+        return self.at(self.outputs(*none, np.zeros(self.n_outputs))).best_shift()
 
     def mean_target(self):
         """The weighted mean of the targets, (C,)."""

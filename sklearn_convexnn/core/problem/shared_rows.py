@@ -15,10 +15,11 @@ from sklearn_convexnn.core.problem.canonical_rows import distinct_rows
 from sklearn_convexnn.core.problem.engines.coded import CodedRows, coded_if_cheaper
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
+from sklearn_convexnn.core.problem.facts import row_lengths
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.training_set import dense_if_small, stored_bytes
-from sklearn_convexnn.core.problem.units import assembled, row_lengths
+from sklearn_convexnn.core.problem.units import assembled
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,12 @@ import numpy as np
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
 from sklearn_convexnn.core.problem.engines.row_keys import drawn
 from sklearn_convexnn.core.problem.engines.shares import DistributedEngine, joined
+from sklearn_convexnn.core.problem.facts import Facts, row_scale
 from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet, classes_of
-from sklearn_convexnn.core.problem.units import Problem, row_lengths, row_scale
-
-# Losses whose units, constants and intercepts follow from sums.
-LOSSES_OF_SUMS = ("squared_error", "poisson", "log_loss", "squared_hinge")
+from sklearn_convexnn.core.problem.units import Problem
 
 
 @dataclass
@@ -49,14 +47,11 @@ class SpreadSet:
     def classifies(self):
         return LOSSES[self.loss].task == "classification"
 
-    def n_distinct(self):
-        return self.engine.n_distinct()
-
     def problem(self):
         """The training problem, in working units."""
-        facts = _Facts(self.engine)
+        facts = Facts(self.engine.each)
         loss = self.named_loss()
-        units = loss.standardise(*facts.targets(loss.quadratic), self.intercept)
+        units = loss.standardise_facts(facts, self.intercept)
         scale = row_scale(*facts.lengths(), self.intercept)
         engine = self.engine.mapped(_in_units, loss, units, facts.total)
         rows = Rows(engine, ReLU(), units.loss, intercept=self.intercept, scale=scale)
@@ -86,70 +81,17 @@ class SpreadSet:
         """Which classes have so many rows; None for real targets."""
         if not self.classifies:
             return None
-        return sum(self.engine.each(_count_classes)) >= least
-
-
-class _Facts:
-    """What units depend on, of all rows."""
-
-    def __init__(self, engine):
-        self.engine = engine
-        parts = engine.each(_facts)
-        self.weights = np.array([part["weight"] for part in parts])
-        self.total = self.weights.sum()
-        self.shares = self.weights / self.total
-        self.mean = self.shares @ np.array([part["mean"] for part in parts])
-        self.least = np.min([part["least"] for part in parts], axis=0)
-        self.most = np.max([part["most"] for part in parts], axis=0)
-        self.parts = parts
-
-    def targets(self, spread):
-        """Targets (k, C) and weights that have the mean and range of all, and also the spread."""
-        ends = np.array([self.least, self.most])
-        if not spread:
-            return np.array([self.mean, *ends]), np.array([1.0, 0.0, 0.0])
-        size = np.abs(ends - self.mean).max(axis=0)
-        size = np.where(size > 0, size, 1.0)
-        squares = self.shares @ np.array(self.engine.each(_mean_squares, self.mean, size))
-        root = size * np.sqrt(squares)
-        return np.array([self.mean - root, self.mean + root, *ends]), np.array([0.5, 0.5, 0, 0])
-
-    def lengths(self):
-        """Lengths of rows and weights that have the mean square and the largest of all."""
-        roots = [part["length"] for part in self.parts]
-        largest = max(part["longest"] for part in self.parts)
-        return np.array([*roots, largest]), np.append(self.shares, 0.0)
+        return sum(self.engine.each(count_classes)) >= least
 
 
 # -------------------------------------------------------------- what runs where the shares are
-
-
-def _facts(share):
-    weight = share.weights.sum()
-    shares = share.weights / weight
-    lengths = row_lengths(share.load())
-    lengths = lengths if share.index is None else lengths[share.index]
-    longest = lengths.max()
-    unit = longest or 1.0
-    return {
-        "weight": weight,
-        "mean": shares @ share.Y,
-        "least": share.Y.min(axis=0),
-        "most": share.Y.max(axis=0),
-        "longest": longest,
-        "length": unit * np.sqrt(shares @ (lengths / unit) ** 2),
-    }
-
-
-def _mean_squares(share, mean, size):
-    return share.weights @ ((share.Y - mean) / size) ** 2 / share.weights.sum()
 
 
 def _in_units(share, loss, units, total):
     return replace(share, Y=loss.working_targets(share.Y, units), weights=share.weights / total)
 
 
-def _count_classes(share):
+def count_classes(share):
     return np.bincount(classes_of(share.Y), minlength=max(2, share.Y.shape[1]))
 
 

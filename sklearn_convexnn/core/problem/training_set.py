@@ -15,7 +15,8 @@ from scipy import sparse
 
 from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
 from sklearn_convexnn.core.problem.engines.choice import in_memory, keys_of
-from sklearn_convexnn.core.problem.engines.row_keys import count_distinct, drawn, pair_keys
+from sklearn_convexnn.core.problem.engines.row_arrays import blocks_of, row_by_row
+from sklearn_convexnn.core.problem.engines.row_keys import drawn
 from sklearn_convexnn.core.problem.engines.shares import NO_WEIGHT
 from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
@@ -78,30 +79,41 @@ class TrainingSet:
             Rows are merged and ordered if the copy of ``X`` that this takes fits in so many bytes.
         """
         weights = np.asarray(weights, dtype=np.float64)
-        if sample_weights is not None and sample_weights is not weights:
-            weights = np.column_stack([weights, sample_weights])
-        Y, trained = np.asarray(Y, dtype=np.float64), weights.T[0] if weights.ndim > 1 else weights
-        if np.any(trained == 0):
-            kept = rows_of_weight(trained)
-            X, Y, weights = X[kept], Y[kept], weights[kept]
+        alike = sample_weights is None or sample_weights is weights
+        judging = weights if alike else np.asarray(sample_weights, dtype=np.float64)
+        if np.asarray(Y).dtype != np.float64:
+            Y = row_by_row(X, lambda Y: np.asarray(Y, dtype=np.float64), Y)
+        if weights.min() == 0:
+            kept = rows_of_weight(weights)
+            X, Y, weights, judging = X[kept], Y[kept], weights[kept], judging[kept]
         X = dense_if_small(X)
         if stored_bytes(X) <= memory:
-            X, Y, weights = canonical_rows(X, Y, weights)
-        weights, judging = np.array(weights.T) if weights.ndim > 1 else (weights, weights)
+            both = weights if alike else np.column_stack([weights, judging])
+            X, Y, both = canonical_rows(X, Y, both)
+            weights, judging = (both, both) if alike else np.array(both.T)
+        if alike:
+            judging = weights
         neurons = ReLU() if neurons is None else neurons
         return cls(X, Y, weights, judging, loss, intercept, options or {}, neurons)
-
-    def n_distinct(self):
-        """Rows that differ, whether equal ones were merged or not."""
-        return count_distinct(pair_keys(keys_of(self.X), self.Y))
 
     def drawn(self, share, least, salt):
         """Whether each row is drawn, by its values, with probability ``share``.
 
         Rows of classes with fewer than ``least`` rows are not.
         """
-        chosen, labels = drawn(keys_of(self.X), share, salt), self.labels
-        return chosen if labels is None else chosen & (np.bincount(labels) >= least)[labels]
+        keys = keys_of(self.X)
+        if not self.classifies:
+            return row_by_row(
+                self.X, lambda keys: drawn(keys, share, salt), keys, shape=keys.shape, dtype=bool
+            )
+        blocks, n_classes = blocks_of(len(self.Y)), max(2, self.Y.shape[1])
+        counts = [np.bincount(classes_of(self.Y[one]), minlength=n_classes) for one in blocks]
+        often = np.sum(counts, axis=0) >= least
+
+        def chosen(keys, Y):
+            return drawn(keys, share, salt) & often[classes_of(Y)]
+
+        return row_by_row(self.X, chosen, keys, self.Y, dtype=bool)
 
     def take(self, index):
         """Some of the rows, in their order."""

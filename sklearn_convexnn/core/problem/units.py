@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
-from sklearn_convexnn.core.problem.engines.choice import engine_of, lengths_of, part_engine_of
+from sklearn_convexnn.core.problem.engines.choice import engine_of, part_engine_of
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
+from sklearn_convexnn.core.problem.engines.row_arrays import is_large, row_by_row
+from sklearn_convexnn.core.problem.facts import (
+    LOSSES_OF_SUMS,
+    Facts,
+    each_block,
+    row_lengths,
+    row_scale,
+)
 from sklearn_convexnn.core.problem.network import Network, network_outputs
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet, stored_bytes
@@ -123,6 +130,8 @@ def make_problem(X, Y, weights, **settings):
 
 def problem_of(data):
     """The training problem of a :class:`.TrainingSet`."""
+    if _goes_by_parts(data):
+        return _assembled_by_parts(data, data.Y, data.weights)
     X = coded_if_cheaper(data.X) if data.neurons.acts_on_rows else data.X
     return assembled(
         lambda Y, weights: engine_of(X, Y, weights),
@@ -140,6 +149,11 @@ def problem_of_part(data, index, memory=256 << 20):
     """The training problem of some rows, ascending: of more than ``memory`` bytes not a copy."""
     if stored_bytes(data.X) <= memory:
         return problem_of(data.take(index))
+    if _goes_by_parts(data):
+        shape = (len(index), data.Y.shape[1])
+        Y = row_by_row(data.X, lambda index: data.Y[index], index, shape=shape)
+        weights = row_by_row(data.X, lambda index: data.weights[index], index)
+        return _assembled_by_parts(data, Y, weights, index)
     return assembled(
         lambda Y, weights: part_engine_of(data.X, Y, weights, index),
         data.named_loss(),
@@ -166,35 +180,29 @@ def assembled(make_engine, loss, Y, weights, *, intercept, lengths, neurons, dat
     )
 
 
-def row_lengths(X, shares=None):
-    """Euclidean norms of the rows, (n,), without overflow of their squares.
+def _goes_by_parts(data):
+    return is_large(data.X) and data.loss in LOSSES_OF_SUMS and data.neurons.shares() is None
 
-    ``shares`` (d,) multiply the squares of the columns of dense rows, see
-    :mod:`sklearn_convexnn.core.problem.neurons`.
+
+def _assembled_by_parts(data, Y, weights, index=None):
+    """The same of very many rows of a file, or of those with the numbers ``index``.
+
+    Nothing of their number is in memory.
     """
-    if (lengths := lengths_of(X)) is not None:
-        return lengths
-    roots = 1.0 if shares is None else np.sqrt(shares)
-    values = X.data if sparse.issparse(X) else X
-    largest = float(max(abs(values.max(initial=0)), abs(values.min(initial=0))))
-    squares = np.zeros(X.shape[0])
-    if largest == 0.0:
-        return squares
-    step = max(1, (1 << 20) // max(1, X.shape[1]))
-    for start in range(0, X.shape[0], step):
-        block = X[start : start + step].astype(np.float64) / largest
-        if sparse.issparse(block):
-            squares[start : start + step] = np.asarray(block.multiply(block).sum(axis=1)).ravel()
-        else:
-            block *= roots
-            squares[start : start + step] = np.einsum("ij,ij->i", block, block)
-    return largest * np.sqrt(squares)
-
-
-def row_scale(lengths, weights, intercept):
-    """One over the root mean square norm of rows of these lengths (with their constant)."""
-    largest = max(float(lengths.max()), float(intercept))
-    if largest == 0.0:
-        return 1.0
-    mean_square = weights @ (lengths / largest) ** 2 + (intercept / largest) ** 2
-    return float(1.0 / (largest * np.sqrt(mean_square)))
+    X, loss = data.X, data.named_loss()
+    facts = Facts(each_block(X, Y, weights, index))
+    units = loss.standardise_facts(facts, data.intercept)
+    scale = row_scale(*facts.lengths(), data.intercept)
+    Y = row_by_row(X, lambda Y: loss.working_targets(Y, units), Y)
+    weights = row_by_row(X, lambda weights: weights / facts.total, weights)
+    engine = engine_of(X, Y, weights) if index is None else part_engine_of(X, Y, weights, index)
+    rows = Rows(engine, data.neurons, units.loss, intercept=data.intercept, scale=scale)
+    return Problem(
+        rows,
+        units.z_shift,
+        units.z_scale,
+        units.residual_unit,
+        units.offset,
+        units.spread,
+        data if index is None else None,
+    )

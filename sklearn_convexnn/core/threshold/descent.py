@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sklearn_convexnn.core.column_generation.loop import solve
 from sklearn_convexnn.core.column_generation.options import Options
+from sklearn_convexnn.core.fit.growing import FACTOR, SAMPLE_TOL, grown, interrupt
 from sklearn_convexnn.core.problem.directions import Prices
-from sklearn_convexnn.core.problem.solution import Start
+from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.threshold.axis import StepPhase, StepPricing
 from sklearn_convexnn.core.threshold.half_spaces import (
     AllHalfSpaces,
@@ -23,6 +26,8 @@ from sklearn_convexnn.core.threshold.total_variation import denoised
 _SCALE_FRACTION = 1.0
 # Accuracy of a refit, in parts of the goal.
 _REFIT_SHARE, _LOOSEST_REFIT = 0.03, 1e-3
+# Rows of the first sample of half-spaces; each is a fifth of the next, the last of all rows.
+_FIRST_ROWS = 2000
 
 
 class ThresholdDescent:
@@ -37,7 +42,7 @@ class ThresholdDescent:
     """
 
     def __init__(self, problem, rng, **goals):
-        self.problem, rows = problem, problem.rows
+        self.problem, self.rng, rows = problem, rng, problem.rows
         self.axis = isinstance(problem, StepProblem)
         goal = goals["tol"] if goals["gap_tol"] is None else goals["gap_tol"]
         if self.axis:
@@ -45,9 +50,7 @@ class ThresholdDescent:
             # Exact prices cost next to nothing: the gap says when to stop.
             goals = goals | {"gap_tol": goal}
         else:
-            A = np.column_stack([rows.X, np.ones(rows.n_rows)])
-            self.pricing, self.phase = HalfSpaceSearch(A, rng), HalfSpacePhase
-            self.pricing.thorough = AllHalfSpaces.of(self.pricing) or self.pricing
+            self.pricing, self.phase = self._search(rows), HalfSpacePhase
         self.options = Options(
             **goals,
             first_neurons=400 if self.axis else 24,
@@ -79,18 +82,57 @@ class ThresholdDescent:
     def solve(self, alpha, *, start=None, last=True, progress=None):
         """The Solution for ``alpha`` in the units of the data, from ``start`` or where we are."""
         alpha = alpha / self.problem.alpha_unit
+        start, interrupted = start or self._closed_form(alpha) or self.start, False
+        sizes = self._sample_sizes(alpha, start)
+        if sizes:
+            start, interrupted = self._grown(alpha, sizes, progress)
         solution = solve(
             self.problem.rows,
             alpha,
             self.pricing,
             options=self.options,
-            start=start or self._closed_form(alpha) or self.start,
+            start=start,
             confirm=last,
-            progress=progress,
+            progress=interrupt if interrupted else progress,
             phase=self.phase,
         )
         self.start = Start(solution.network, width=0.0)
-        return solution
+        return replace(solution, status=Status.INTERRUPTED) if interrupted else solution
+
+    def _sample_sizes(self, alpha, start):
+        """Rows of the samples that half-spaces are found on at first, ascending."""
+        if (
+            self.axis
+            or start.network.n_neurons
+            or alpha * self.problem.alpha_unit >= self.alpha_max
+        ):
+            return []
+        sizes, size = [], self.problem.rows.n_rows // FACTOR
+        while size >= _FIRST_ROWS:
+            sizes.append(size)
+            size //= FACTOR
+        return sizes[::-1]
+
+    def _grown(self, alpha, sizes, progress):
+        """The Start from samples, and whether their solves were ended."""
+        tol = max(SAMPLE_TOL, self.options.gap_goal)
+        return grown(
+            self.problem.rows,
+            alpha,
+            self.alpha_max / self.problem.alpha_unit,
+            self._search,
+            sizes,
+            options=replace(self.options, tol=tol, gap_tol=None),
+            progress=progress,
+            fraction=_SCALE_FRACTION,
+            phase=self.phase,
+        )
+
+    def _search(self, rows):
+        A = np.column_stack([rows.X, np.ones(rows.n_rows)])
+        search = HalfSpaceSearch(A, self.rng)
+        search.thorough = AllHalfSpaces.of(search) or search
+        return search
 
     def _closed_form(self, alpha):
         """The optimum of the squared error of one feature and one output, as a Start."""

@@ -14,6 +14,7 @@ from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.solution import Status
+from sklearn_convexnn.core.problem.sub_networks import SubNetworks
 from sklearn_convexnn.core.problem.units import make_problem
 from tests.core.pricing.test_search import make_rows
 
@@ -60,7 +61,7 @@ def test_sizes(n, d, sizes):
     assert sample_sizes(rows) == sizes
 
 
-@pytest.mark.parametrize("n, sizes", [(1999, []), (2000, [1000]), (10_000, [1000, 5000])])
+@pytest.mark.parametrize("n, sizes", [(1999, []), (2000, [400]), (10_000, [400, 2000])])
 def test_sizes_of_images(n, sizes):
     """A row of a convolution has many patches."""
     settings = {"image_shape": None, "stride": 1, "dilation": 1, "padding": 0, "pool_grid": 1}
@@ -70,13 +71,22 @@ def test_sizes_of_images(n, sizes):
     assert sample_sizes(Rows.of(X, Y, weights, loss, intercept=True, neurons=neurons)) == sizes
 
 
+def test_sizes_of_parallel_networks():
+    """Their sub-networks see a row once: as many rows as of ReLUs."""
+    for n, sizes in ((49_999, []), (50_000, [10_000])):
+        X, Y = np.broadcast_to(np.float32(0), (n, 3)), np.zeros((n, 1))
+        weights, loss = np.full(n, 1 / n), get_loss("squared_error", 1)
+        rows = Rows.of(X, Y, weights, loss, intercept=True, neurons=SubNetworks(2, "path"))
+        assert sample_sizes(rows) == sizes
+
+
 def test_images_begin_with_a_sample(capsys):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2000, 4, 4)).astype(np.float32)
     y = X[:, :2, :2].sum(axis=(1, 2)).clip(0) + X.max(axis=(1, 2))
     settings = {"alpha": "scale", "patch_size": 2, "tol": 0.05, "random_state": 0}
     model = ConvexCNNRegressor(**settings, verbose=1).fit(X, y)
-    assert "round 1 on 1000 of the rows" in capsys.readouterr().out
+    assert "round 1 on 400 of the rows" in capsys.readouterr().out
     again = ConvexCNNRegressor(**settings).fit(X[::-1], y[::-1])
     assert again.objective_ == pytest.approx(model.objective_, rel=1e-9)
 

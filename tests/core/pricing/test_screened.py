@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
+from sklearn_convexnn._images import windows_of
 from sklearn_convexnn.core.pricing import screened
+from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.screened import ScreenedPricing
 from sklearn_convexnn.core.pricing.search import SearchPricing
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.patches import Convolution
+from sklearn_convexnn.core.problem.rows import Rows
 from tests.core.pricing.test_search import (
     assert_consistent,
     make_residual,
@@ -70,3 +75,20 @@ def test_few_rows_are_searched_themselves():
         )
     ]
     np.testing.assert_array_equal(*found)
+
+
+def test_images():
+    """From fewer rows on, for a pass over one is a pass over all its positions."""
+    rng, n = np.random.default_rng(0), screened.LEAST_IMAGES
+    X = rng.standard_normal((n, 16)).astype(np.float32)
+    R = ((X[:, :2] + X[:, 4:6]).sum(axis=1).clip(0) + rng.standard_normal(n))[:, None] / n
+    R -= R.mean()
+    settings = {"stride": 1, "dilation": 1, "padding": 0, "pool_grid": 1}
+    neurons = Convolution(windows_of((4, 4), image_shape=None, patch_size=2, **settings), "max")
+    weights, loss = np.full(n, 1 / n), get_loss("squared_error", 1)
+    rows = Rows.of(X, np.zeros((n, 1)), weights, loss, intercept=True, neurons=neurons)
+    pricing = convolution_pricing(rows, np.random.default_rng(0), np.float32)
+    assert isinstance(pricing, ScreenedPricing)
+    prices = pricing(rows, R, no_network(rows), effort=0)
+    assert rows.engine.passes <= ScreenedPricing.sweeps[0] + 2
+    assert prices.largest >= 0.97 * pricing.search(rows, R, no_network(rows), effort=1).largest

@@ -16,6 +16,8 @@ writes a kernel knows nothing of where the rows are.
 ``in_memory``
     Whether all rows may be taken to the memory of this process, by ``collect`` and ``fetch``; if
     not, these refuse many rows.  ``take``, ``with_weights`` and ``with_targets`` are needed then.
+``in_file``
+    Whether rows are in a mapped file, and so many that what is kept of them is in a file as well.
 ``take(index)``, ``first(k)``
     An engine of some of the rows, or of ``k`` at most.
 ``sample(count, dtype)``

@@ -138,7 +138,7 @@ class ArrayEngine:
         Size of one block of what a kernel makes.
     """
 
-    in_memory = True
+    in_memory, in_file = True, False
 
     def __init__(self, X, Y, weights, *, block_bytes=BLOCK_BYTES):
         self.place, self.stored = X.place, X

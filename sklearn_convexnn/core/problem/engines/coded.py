@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from sklearn_convexnn.core.problem.engines.row_arrays import is_mapped
+
 # Lines of a table.  Two features of 15 steps share one: half the look-ups, and the tables of ten
 # features, times 100 directions, still fit into a second-level cache.
 MOST_LINES = 256
@@ -128,7 +130,7 @@ def coded_if_cheaper(X):
     """Dense rows ``X`` as :class:`CodedRows`, where products with them are cheaper so."""
     if not isinstance(X, np.ndarray) or X.size < LEAST_NUMBERS or X.shape[1] < LEAST_COLUMNS:
         return X
-    if _on_disk(X):  # its plain columns would be copied into memory
+    if is_mapped(X):  # its plain columns would be copied into memory
         return X
     groups = [group for group in _groups(X) if len(group[0]) >= LEAST_COLUMNS]
     if not groups:
@@ -143,13 +145,6 @@ def coded_if_cheaper(X):
         start += len(example)
     plain = np.setdiff1d(np.arange(X.shape[1]), np.concatenate([one for one, _ in groups]))
     return CodedRows(np.ascontiguousarray(X[:, plain]), plain, codes, tables)
-
-
-def _on_disk(X):
-    """Whether an array, or one that it is a part of, is a mapped file."""
-    while X is not None and not isinstance(X, np.memmap):
-        X = getattr(X, "base", None)
-    return X is not None
 
 
 def _groups(X):

@@ -8,13 +8,11 @@ in a share stays the same, so do all sums, to the last bit.
 from __future__ import annotations
 
 import pickle
-from functools import cache
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from sklearn_convexnn.core.problem.engines.shares import Threads
-from sklearn_convexnn.core.problem.engines.threads import worker_threads
+from sklearn_convexnn.core.problem.engines.threads import one_blas_thread, worker_threads
 
 # Seconds without an answer after which somebody looks whether there are workers at all.
 _PATIENCE = 30.0
@@ -67,15 +65,8 @@ def _run(work, *parts):
     from distributed import get_worker
 
     function, small = pickle.loads(work)
-    one_blas_thread = _libraries().limit(limits=1, user_api="blas")
-    with one_blas_thread, worker_threads(get_worker().state.nthreads):
+    with one_blas_thread(), worker_threads(get_worker().state.nthreads):
         return function(*parts, *small)
-
-
-@cache
-def _libraries():
-    """Of this process: to look for them takes as long as a small pass."""
-    return ThreadpoolController()
 
 
 class Lazy:

@@ -14,12 +14,25 @@ from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.block import Block, Statistics
 from sklearn_convexnn.core.problem.engines.coded import CodedRows
-from sklearn_convexnn.core.problem.engines.row_keys import count_distinct, pair_keys, row_keys
+from sklearn_convexnn.core.problem.engines.row_arrays import (
+    blocks_of,
+    empty_beside,
+    few_where,
+    is_large,
+    row_by_row,
+)
+from sklearn_convexnn.core.problem.engines.row_keys import (
+    count_distinct,
+    least,
+    pair_keys,
+    row_keys,
+)
 from sklearn_convexnn.core.problem.engines.threads import MOST_CHUNKS, mapped
 
 # One block of hidden activations; about half of a core's second-level cache.
 BLOCK_BYTES = 1 << 19
 _LEAST_ROWS = 64
+_TINY = float(np.finfo(float).tiny)
 # Sizes of blocks in BLOCK_BYTES, where a block has a cost of its own beside that of its rows.
 _SPARSE_BLOCKS, _CODED_BLOCKS = 16, 4
 # Rows of a sample that are gathered at a time.
@@ -43,15 +56,15 @@ def _added(totals, sums):
 
 
 class _Kept:
-    """An array (n, ..) that blocks are put into by whichever thread has them."""
+    """An array (n, ..) beside the rows ``X``, filled by whichever thread has a block."""
 
-    def __init__(self, n):
-        self.n, self.rows, self.lock = n, None, Lock()
+    def __init__(self, n, X):
+        self.n, self.X, self.rows, self.lock = n, X, None, Lock()
 
     def put(self, block, kept):
         with self.lock:
             if self.rows is None:
-                self.rows = np.empty((self.n, *kept.shape[1:]), kept.dtype)
+                self.rows = empty_beside(self.X, (self.n, *kept.shape[1:]), kept.dtype)
         self.rows[block] = kept
 
 
@@ -82,6 +95,11 @@ class NumpyEngine:
         self.passes = 0  # over the features of all rows
 
     @property
+    def in_file(self):
+        """Whether what is kept of all rows is in a file, as they are."""
+        return is_large(self.stored)
+
+    @property
     def X(self):
         """The features as they are stored."""
         return self.stored
@@ -97,7 +115,7 @@ class NumpyEngine:
             return [np.asarray(part, dtype=np.float64) for part in sums], kept
         if self.coded and dtype is not None:
             self._all_features(dtype).blocks(step)  # made once, not by every thread
-        handle = _Kept(n) if keep else None
+        handle = _Kept(n, self.stored) if keep else None
 
         def sums_of(starts):
             totals = None
@@ -177,8 +195,7 @@ class NumpyEngine:
 
         They have memory of their own, in another dtype.
         """
-        count = min(count, self.n_rows)
-        index = np.sort(np.argpartition(self.keys, count - 1)[:count])
+        index = np.sort(least(self.keys, min(count, self.n_rows)))
         weights = self.weights[index]
         return self._copied(index, dtype, weights / weights.sum())
 
@@ -187,11 +204,18 @@ class NumpyEngine:
 
         Returns an engine, and what was kept over the frequency of its row.
         """
-        sizes = np.abs(handle).sum(axis=1)
-        frequency = np.minimum(1.0, count * (sizes / max(sizes.sum(), np.finfo(float).tiny)))
-        index = np.flatnonzero(self.keys < frequency * 2.0**64)
-        sample = self._copied(index, dtype, self.weights[index])
-        return sample, handle[index] / frequency[index, None]
+        blocks = blocks_of(self.n_rows)
+        total = max(float(sum(np.abs(handle[block]).sum() for block in blocks)), _TINY)
+
+        def frequency(R):
+            return np.minimum(1.0, count * (np.abs(R).sum(axis=1) / total))
+
+        def drawn(keys, R):
+            return keys < frequency(R) * 2.0**64
+
+        index = few_where(self.n_rows, drawn, self.keys, handle)
+        R = handle[index]
+        return self._copied(index, dtype, self.weights[index]), R / frequency(R)[:, None]
 
     @property
     def keys(self):
@@ -203,7 +227,8 @@ class NumpyEngine:
     def n_distinct(self):
         """Rows that differ in features or targets, by their hashes."""
         if self._n_distinct is None:
-            self._n_distinct = count_distinct(pair_keys(self.keys, self.Y))
+            pairs = row_by_row(self.stored, pair_keys, self.keys, self.Y, dtype=np.uint64)
+            self._n_distinct = count_distinct(pairs)
         return self._n_distinct
 
     def _copied(self, index, dtype, weights):
@@ -259,7 +284,7 @@ class NumpyEngine:
     def _statistics(self):
         return Statistics(
             np.asarray(self._mean_row(), dtype=np.float64),
-            float(np.abs(self.Y).max()),
+            float(max(self.Y.max(), -self.Y.min())),
             float(self.weights.min()),
             float(self.weights.max()),
         )

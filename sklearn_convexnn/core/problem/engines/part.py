@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_convexnn.core.problem.engines.in_memory import BLOCK_BYTES, NumpyEngine
+from sklearn_convexnn.core.problem.engines.row_arrays import empty_beside
 from sklearn_convexnn.core.problem.engines.row_keys import row_keys
 
 # Rows that are gathered at a time for their keys.
@@ -57,11 +58,11 @@ class PartEngine(NumpyEngine):
         return self.take(np.linspace(0, self.n_rows - 1, count).astype(int))
 
     def _row_keys(self):
-        step = _KEY_ROWS
-        parts = range(0, self.n_rows, step)
-        return np.concatenate(
-            [row_keys(self.stored[self.index[start : start + step]]) for start in parts]
-        )
+        keys, step = empty_beside(self.stored, (self.n_rows,), np.uint64), _KEY_ROWS
+        for start in range(0, self.n_rows, step):
+            block = slice(start, start + step)
+            keys[block] = row_keys(self.stored[self.index[block]])
+        return keys
 
     def _some(self, index):
         return self.stored[self.index[index]]

@@ -5,13 +5,18 @@ A sample by its keys is the same in any order of the rows, and takes all copies 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from scipy import sparse
 
 from sklearn_convexnn.core.problem.engines.coded import CodedRows
+from sklearn_convexnn.core.problem.engines.row_arrays import blocks_of, empty_beside, few_where
 
 _BLOCK_ENTRIES = 1 << 18
-_HALF = np.uint64(32)
+# How many more keys than are wanted are looked at for the smallest.
+_SURPLUS = 1.5
+_HALF, _LARGEST = np.uint64(32), np.uint64(2**64 - 1)
 
 
 def row_keys(X):
@@ -24,19 +29,20 @@ def row_keys(X):
         return row_keys(X.plain) + _mixed(row_keys(X.codes))
     n, d = X.shape
     multipliers = _mixed(np.arange(1, d + 1, dtype=np.uint64)) | np.uint64(1)
-    keys = np.empty(n, dtype=np.uint64)
+    keys = empty_beside(X, (n,), np.uint64)
     step = max(1, _BLOCK_ENTRIES // max(1, d))
     for start in range(0, n, step):
         block = X[start : start + step]
         if sparse.issparse(block):
             terms = _bits(block.data) * multipliers[block.indices]
             sums = np.concatenate([[np.uint64(0)], np.cumsum(terms, dtype=np.uint64)])
-            keys[start : start + step] = sums[block.indptr[1:]] - sums[block.indptr[:-1]]
+            sums = sums[block.indptr[1:]] - sums[block.indptr[:-1]]
         else:
             terms = _bits(block)
             terms *= multipliers
-            keys[start : start + step] = terms.sum(axis=1, dtype=np.uint64)
-    return _mixed(keys)
+            sums = terms.sum(axis=1, dtype=np.uint64)
+        keys[start : start + step] = _mixed(sums)
+    return keys
 
 
 def pair_keys(keys, Y):
@@ -47,7 +53,20 @@ def pair_keys(keys, Y):
 def count_distinct(keys):
     """How many of the keys differ; sorts them in place."""
     keys.sort()
-    return min(1, len(keys)) + int(np.count_nonzero(keys[1:] != keys[:-1]))
+    count = min(1, len(keys))
+    for block in blocks_of(len(keys)):
+        count += int(np.count_nonzero(np.diff(keys[block.start : block.stop + 1])))
+    return count
+
+
+def least(keys, count):
+    """Numbers of the rows with the ``count`` smallest keys."""
+    share, index = _SURPLUS * count / len(keys), ()
+    while len(index) < count:
+        limit = np.uint64(share * 2.0**64) if share < 1.0 else _LARGEST
+        index = few_where(len(keys), partial(np.greater_equal, limit), keys)
+        share *= 2.0
+    return index[np.argpartition(keys[index], count - 1)[:count]]
 
 
 def drawn(keys, share, salt):
@@ -55,7 +74,12 @@ def drawn(keys, share, salt):
 
     By half of the bits of its key, for not all engines have more.
     """
-    return _mixed((keys >> _HALF) ^ np.uint64(salt)) < np.uint64(share * 2.0**64)
+    return salted(keys, salt) < np.uint64(share * 2.0**64)
+
+
+def salted(keys, salt):
+    """Other keys of the same rows; those of another salt say nothing of them."""
+    return _mixed((keys >> _HALF) ^ np.uint64(salt))
 
 
 def _bits(values):

@@ -85,6 +85,7 @@ class Share:
             self.weights[index],
             self.sample_weights[index],
             index if self.index is None else self.index[index],
+            {name: found[index] for name, found in self.found.items()},
         )
 
     def rows(self, index, dtype):
@@ -130,7 +131,7 @@ class DistributedEngine:
     dtype : dtype of the features
     """
 
-    sparse = coded = in_memory = False
+    sparse = coded = in_memory = in_file = False
 
     def __init__(self, place, shares, sizes, n_features, n_outputs, dtype):
         self.place, self.shares, self.sizes = place, shares, tuple(sizes)
@@ -163,10 +164,11 @@ class DistributedEngine:
 
     # ------------------------------------------------------------------ other rows
 
-    def mapped(self, function, *small):
-        """The engine of the shares that a function makes of these."""
-        shares = self.place.keep(function, [self.shares], *small)
-        return self.of(self.place, shares, self.n_features, self.n_outputs, self.dtype)
+    def mapped(self, function, *small, rowwise=(), n_outputs=None):
+        """The engine of the shares that ``function(share, *rowwise, *small)`` makes of these."""
+        shares = self.place.keep(function, [self.shares, *rowwise], *small)
+        n_outputs = self.n_outputs if n_outputs is None else n_outputs
+        return self.of(self.place, shares, self.n_features, n_outputs, self.dtype)
 
     def first(self, count):
         """At most ``count`` rows in memory, from the begin of every share."""

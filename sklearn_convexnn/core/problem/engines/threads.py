@@ -1,10 +1,13 @@
-"""Threads that share the blocks of a pass."""
+"""Threads that share the blocks of a pass, and those of the BLAS, which have none to share."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
 
 # Chunks of blocks of which the sums are added up one after the other, whatever the number of
 # threads, and so few of them that threads would cost more than they do.
@@ -35,3 +38,14 @@ def mapped(function, chunks):
     if pool is None or len(chunks) < LEAST_CHUNKS:
         return map(function, chunks)
     return pool.map(function, chunks)
+
+
+@cache
+def _libraries():
+    """Those of this process, found once: to look for them takes some milliseconds."""
+    return ThreadpoolController()
+
+
+def one_blas_thread():
+    """A context in which products of matrices run in one thread."""
+    return _libraries().limit(limits=1, user_api="blas")

@@ -19,6 +19,8 @@ lose their digits to them, and gaps are relative to a size in which no row count
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sklearn_convexnn.core.problem.losses.loss import (
@@ -128,19 +130,40 @@ class Huber(SeparableLoss):
     def standardise(self, Y, weights, intercept):
         """Median zero (with an intercept) and, over all outputs, a mean square spread of one."""
         shift = weighted_median(Y, weights) if intercept else np.zeros(Y.shape[1])
-        size = np.abs(Y - shift).max()
+        deviations = np.abs(Y - shift)
+        units = self._units(
+            shift, robust_scale(Y, shift, weights), deviations.max(), np.abs(Y).max()
+        )
+        Y = self.working_targets(Y, units)
+        return replace(units, Y=Y, offset=float(weights @ units.loss.offsets(Y)) * units.z_scale**2)
+
+    def standardise_facts(self, facts, intercept):
+        """The same, without targets, with medians that are found by sums."""
+        shift = facts.medians() if intercept else np.zeros(len(facts.mean))
+        spread = _spread_of(facts.medians(shift), facts.average(_deviations, shift), shift)
+        ends = np.array([facts.least, facts.most])
+        units = self._units(shift, spread, np.abs(ends - shift).max(), np.abs(ends).max())
+        offset = facts.average(_offsets, self, units)
+        return replace(units, offset=float(offset) * units.z_scale**2)
+
+    def _units(self, shift, spread, size, largest):
+        """For these medians and spreads, the largest deviation and the largest target."""
         check_size(size)
-        spread = robust_scale(Y, shift, weights)
-        constant = is_rounding(size, Y)
-        if constant:
-            Y = np.broadcast_to(shift, Y.shape)
+        constant = is_rounding(size, largest)
         spread = np.where(spread > 0, spread, 1.0)  # an output without residuals
         scale = 1.0 if constant else float(np.sqrt(np.mean(spread**2)))
         thresholds = self.epsilon * (spread / scale)
         loss = Huber(thresholds, epsilon=self.epsilon, reach=_REACH * thresholds)
-        Y = (Y - shift) / scale
-        offset = float(weights @ (thresholds * np.maximum(np.abs(Y) - loss.reach, 0.0)).sum(axis=1))
-        return Standardised(loss, Y, shift, scale, scale, offset * scale**2, spread)
+        return Standardised(
+            loss, shift[None], shift, scale, scale, spread=spread, constant=constant
+        )
+
+    def working_targets(self, Y, units):
+        return np.zeros_like(Y) if units.constant else (Y - units.z_shift) / units.z_scale
+
+    def offsets(self, Y):
+        """What is subtracted from the losses of rows beyond reach, (n,)."""
+        return (self.thresholds * np.maximum(np.abs(Y) - self.reach, 0.0)).sum(axis=1)
 
     def conic(self, cp, Y, weights, z):
         total = 0.0
@@ -167,10 +190,23 @@ def weighted_median(Y, weights):
 
 def robust_scale(Y, centre, weights):
     """The spread of every column about its ``centre``; zero for a constant column."""
-    deviations = np.abs(Y - centre)
-    median = _OF_MEDIAN * weighted_median(deviations, weights)
+    deviations = _deviations(Y, centre)
+    mean = (weights @ deviations) / weights.sum()
+    return _spread_of(weighted_median(deviations, weights), mean, centre)
+
+
+def _deviations(Y, centre):
+    return np.abs(Y - centre)
+
+
+def _offsets(Y, loss, units):
+    return units.loss.offsets(loss.working_targets(Y, units))
+
+
+def _spread_of(median, mean, centre):
+    """From the median and the mean of the absolute deviations."""
+    median, mean = _OF_MEDIAN * median, _OF_MEAN * mean
     # Deviations that are rounding of the centre are none.
     noise = 8 * EPS * np.abs(centre)
-    mean = _OF_MEAN * (weights @ deviations) / weights.sum()
     scale = np.where(median > noise, median, mean)
     return np.where(scale > noise, scale, 0.0)

@@ -174,6 +174,13 @@ class Loss:
         """
         return Standardised(self, Y, np.zeros(Y.shape[1]))
 
+    def standardise_facts(self, facts, intercept):
+        """The same of rows that are not at hand, from their :class:`.Facts`.
+
+        The targets are those of a few rows that stand in for them.
+        """
+        return self.standardise(*facts.targets(self.quadratic), intercept)
+
     def working_targets(self, Y, units):
         """Any targets in the units of a :class:`Standardised`, for losses of which sums do."""
         return Y

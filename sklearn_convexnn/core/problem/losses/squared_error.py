@@ -64,7 +64,7 @@ class SquaredError(Loss):
         shift = weights @ Y if intercept else np.zeros(Y.shape[1])
         size = np.abs(Y - shift).max()
         check_size(size)
-        if is_rounding(size, Y):  # no scale and no residual
+        if is_rounding(size, np.abs(Y).max()):  # no scale and no residual
             units = Standardised(self, Y, shift, constant=True)
         else:
             scale = float(size * np.sqrt(weights @ np.sum(((Y - shift) / size) ** 2, axis=1)))
@@ -90,6 +90,6 @@ def check_size(size):
         )
 
 
-def is_rounding(size, Y):
-    """Whether deviations of this size from a constant are rounding of the targets."""
-    return size <= 8 * np.finfo(float).eps * np.abs(Y).max()
+def is_rounding(size, largest):
+    """Whether deviations of this size from a constant are rounding of targets up to another."""
+    return size <= 8 * np.finfo(float).eps * largest
