@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn_convexnn.core.problem.engines.coded import CodedRows, coded_if_cheaper
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
-from sklearn_convexnn.core.problem.engines.row_keys import row_keys
+from sklearn_convexnn.core.problem.engines.row_keys import as_fractions, device_keys, row_keys
 from tests.places import each_place, engine_at
 
 N = 400
@@ -92,6 +92,18 @@ def test_a_residual_of_zeros_draws_nothing():
     X, Y, weights = data()
     sample, drawn = NumpyEngine(X, Y, weights).draw(np.zeros((N, 1)), 100, np.float64)
     assert sample.n_rows == len(drawn) == 0
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 20, 1 << 10])
+def test_signed_integers_have_the_bits_of_keys(block_bytes):
+    """As other libraries compute them, in one block or in several; here in NumPy."""
+    X, _, _ = data()
+    X[0, 0] = -0.0
+    signed = device_keys(np, X, block_bytes)
+    assert signed.dtype == np.int64
+    np.testing.assert_array_equal(signed.view(np.uint64), row_keys(X))
+    expected = row_keys(X).astype(float) / 2.0**64
+    np.testing.assert_allclose(as_fractions(np, signed), expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

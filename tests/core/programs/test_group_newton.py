@@ -13,7 +13,7 @@ from sklearn_convexnn.core.programs import group_newton, normal_equations
 from sklearn_convexnn.core.programs.conic import solve_conic
 from sklearn_convexnn.core.programs.free_groups import FreeGroups
 from sklearn_convexnn.core.programs.group_newton import solve_groups
-from sklearn_convexnn.core.programs.normal_equations import _cholesky, bounded_newton
+from sklearn_convexnn.core.programs.normal_equations import _bounded, _cholesky, bounded_newton
 from tests.certificates import assert_program_optimal
 from tests.problems import TOY_X, TOY_Y, ZOO, patterns, sine_data
 
@@ -264,6 +264,20 @@ def test_bounded_newton():
         assert np.all(d >= -e)
         assert np.all(slope >= -1e-7)
         assert np.abs(slope[d > -e]).max(initial=0) <= 1e-7
+
+
+@pytest.mark.parametrize("n_free", [0, 2])
+def test_bounded_newton_without_an_exchange_of_bounds(n_free):
+    """What is left where the exchange cycles: non-negative least squares, free sizes eliminated."""
+    rng, exchanged = np.random.default_rng(3), 0
+    for _ in range(10):
+        H = np.cov(rng.standard_normal((6, 12)))
+        b, e = 5 * rng.standard_normal(6), rng.uniform(0.0, 0.3, 6)
+        e[:n_free] = np.inf
+        expected = _bounded(H, b, e)
+        exchanged += np.any(expected == -e)
+        np.testing.assert_allclose(_bounded(H, b, e, max_sweeps=1), expected, atol=1e-9)
+    assert exchanged >= 5  # or the first system would have been the last
 
 
 @pytest.mark.parametrize("diagonal", [[1.0, -1e-16, 1e-16], [-1e-16, -1e-18, 0.0], [0.0] * 3])
