@@ -38,9 +38,8 @@ MAX_LIGHT_CROSSING = 100
 # Bytes that the activations of a sample may take where memory shall not grow with a file.
 _MEMORY_BESIDE_FILES = 64 << 20
 
-# Below this tolerance the rounds are thorough even if no duality gap is asked for; from the second
-# on they are coarse.
-LEAST_LIGHT_TOL, LEAST_COARSE_TOL = 1e-4, 3e-2
+# Below this tolerance the rounds are thorough even if no duality gap is asked for.
+LEAST_LIGHT_TOL = 1e-4
 # Down to this relative duality gap slides and refits in single precision are accurate enough.
 LEAST_SINGLE_GAP = 1e-3
 # So far apart, relative to their length, the rows must be for single precision: its rounding is
@@ -84,8 +83,8 @@ def constant_start(rows, pricing):
     return Start(network, prices)
 
 
-def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
-    """Light rounds to reach a good objective; thorough ones to close the gap.
+def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons, coarse=False):
+    """Light or coarse rounds to reach a good objective; thorough ones to close the gap.
 
     The duality gap needs neurons on their kinks, sharpened pricing and double precision.
     """
@@ -106,7 +105,7 @@ def choose_options(rows, *, tol, gap_tol, max_iter, max_neurons):
     ill = obstacle(rows) is not None and can_cross(rows, LEAST_SINGLE_GAP)
     few = rows.n_rows * rows.n_columns <= MAX_LIGHT_CROSSING and can_cross(rows, LEAST_SINGLE_GAP)
     return replace(
-        LIGHT if tol < LEAST_COARSE_TOL else COARSE,
+        COARSE if coarse else LIGHT,
         **goals,
         crossing=ill or few,
         confirm_effort=2 if ill else LIGHT.confirm_effort,
@@ -136,7 +135,7 @@ class Descent:
     problem : Problem
     rng : numpy Generator
         Of the pricing.
-    goals : tol, gap_tol, max_iter, max_neurons
+    goals : tol, gap_tol, max_iter, max_neurons, and coarse for rounds of less effort
     """
 
     def __init__(self, problem, rng, **goals):
