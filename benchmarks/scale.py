@@ -185,7 +185,7 @@ def disk(gigabytes, curve):
             f"{n} x {d} rows in a file of {X.nbytes / 1e9:.1f} GB: "
             f"{time.process_time() - cpu:.1f} CPU s, {time.perf_counter() - wall:.1f} s, "
             f"{model.n_neurons_} neurons, {peak.extra:.0f} MB beyond what was held before "
-            f"({len(y) * 8 / 1e6:.0f} MB of them would be one number for every row)"
+            f"(one number for every row has {len(y) * 8 / 1e6:.0f} MB)"
         )
     if curve:
         np.savetxt(curve, peak.curve, delimiter=",", header="seconds,MB", comments="", fmt="%.2f")

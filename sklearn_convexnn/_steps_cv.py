@@ -114,7 +114,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
     >>> from sklearn_convexnn import ConvexReLURegressorCV, StepsCV
     >>> X = np.random.default_rng(0).uniform(-1, 1, (300, 4))
     >>> y = np.sign(X - [0.0, 0.5, -0.5, 0.0]) @ [1.0, 1.0, 1.0, 0.5]
-    >>> network = ConvexReLURegressorCV(alphas=6, cv=3, random_state=0)
+    >>> network = ConvexReLURegressorCV(alphas=3, cv=2, random_state=0)
     >>> model = make_pipeline(StandardScaler(), StepsCV(network)).fit(X, y)
     >>> float(model[-1].weight_)
     0.5

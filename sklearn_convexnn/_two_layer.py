@@ -14,7 +14,7 @@ from sklearn_convexnn._arrays import check_place, in_numpy, namespace_of, put_be
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._collections import SpreadData, of_many_rows, on_blocks
 from sklearn_convexnn._importances import InputImportances
-from sklearn_convexnn._losses import LOSSES, loss_options, losses_for, trait
+from sklearn_convexnn._losses import loss_options, trait
 from sklearn_convexnn._validation import (
     Interval,
     StrOptions,
@@ -32,7 +32,6 @@ from sklearn_convexnn.core.fit.given_patterns import (
 )
 from sklearn_convexnn.core.fit.held_out import choose_alpha, given_alpha
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
-from sklearn_convexnn.core.problem.facts import LOSSES_OF_SUMS
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs, path_norms
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.spread_set import SpreadSet
@@ -128,21 +127,6 @@ class BaseTwoLayer(AlphaChoice, NeuronProblem, InputImportances, BaseNetwork):
     _compares_columns = True
 
     # ------------------------------------------------------------------ before the solve
-
-    def _spread(self, X, y, sample_weight):
-        data = super()._spread(X, y, sample_weight)
-        if not data.few:
-            self._check_spread(data)
-        return data
-
-    def _check_spread(self, data):
-        """What needs all rows in one memory."""
-        if self.loss not in LOSSES_OF_SUMS:
-            losses = [name for name in LOSSES_OF_SUMS if name in losses_for(LOSSES[self.loss].task)]
-            raise ValueError(
-                f"loss={self.loss!r} {of_many_rows(data.n_rows)}, for it sorts them: use one of "
-                f"{losses}."
-            )
 
     @one_blas_thread
     def _alpha_max(self, X, y, sample_weight):
@@ -366,13 +350,16 @@ class BaseConvexReLU(OneAlpha, BaseTwoLayer):
                 "larger alpha or fewer patterns for a smaller network."
             )
 
-    def _check_spread(self, data):
-        super()._check_spread(data)
+    def _spread(self, X, y, sample_weight):
+        data = super()._spread(X, y, sample_weight)
+        if data.few:
+            return data
         if self.refinement is None or self.patterns is not None:
             raise ValueError(
                 f"The program over given patterns {of_many_rows(data.n_rows)}: use "
                 "refinement='cutting_plane' and patterns=None."
             )
+        return data
 
     @one_blas_thread
     def _solve(self, data, progress):

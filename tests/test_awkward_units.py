@@ -19,8 +19,8 @@ from sklearn_convexnn.core.problem.rows import Rows
 
 # Fits that took minutes, raised LinAlgError or warned of overflow before programs were solved in
 # the metric of the data; a fit here takes two seconds.
-LONGEST = [pytest.param(seed, marks=pytest.mark.slow) for seed in (18, 53, 93)]
-HARD = [*LONGEST, 121, 165, 235, 345, 642, 967]
+LONGEST = [pytest.param(seed, marks=pytest.mark.slow) for seed in (18, 53, 93, 235)]
+HARD = [*LONGEST, 121, 165, 345, 642, 967]
 SECONDS = 30
 
 # Units are what these tests are about.

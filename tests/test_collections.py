@@ -127,6 +127,19 @@ def test_classes_are_those_of_all_blocks(spread, n_classes, class_weight):
     assert models[1].classes_.tolist() == ["a", "b", "c"][:n_classes]
 
 
+@pytest.mark.parametrize("n_classes, intercept", [(2, True), (3, False)])
+def test_hinge_of_classes_with_a_kink(spread, n_classes, intercept):
+    X, y, w = rows(400)
+    labels = np.digitize(y, [0.2, 1.0][: n_classes - 1])
+    settings = {"alpha": 0.03, "loss": "hinge", "gap_tol": 5e-2, "random_state": 0}
+    models = [
+        ConvexReLUClassifier(fit_intercept=intercept, **settings).fit(*data, sample_weight=w)
+        for data in ((X, labels), (lazy(X), lazy(labels)))
+    ]
+    same_optimum(*models, 5e-2)
+    assert models[1].alpha_max_ == pytest.approx(models[0].alpha_max_, rel=1e-3)
+
+
 def test_labels_of_weight_zero_are_no_classes(spread):
     X, y, _ = rows()
     labels = np.where(y > 1.0, 7, np.where(y > 0, 3, 1))
@@ -247,8 +260,6 @@ def test_what_needs_all_rows_in_memory_says_so(spread):
     ):
         with pytest.raises(ValueError, match=f"1000 rows of a dask collection.*{way}"):
             ConvexReLURegressor(alpha=0.1, **settings).fit(lazy(X), lazy(y))
-    with pytest.raises(ValueError, match="squared_hinge"):
-        ConvexReLUClassifier(alpha=0.1, loss="hinge").fit(lazy(X), lazy(y > 0))
 
 
 @pytest.mark.parametrize("model", [GatedReLURegressor(0.1), GatedReLUClassifier(0.1)])

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MATHEMATICS = (ROOT / "doc" / "mathematics.rst").read_text(encoding="utf-8")
 # Documents whose code takes more than some seconds: cross-validation along paths.
-SLOW = {"README.md", "doc/quick_start.rst"}
+SLOW = {"README.md", "doc/quick_start.rst", "doc/rough_data.rst"}
 # What a document shows beside this package.
 NEEDS = {
     "doc/export.rst": ["skl2onnx", "onnxruntime", "skops"],

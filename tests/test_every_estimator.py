@@ -50,24 +50,25 @@ SMALL = {"alphas": 2, "eps": 0.1, "cv": 2}
 # The checks train on several features.  Their largest demand is a good fit on the training rows.
 SPLINE = {"n_layers": 3, "projection": "pca"}
 
+# As scikit-learn checks its own: little work, but every way to a fit.  Defaults, which choose their
+# alpha, follow below, where all is slow.
 EVERY = [
-    ConvexReLURegressor(),
-    ConvexReLUClassifier(0.01),
-    ConvexReLURegressor(**NARROW),
+    ConvexReLURegressor(0.1),
+    ConvexReLUClassifier(0.1),
     # One check asks for 1000 rounds on weights a factor of 10^7 apart, where alpha="scale" is tiny.
-    GatedReLUClassifier(alpha=0.01),
-    GatedReLURegressor(),
+    GatedReLUClassifier(alpha=0.01, patterns=20),
+    GatedReLURegressor(patterns=20),
     # With these alphas the programs of noise stay small.
     ConvexReLUClassifier(alpha=0.02, **PROGRAM),
-    ConvexReLURegressorCV(**SMALL),
-    ConvexReLUClassifierCV(alphas=[0.1], cv=2),
+    ConvexReLURegressorCV(alphas=[0.1, 0.01], cv=2, tol=0.1),
+    ConvexReLUClassifierCV(alphas=[0.3], cv=2, tol=0.1),
     ConvexThresholdRegressor("scale", tol=0.03),
     ConvexThresholdClassifier(0.01, directions="axis"),
-    ConvexCNNRegressor("scale", tol=0.1),
-    ConvexCNNClassifier("scale", pooling="average", pool_grid=None, padding="same", tol=0.3),
+    ConvexCNNRegressor(0.1, tol=0.3),
+    ConvexCNNClassifier(0.1, pooling="average", padding="same", tol=0.3),
     # Held-out rows of the checks are not predicted by what may be anywhere: one alpha, a small one.
-    ConvexCNNRegressorCV(alphas=[0.01], cv=2, tol=0.1),
-    ConvexCNNClassifierCV(alphas=[0.3], cv=2, tol=0.3),
+    ConvexCNNRegressorCV(alphas=[0.01], cv=2, stride=4, tol=0.3),
+    ConvexCNNClassifierCV(alphas=[0.3], cv=2, pooling="average", tol=0.3),
     DeepLinearRegressor(n_layers=3, alpha=0.01),
     DeepLinearClassifier(loss="log_loss", alpha=0.01),
     DeepLinearRegressorCV(alphas=4),
@@ -76,15 +77,24 @@ EVERY = [
     SplineReLUClassifier(alpha=1e-3, loss="hinge", **SPLINE),
     DeepReLURegressor(batch_norm=True),
     DeepReLUClassifier(batch_norm=True),
-    ParallelReLURegressor(0.01, hidden_units=2, tol=0.3),
-    ParallelReLUClassifier(0.1, hidden_units=2, penalty="decay", tol=0.3),
+    ParallelReLURegressor(0.1, hidden_units=2, tol=0.3),
+    ParallelReLUClassifier(0.3, hidden_units=2, penalty="decay", tol=0.3),
     QuantileSteps(n_steps=4),
     TailCompressor(),
-    StepsCV(ConvexReLURegressorCV(alphas=[0.3], cv=2, random_state=0), weights=(0, 0.5), n_steps=2),
+    StepsCV(
+        ConvexReLURegressorCV(alphas=[0.3], cv=2, tol=0.3, random_state=0), weights=[0.5], n_steps=2
+    ),
 ]
 OTHER_SETTINGS = [
+    ConvexReLURegressor(),
+    ConvexReLURegressor(**NARROW),
+    ConvexReLUClassifier(0.01),
+    GatedReLURegressor(),
+    GatedReLUClassifier(alpha=0.01),
+    ConvexReLURegressorCV(**SMALL),
     ConvexReLUClassifierCV(**SMALL),
     StepsCV(ConvexReLUClassifierCV(random_state=0, **SMALL), weights=(0, 0.5), n_steps=3),
+    StepsCV(ConvexReLURegressorCV(alphas=[0.3], cv=2, random_state=0), weights=(0, 0.5), n_steps=2),
     ConvexReLUClassifier(),
     ConvexReLUClassifier(**NARROW),
     ConvexReLURegressor("scale", loss="poisson"),
@@ -97,6 +107,10 @@ OTHER_SETTINGS = [
     ConvexReLURegressorCV(loss="huber", **SMALL),
     ConvexReLUClassifier(alpha=0.05, loss="hinge", refinement=None, patterns=12),
     ConvexCNNRegressor(),
+    ConvexCNNRegressor("scale", tol=0.1),
+    ConvexCNNClassifier("scale", pooling="average", pool_grid=None, padding="same", tol=0.3),
+    ConvexCNNRegressorCV(alphas=[0.01], cv=2, tol=0.1),
+    ConvexCNNClassifierCV(alphas=[0.3], cv=2, tol=0.3),
     ConvexThresholdRegressor(directions="axis"),
     ConvexThresholdRegressor(),
     ConvexThresholdClassifier(),
@@ -106,6 +120,8 @@ OTHER_SETTINGS = [
     ConvexCNNRegressor("scale", patch_size=[1, 2], dilation=[1, 1], padding="same"),
     ConvexCNNRegressor(0.01, gap_tol=0.1),
     ParallelReLURegressor(penalty="decay"),
+    ParallelReLURegressor(0.01, hidden_units=2, tol=0.3),
+    ParallelReLUClassifier(0.1, hidden_units=2, penalty="decay", tol=0.3),
     ParallelReLUClassifier(),
     ParallelReLUClassifier(0.05, loss="hinge"),
     ParallelReLURegressor("scale", loss="huber", fit_intercept=False),

@@ -4,11 +4,19 @@ import json
 
 import pytest
 
-from tests.golden import PROMISES, RECORD, data_sets, golden_fits, result
+from tests.golden import PROMISES, RECORD, STEP, data_sets, golden_fits, result
 
 FITS, RECORDED = golden_fits(), json.loads(RECORD.read_text())
-# The gap of a regression on ten columns is asserted for the diabetes data as well.
-SLOW = {"friedman1, gap", "diabetes, gap", "two_outputs, gap"}
+# Shorter fits of the same kind remain: gaps, all patterns and paths of cross-validation have tests
+# of their own.
+SLOW = {
+    "friedman1, gap",
+    "diabetes, gap",
+    "two_outputs, gap",
+    "breast_cancer, small gap",
+    "space, all patterns",
+    "friedman1, CV",
+}
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +34,9 @@ def test_every_fit_is_recorded():
 def test_golden(name, data):
     fit, recorded = FITS[name], RECORDED[name]
     found = result(fit, data)
+    if fit.promise == "alpha":
+        assert recorded["alpha"] / STEP <= found["alpha"] <= recorded["alpha"] * STEP
+        return
     assert found["objective"] == pytest.approx(recorded["objective"], rel=PROMISES[fit.promise])
     if fit.promise == "convex":  # others may or may not find a proof in the work they are given
         assert found["certificate"] == recorded["certificate"]

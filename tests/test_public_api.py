@@ -78,13 +78,16 @@ ON_A_LINE = (SplineReLURegressor, SplineReLUClassifier)
 SETTINGS = {E: {"batch_norm": True} for E in (DeepReLURegressor, DeepReLUClassifier)}
 SETTINGS[StepsCV] = {"estimator": ConvexReLUClassifierCV(alphas=3, cv=2)}
 # Settings whose fits have attributes of their own.
-VARIANTS = {E: [{"refinement": None}] for E in (ConvexReLURegressor, ConvexReLUClassifier)}
-VARIANTS[ConvexReLURegressor].append({"loss": "huber"})
-VARIANTS[ConvexThresholdRegressor] = [{"directions": "axis", "loss": "huber"}]
-VARIANTS[ConvexThresholdClassifier] = [{"directions": "axis"}]
-VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber"}]
-VARIANTS[ParallelReLURegressor] = [{"loss": "huber"}]
-VARIANTS[ConvexCNNRegressor] = VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber"}]
+VARIANTS = {
+    E: [{"refinement": None, "alpha": "scale"}] for E in (ConvexReLURegressor, ConvexReLUClassifier)
+}
+VARIANTS[ConvexReLURegressor].append({"loss": "huber", "alpha": "scale"})
+VARIANTS[ConvexThresholdRegressor] = [{"directions": "axis", "loss": "huber", "alpha": "scale"}]
+VARIANTS[ConvexThresholdClassifier] = [{"directions": "axis", "alpha": "scale"}]
+VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber", "alphas": [0.1]}]
+VARIANTS[ParallelReLURegressor] = [{"loss": "huber", "alpha": "scale"}]
+VARIANTS[ConvexCNNRegressor] = [{"loss": "huber", "alpha": "scale"}]
+VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber", "alphas": [0.1]}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}
 # Its classes derive from one of PyTorch, so that it can only be imported where that is.
 NEEDS_TORCH = "sklearn_convexnn.export._torch_layers"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 
 import sklearn_convexnn
 from sklearn_convexnn import (
@@ -33,8 +33,9 @@ def data(Estimator, n=30, shift=0.0):
 def quick(Estimator):
     """The estimator, where it would choose its alpha with less to choose from."""
     if Estimator.__name__.endswith("CV"):
-        return Estimator(alphas=2, cv=2)
-    return Estimator("scale") if Estimator.__name__.startswith("ConvexReLU") else Estimator()
+        return Estimator(alphas=[0.1], cv=2)
+    chooses = Estimator.__name__.startswith(("Convex", "Parallel"))
+    return Estimator("scale") if chooses else Estimator()
 
 
 def assert_same_state(model, before):
@@ -45,40 +46,39 @@ def assert_same_state(model, before):
 
 @pytest.mark.parametrize("Estimator", FAMILIES, ids=lambda one: one.__name__)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("fitted", [False, True])
-def test_a_failed_fit_changes_nothing(Estimator, fitted):
+def test_a_failed_fit_changes_nothing(Estimator):
+    """Neither of a new estimator nor of a fitted one."""
     X, y = data(Estimator)
-    model = quick(Estimator)
-    if fitted:
-        model.fit(X, y)
-    before = dict(vars(model))
+    new = quick(Estimator)
     wide = np.column_stack([X, X, X])
-    bad = np.full(len(y), 7) if is_classifier(model) else np.where(y > 0, np.nan, y)
-    for rows in (X, wide):
+    bad = np.full(len(y), 7) if is_classifier(new) else np.where(y > 0, np.nan, y)
+    for model in (new, clone(new).fit(X, y)):
+        before = dict(vars(model))
+        for rows in (X, wide):
+            with pytest.raises(ValueError):
+                model.fit(rows, bad)
+            assert_same_state(model, before)
         with pytest.raises(ValueError):
-            model.fit(rows, bad)
+            model.fit(X, y, sample_weight=np.zeros(len(y)))
         assert_same_state(model, before)
-    with pytest.raises(ValueError):
-        model.fit(X, y, sample_weight=np.zeros(len(y)))
-    assert_same_state(model, before)
 
 
 @pytest.mark.parametrize("Estimator", FAMILIES, ids=lambda one: one.__name__)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt])
-def test_a_fit_that_fails_late_changes_nothing(Estimator, error, monkeypatch):
+def test_a_fit_that_fails_late_changes_nothing(Estimator, monkeypatch):
     """The error comes when the new attributes have been set."""
     X, y = data(Estimator)
     model = quick(Estimator).fit(X, y)
     before = dict(vars(model))
+    for error in (ArithmeticError, KeyboardInterrupt):
 
-    def fail(self, *found):
-        raise error
+        def fail(self, *found, error=error):
+            raise error
 
-    monkeypatch.setattr(Estimator, "_report", fail)
-    with pytest.raises(error):
-        model.fit(X[:20], y[:20])
-    assert_same_state(model, before)
+        monkeypatch.setattr(Estimator, "_report", fail)
+        with pytest.raises(error):
+            model.fit(X[:20], y[:20])
+        assert_same_state(model, before)
 
 
 def test_a_failed_gated_fit_changes_nothing():

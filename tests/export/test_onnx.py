@@ -34,8 +34,27 @@ pytest.importorskip("onnxruntime")
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 
-@DTYPES
-@pytest.mark.parametrize("name", EVERY)
+# Types of numbers are the graph's, and graphs of one kind are made alike.
+SINGLE = {
+    "relu, several",
+    "relu, words",
+    "parallel",
+    "spline, deep, skip",
+    "spline, three",
+    "linear",
+}
+SINGLE |= {"circular", "deep, normalised", "gated, three", "threshold", "steps, three"}
+SINGLE |= {"convolution", "convolution, three"}
+
+
+@pytest.mark.parametrize(
+    "name, dtype",
+    [(name, np.float64) for name in EVERY]
+    + [
+        pytest.param(name, np.float32, marks=[] if name in SINGLE else pytest.mark.slow)
+        for name in EVERY
+    ],
+)
 def test_every_family(name, dtype):
     """Of fits in the precision of the graph; new rows, in batches of 40 and of one."""
     model, X = fitted(name, dtype), new_rows(name, dtype)

@@ -18,4 +18,6 @@ def constant_residual(rows, network=None):
     if rows.loss.smooth:
         network = constant_network(rows) if network is None else network
         return rows.evaluate(network).residual
-    return rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)
+    if rows.at_hand:
+        return rows.loss.constant_residual(rows.Y, rows.weights, rows.intercept)
+    return rows.balanced_residual()

@@ -10,9 +10,6 @@ from sklearn_convexnn.core.problem.engines.row_arrays import blocks_of
 from sklearn_convexnn.core.problem.engines.shares import Held, Share
 from sklearn_convexnn.core.problem.weighted_medians import weighted_medians, weights_up_to
 
-# Losses whose units, constants and intercepts follow from sums.
-LOSSES_OF_SUMS = ("squared_error", "huber", "poisson", "log_loss", "squared_hinge")
-
 
 class Facts:
     """Of all rows, from those of their parts.

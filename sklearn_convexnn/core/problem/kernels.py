@@ -227,6 +227,10 @@ def residual(xp, B, loss):
     return (), -B.w[:, None] * loss.gradient(B.Y, Z)
 
 
+def balanced_residual(xp, B, loss, factors):
+    return (), loss.balanced_residual(B.Y, B.w, factors)
+
+
 def mean_loss(xp, B, loss):
     """The mean loss, and what gaps are relative to of it."""
     (Z,) = B.rowwise

@@ -163,6 +163,11 @@ class Rows:
         return self.engine.in_memory
 
     @property
+    def at_hand(self):
+        """Whether targets and weights are in memory."""
+        return self.engine.in_memory and not self.engine.in_file
+
+    @property
     def X(self):
         """Features in memory, dense or CSR."""
         engine = self.engine.collect()
@@ -261,10 +266,18 @@ class Rows:
             return np.zeros(self.n_outputs)
         if self.loss.constant_of_mean:
             return self.loss.constant(self.mean_target()[None], np.ones(1))
-        if self.engine.in_memory and not self.engine.in_file:
+        if self.at_hand:
             return self.loss.constant(self.Y, self.weights)
         none = np.zeros((0, self.n_columns)), np.zeros((0, self.n_weights))
         return self.at(self.outputs(*none, np.zeros(self.n_outputs))).best_shift()
+
+    def balanced_residual(self):
+        """Handle of the residual (n, C) of the best constant, for a loss of classes with a kink."""
+        factors = np.ones((2, self.n_outputs))
+        if self.intercept:
+            factors = self.loss.balance(self.mean_target())
+        arguments = kernels.balanced_residual, self.loss, factors
+        return self.engine.map_reduce(*arguments, width=self.n_outputs, keep=True)[1]
 
     def mean_target(self):
         """The weighted mean of the targets, (C,)."""

@@ -10,7 +10,6 @@ from sklearn_convexnn.core.problem.engines.choice import engine_of, part_engine_
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.engines.row_arrays import is_large, row_by_row
 from sklearn_convexnn.core.problem.facts import (
-    LOSSES_OF_SUMS,
     Facts,
     each_block,
     row_lengths,
@@ -181,7 +180,7 @@ def assembled(make_engine, loss, Y, weights, *, intercept, lengths, neurons, dat
 
 
 def _goes_by_parts(data):
-    return is_large(data.X) and data.loss in LOSSES_OF_SUMS and data.neurons.shares() is None
+    return is_large(data.X) and data.neurons.shares() is None
 
 
 def _assembled_by_parts(data, Y, weights, index=None):

@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_convexnn.core.column_generation.loop import solve
 from sklearn_convexnn.core.column_generation.options import Options
-from sklearn_convexnn.core.fit.growing import FACTOR, SAMPLE_TOL, grown, interrupt
+from sklearn_convexnn.core.fit.growing import FACTOR, grown, interrupt
 from sklearn_convexnn.core.problem.directions import Prices
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.threshold.axis import StepPhase, StepPricing
@@ -115,14 +115,14 @@ class ThresholdDescent:
 
     def _grown(self, alpha, sizes, progress):
         """The Start from samples, and whether their solves were ended."""
-        tol = max(SAMPLE_TOL, self.options.gap_goal)
         return grown(
             self.problem.rows,
             alpha,
             self.alpha_max / self.problem.alpha_unit,
             self._search,
             sizes,
-            options=replace(self.options, tol=tol, gap_tol=None),
+            # Columns of a sample that all rows do without drop out of the next refit.
+            options=replace(self.options, tol=self.options.gap_goal, gap_tol=None),
             progress=progress,
             fraction=_SCALE_FRACTION,
             phase=self.phase,

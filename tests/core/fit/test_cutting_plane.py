@@ -28,7 +28,8 @@ from tests.problems import (
 )
 
 TOL = 1e-5  # relative, of the objective
-each_problem = pytest.mark.parametrize("problem", ZOO, ids=str)
+# The tests of one problem follow each other, so that one process solves it, once.
+each_problem = pytest.mark.parametrize("problem", ZOO, ids=str, scope="module")
 
 
 @cache
@@ -115,7 +116,7 @@ def test_gap_bounds_the_distance_to_the_optimum(problem: Known):
                 assert_bounds(units(primal), units(dual), problem.optimum(), tol=tol)
 
 
-@pytest.mark.parametrize("problem", [k for k in ZOO if k.A.shape[1] <= 3], ids=str)
+@pytest.mark.parametrize("problem", [k for k in ZOO if k.A.shape[1] <= 3], ids=str, scope="module")
 def test_solution_satisfies_the_optimality_conditions(problem: Known):
     """Dual feasibility in all patterns and complementary slackness of every neuron."""
     assert_optimal(problem, unit_network(problem), tol=1e-3)

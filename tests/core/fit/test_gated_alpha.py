@@ -79,7 +79,7 @@ def test_it_is_right_to_first_order(kind, n_gates):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("alpha", [0.3, 0.03])
+@pytest.mark.parametrize("alpha", [0.3, pytest.param(0.03, marks=pytest.mark.slow)])
 def test_it_is_near_the_truth_for_whole_rows(kind, alpha):
     rows, groups = programme(kind, np.random.default_rng(2).integers(1, 4, 50).astype(float))
     solution = solve_groups(rows, groups, alpha, tol=1e-8)

@@ -117,7 +117,9 @@ def test_who_is_left_to_the_search():
 
 
 @pytest.mark.parametrize("offset", [0.0, 30.0, 1000.0])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))]
+)
 @pytest.mark.parametrize("Estimator", [ConvexReLURegressor, ConvexReLUClassifier])
 def test_fits_of_few_rows_have_exact_gaps(Estimator, offset, seed):
     """A default fit is told its distance to the optimum, however far it is from it."""

@@ -70,7 +70,9 @@ def test_enumeration_for_several_outputs(seed):
     np.testing.assert_allclose(found, cover, rtol=2e-2 if p == 3 else 1e-6)
 
 
-@pytest.mark.parametrize("start", range(0, 240, 40))
+@pytest.mark.parametrize(
+    "start", [0, 40, *(pytest.param(at, marks=pytest.mark.slow) for at in range(80, 240, 40))]
+)
 def test_upper_bounds_are_never_below_the_largest_price(start):
     """Spectral, Lagrangian with arbitrary multipliers, and branch and bound cut short at will."""
     for seed in range(start, start + 40):

@@ -27,7 +27,7 @@ class Hinge(SeparableLoss):
 
     name = "hinge"
     smooth = False
-    flat = True
+    flat = constant_of_mean = True
 
     def value(self, Y, Z):
         xp = namespace(Z)
@@ -52,6 +52,15 @@ class Hinge(SeparableLoss):
     def constant_residual(self, Y, weights, intercept):
         """Not unique; this one makes alpha_max an upper bound."""
         return self.nearest_dual(Y, weights, weights[:, None] * (2.0 * Y - 1.0), intercept)
+
+    def balance(self, mean):
+        """Factors (2, C) of both classes, of this ``mean``, with which they weigh the same."""
+        totals = np.array([1.0 - mean, mean])
+        return np.divide(totals.min(axis=0), totals, out=np.ones_like(totals), where=totals > 0)
+
+    def balanced_residual(self, Y, weights, factors):
+        """:meth:`constant_residual` of rows of one class each."""
+        return weights[:, None] * (Y * factors[1] - (1.0 - Y) * factors[0])
 
     def nearest_dual(self, Y, weights, R, intercept):
         """The nearest residual in the domain of the dual: a solver leaves it by its tolerance."""
