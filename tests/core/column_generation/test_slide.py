@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.core.column_generation.slide import slide
+from sklearn_convexnn.core.problem.directions import normalise
+from sklearn_convexnn.core.problem.losses import get_loss
+from sklearn_convexnn.core.problem.metric import ISOTROPIC, Metric
 from sklearn_convexnn.core.problem.network import Network
+from sklearn_convexnn.core.problem.rows import Rows
 from tests.small_networks import (
     ALPHA,
     each_intercept,
@@ -86,3 +90,22 @@ def test_slide_leaves_its_input_alone():
     slide(rows, network, ALPHA, max_iter=5)
     for one, other in zip(vars(network).values(), before, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_units_of_curvature_help_with_correlated_columns():
+    """Columns that share most of their variance: as many iterations come further."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 1)) + 0.1 * rng.standard_normal((300, 8))
+    y = np.abs(X[:, :1] - X[:, 1:2]) + np.maximum(X[:, 2:3] - X[:, 3:4], 0)
+    weights = np.full(300, 1 / 300)
+    rows = Rows.of(X, y, weights, get_loss("squared_error", 1), intercept=True)
+    metric = Metric.of(rows)
+    assert metric.trivial
+    U = rng.standard_normal((10, 9))
+    network = Network(normalise(U), 0.01 * rng.standard_normal((10, 1)), np.zeros(1))
+
+    def objective(metric):
+        slid = slide(rows, network, 1e-4, max_iter=20, metric=metric)
+        return rows.evaluate(slid).objective(1e-4)
+
+    assert objective(metric) < 0.8 * objective(ISOTROPIC)
