@@ -35,6 +35,9 @@ class AveragePooling(OneUnit):
     def n_inputs(self, n_features):
         return n_features - self.window + 1
 
+    def shares(self):
+        return np.convolve(np.ones(len(self.pool)), np.ones(self.window)) / len(self.pool)
+
     def mean_input(self, mean_row):
         windows = np.lib.stride_tricks.sliding_window_view(mean_row, self.window)
         return windows.mean(axis=0)

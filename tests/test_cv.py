@@ -249,7 +249,7 @@ def test_path_from_coarse_to_fine(smooth):
     assert len(model.alphas_) == len(model.score_path_) == len(model.n_neurons_path_)
     whole = clone(model).set_params(patience=None).fit(X, y)
     n = len(model.alphas_)
-    assert len(whole.alphas_) > n
+    assert len(whole.alphas_) >= n
     np.testing.assert_array_equal(model.score_path_, whole.score_path_[:n])
 
 

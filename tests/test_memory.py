@@ -139,7 +139,9 @@ def test_numbers_of_rows_in_files(tmp_path, nothing_in_memory, Estimator, settin
     expected = Estimator(**settings).fit(X, y)
     found = Estimator(**settings).fit(on_disk(tmp_path, X), y)
     assert found.alpha_max_ == pytest.approx(expected.alpha_max_, rel=1e-6)
-    assert found.score(X, y) == pytest.approx(expected.score(X, y), abs=0.01)
+    # Blocks of other sizes round otherwise, and so may the chosen alpha.
+    assert expected.alpha_ / 4 <= found.alpha_ <= expected.alpha_ * 4
+    assert found.score(X, y) == pytest.approx(expected.score(X, y), abs=0.02)
     if settings["alpha"] != "auto":
         assert found.objective_ == pytest.approx(expected.objective_, rel=0.02)
         return

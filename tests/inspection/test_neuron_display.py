@@ -30,7 +30,7 @@ def test_the_numbers_are_those_of_the_network():
     assert moved[0, first] == pytest.approx(1e-6 * display.slopes[0, 0], rel=1e-6)
     # The median of the distances is positive where most rows are active.
     assert np.array_equal(display.positions[:, 2] > 0, display.active > 0.5)
-    assert display.axes_[0].get_title(loc="left").startswith("4 of 11 neurons")
+    assert display.axes_[0].get_title(loc="left").startswith(f"4 of {len(bias)} neurons")
 
 
 def test_pipelines_perceptrons_and_several_outputs():

@@ -33,6 +33,8 @@ def slide(rows, network, alpha, *, max_iter, width=0.0, tol=1e-12, metric=ISOTRO
     end_U, end_C = m * p, m * (p + n_outputs)
     # The width is fixed during a slide: as a function of u it would enter the gradient.
     reach = metric.lengths(U)
+    if metric.principal is not None:
+        reach = np.minimum(reach, metric.principal.reach(U))
     smoothing = width * reach if width > 0 else None
     units = None
     if metric.principal is not None and m:

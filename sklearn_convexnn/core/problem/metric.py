@@ -48,6 +48,10 @@ class PrincipalAxes(NamedTuple):
     axes: np.ndarray  # (p, p)
     sizes: np.ndarray  # (p,)
 
+    def reach(self, U):
+        """Root mean squares of the products of the rows with directions (m, p)."""
+        return np.sqrt((U @ self.axes) ** 2 @ self.sizes**2)
+
 
 @dataclass(frozen=True)
 class Metric:

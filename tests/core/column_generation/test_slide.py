@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
+from sklearn_convexnn.core.column_generation.options import LIGHT
+from sklearn_convexnn.core.column_generation.run import Run
 from sklearn_convexnn.core.column_generation.slide import slide
+from sklearn_convexnn.core.column_generation.slide_phase import SlidePhase
+from sklearn_convexnn.core.fit.cutting_plane import make_pricing
 from sklearn_convexnn.core.problem.directions import normalise
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.metric import ISOTROPIC, Metric
 from sklearn_convexnn.core.problem.network import Network
 from sklearn_convexnn.core.problem.rows import Rows
+from sklearn_convexnn.core.problem.solution import Start
 from tests.small_networks import (
     ALPHA,
     each_intercept,
@@ -109,3 +114,41 @@ def test_units_of_curvature_help_with_correlated_columns():
         return rows.evaluate(slid).objective(1e-4)
 
     assert objective(metric) < 0.8 * objective(ISOTROPIC)
+
+
+def test_kinks_are_smoothed_as_far_as_rows_reach():
+    """Along features of little size, too: the start is near the objective without smoothing."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 6)) * [1.0, 1.0, 1.0, 0.02, 0.02, 0.02]
+    Y = np.maximum(X[:, 3:], 0).sum(axis=1, keepdims=True) / 0.02
+    rows = Rows.of(X, Y, np.full(300, 1 / 300), loss=get_loss("squared_error", 1), intercept=True)
+    U = normalise(rng.normal(size=(5, 7)) * [0, 0, 0, 1, 1, 1, 0])
+    network = Network(U, np.full((5, 1), 20.0), np.zeros(1))
+    metric = Metric.of(rows)
+    products = np.column_stack([X, np.ones(300)]) @ U.T
+    np.testing.assert_allclose(
+        metric.principal.reach(U), np.sqrt((products**2).mean(axis=0)), rtol=1e-6
+    )
+    recorder = Recorder(rows)
+    slide(recorder, network, ALPHA, max_iter=1, width=0.1, metric=metric)
+    assert recorder.evaluations[0][0] == pytest.approx(objective(rows, network), rel=0.1)
+
+
+def test_new_neurons_enter_where_they_lower_the_objective():
+    """All of them at once, of which each alone has the price it was chosen for."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    X[:4] *= 50.0
+    Y = np.abs(X[:, :1])
+    rows = Rows.of(X, Y, np.full(200, 1 / 200), loss=get_loss("squared_error", 1), intercept=True)
+    run = Run(rows, ALPHA, LIGHT, ISOTROPIC)
+    first = np.array([[1.0, 0.0, 0.0, 0.0]])
+    start = Start(Network(first, np.array([[0.9]]), np.zeros(1)))
+    phase = SlidePhase(run, make_pricing(rows, rng), start)
+    # Three pictures of the neuron that is missing.
+    away = normalise(np.array([[-1.0, 0.0, 0.0, 0.0], [-1.0, 0.1, 0, 0], [-1.0, 0, 0.1, 0]]))
+    before = run.state.objective
+    for size in (1e-4, 10.0):
+        extended = phase._lower_with(away, np.full((3, 1), size))
+        assert objective(rows, extended) < before
+    assert np.all(extended.C[-3:] < 10.0)
