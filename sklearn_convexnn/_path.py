@@ -169,8 +169,8 @@ def convexnn_path(
     >>> from sklearn_convexnn import convexnn_path
     >>> X, y = load_diabetes(return_X_y=True)
     >>> path = convexnn_path(X, y, alphas=5, eps=0.1, random_state=0)
-    >>> path.n_neurons[0], bool(path.n_neurons[-1] > 1)
-    (np.int64(0), True)
+    >>> len(path.coefs), bool(path.objectives[-1] < path.objectives[0])
+    (5, True)
     """
     settings = {
         "loss": loss,
