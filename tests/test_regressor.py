@@ -49,7 +49,7 @@ def test_alpha_max_is_the_largest_dual_constraint(regression):
 
 def test_small_alpha_interpolates(regression):
     largest = alpha_max(regression.X, regression.y)
-    model = ConvexReLURegressor(alpha=1e-5 * largest, tol=1e-3, random_state=0)
+    model = ConvexReLURegressor(alpha=1e-5 * largest, tol=1e-3, max_iter=200, random_state=0)
     assert model.fit(regression.X, regression.y).score(regression.X, regression.y) > 0.9999
 
 
