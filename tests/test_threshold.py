@@ -226,5 +226,15 @@ def test_shape_functions_are_drawn():
     shape = model.shape_functions_[1]
     np.testing.assert_allclose(np.unique(height), np.unique(shape.values[:, 0]))
     assert len(ShapeFunctionDisplay.from_estimator(model, max_features=3).axes_) <= 3
+    plt = pytest.importorskip("matplotlib.pyplot")
+    two = clone(model).fit(X, np.column_stack([X[:, 0] > 0, X[:, 1] > 0]).astype(float))
+    drawn = ShapeFunctionDisplay.from_estimator(two, features=[0, 1], axes=plt.subplots(1, 2)[1])
+    assert [text.get_text() for text in drawn.axes_[0].get_legend().get_texts()] == [
+        "output 0",
+        "output 1",
+    ]
+    with pytest.raises(ValueError, match="2 axes are needed"):
+        drawn.plot(axes=drawn.axes_[:1])
+    plt.close("all")
     with pytest.raises(ValueError, match="directions='axis'"):
         ShapeFunctionDisplay.from_estimator(model.set_params(directions="all").fit(X, X[:, 0]))

@@ -268,3 +268,16 @@ def test_float32_values_are_close(name):
     value, gradient = loss.value_and_gradient(Y, Z.astype(np.float32))
     np.testing.assert_allclose(value, loss.value(Y, Z), rtol=1e-5)
     np.testing.assert_allclose(gradient, loss.gradient(Y, Z), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("name", ["squared_error", "poisson", "shifted poisson", "working huber"])
+def test_conic_form(name, n_outputs):
+    """What CVXPY is given has the value of the loss."""
+    cp = pytest.importorskip("cvxpy")
+    rng = np.random.default_rng(0)
+    loss, Y = loss_of(name, n_outputs), TARGETS.get(name, _real_targets)(rng, n_outputs)
+    Z, weights = rng.standard_normal(Y.shape), rng.dirichlet(np.ones(N_ROWS))
+    found = loss.conic(cp, Y, weights, [cp.Constant(z) for z in Z.T])
+    expected = weights @ loss.value(Y, Z)
+    assert float(found.value) == pytest.approx(float(expected), rel=1e-9)
