@@ -92,7 +92,7 @@ class _Units:
         least = _GROWN * alpha
         by_outputs = 0.5 * bend * np.sum(C**2, axis=1, keepdims=True)
         by_outputs = np.maximum(by_outputs, least / max(squares.mean(), np.finfo(float).tiny))
-        by_directions = np.maximum(0.5 * bend * ((U @ self.axes) ** 2 @ squares), least)
+        by_directions = np.maximum(0.5 * bend * principal.mean_squares(U), least)
         self.U = np.sqrt(by_outputs * squares + alpha)
         self.C = np.sqrt(by_directions + alpha)[:, None]
 

@@ -49,16 +49,21 @@ def sample_sizes(rows):
         return []
     most, sizes = int(min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_features))), []
     if rows.neurons.shares() is not None:  # a row has several inputs
-        size = min(most, rows.n_rows // FACTOR)
-        while size >= FIRST_IMAGES:
-            sizes.append(size)
-            size //= FACTOR
-        return sizes[::-1]
+        return sizes_from_above(min(most, rows.n_rows // FACTOR), FIRST_IMAGES)
     size = max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns)
     while rows.n_rows >= LEAST_ROWS and size <= most:
         sizes.append(size)
         size *= FACTOR
     return sizes
+
+
+def sizes_from_above(most, least):
+    """Sizes, ascending, each the same part of the next, from ``least`` at least up to ``most``."""
+    sizes = []
+    while most >= least:
+        sizes.append(most)
+        most //= FACTOR
+    return sizes[::-1]
 
 
 def _has_rare_targets(rows):

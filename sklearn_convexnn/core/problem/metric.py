@@ -48,9 +48,13 @@ class PrincipalAxes(NamedTuple):
     axes: np.ndarray  # (p, p)
     sizes: np.ndarray  # (p,)
 
+    def mean_squares(self, U):
+        """Of the products of the rows with directions (m, p)."""
+        return (U @ self.axes) ** 2 @ self.sizes**2
+
     def reach(self, U):
-        """Root mean squares of the products of the rows with directions (m, p)."""
-        return np.sqrt((U @ self.axes) ** 2 @ self.sizes**2)
+        """Root mean squares of these products."""
+        return np.sqrt(self.mean_squares(U))
 
 
 @dataclass(frozen=True)

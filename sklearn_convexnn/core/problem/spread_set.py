@@ -55,15 +55,7 @@ class SpreadSet:
         scale = row_scale(*facts.lengths(), self.intercept)
         engine = self.engine.mapped(_in_units, loss, units, facts.total)
         rows = Rows(engine, ReLU(), units.loss, intercept=self.intercept, scale=scale)
-        return Problem(
-            rows,
-            units.z_shift,
-            units.z_scale,
-            units.residual_unit,
-            units.offset,
-            units.spread,
-            self,
-        )
+        return Problem(rows, *units.way_back, self)
 
     def split(self, share, least, salt):
         """The problem of most rows, and others, in memory, that are held out from it.

@@ -14,13 +14,16 @@ def compressed(z, start):
 
     The derivative is continuous: 1 up to ``start``, ``1 / (1 + |z| - start)`` from there on.
     """
-    size = np.abs(z)
-    beyond = np.maximum(size - start, 0)
-    return np.sign(z) * (np.minimum(size, start) + np.log1p(beyond))
+    return _with_tails(np.log1p, z, start)
 
 
 def expanded(t, start):
     """The numbers that :func:`compressed` makes ``t`` of."""
-    size = np.abs(t)
+    return _with_tails(np.expm1, t, start)
+
+
+def _with_tails(function, z, start):
+    """Sizes beyond ``start`` become ``start`` plus ``function`` of what is beyond."""
+    size = np.abs(z)
     beyond = np.maximum(size - start, 0)
-    return np.sign(t) * (np.minimum(size, start) + np.expm1(beyond))
+    return np.sign(z) * (np.minimum(size, start) + function(beyond))

@@ -9,12 +9,7 @@ import numpy as np
 from sklearn_convexnn.core.problem.engines.choice import engine_of, part_engine_of
 from sklearn_convexnn.core.problem.engines.coded import coded_if_cheaper
 from sklearn_convexnn.core.problem.engines.row_arrays import is_large, row_by_row
-from sklearn_convexnn.core.problem.facts import (
-    Facts,
-    each_block,
-    row_lengths,
-    row_scale,
-)
+from sklearn_convexnn.core.problem.facts import Facts, each_block, row_lengths, row_scale
 from sklearn_convexnn.core.problem.network import Network, network_outputs
 from sklearn_convexnn.core.problem.rows import Rows
 from sklearn_convexnn.core.problem.training_set import TrainingSet, stored_bytes
@@ -174,9 +169,7 @@ def assembled(make_engine, loss, Y, weights, *, intercept, lengths, neurons, dat
     scale = row_scale(lengths, weights, intercept)
     engine = make_engine(units.Y, weights)
     rows = Rows(engine, neurons, units.loss, intercept=intercept, scale=scale)
-    return Problem(
-        rows, units.z_shift, units.z_scale, units.residual_unit, units.offset, units.spread, data
-    )
+    return Problem(rows, *units.way_back, data)
 
 
 def _goes_by_parts(data):
@@ -196,12 +189,4 @@ def _assembled_by_parts(data, Y, weights, index=None):
     weights = row_by_row(X, lambda weights: weights / facts.total, weights)
     engine = engine_of(X, Y, weights) if index is None else part_engine_of(X, Y, weights, index)
     rows = Rows(engine, data.neurons, units.loss, intercept=data.intercept, scale=scale)
-    return Problem(
-        rows,
-        units.z_shift,
-        units.z_scale,
-        units.residual_unit,
-        units.offset,
-        units.spread,
-        data if index is None else None,
-    )
+    return Problem(rows, *units.way_back, data if index is None else None)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_convexnn.core.column_generation.loop import solve
 from sklearn_convexnn.core.column_generation.options import Options
-from sklearn_convexnn.core.fit.growing import FACTOR, grown, interrupt
+from sklearn_convexnn.core.fit.growing import FACTOR, grown, interrupt, sizes_from_above
 from sklearn_convexnn.core.problem.directions import Prices
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.threshold.axis import StepPhase, StepPricing
@@ -107,11 +107,7 @@ class ThresholdDescent:
             or alpha * self.problem.alpha_unit >= self.alpha_max
         ):
             return []
-        sizes, size = [], self.problem.rows.n_rows // FACTOR
-        while size >= _FIRST_ROWS:
-            sizes.append(size)
-            size //= FACTOR
-        return sizes[::-1]
+        return sizes_from_above(self.problem.rows.n_rows // FACTOR, _FIRST_ROWS)
 
     def _grown(self, alpha, sizes, progress):
         """The Start from samples, and whether their solves were ended."""

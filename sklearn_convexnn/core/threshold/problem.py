@@ -48,15 +48,7 @@ class ThresholdProblem:
         weights = data.weights / data.weights.sum()
         units = data.named_loss().standardise(data.Y, weights, True)
         rows = cls._rows(data.X, units.Y, weights, units.loss)
-        return cls(
-            rows,
-            units.z_shift,
-            units.z_scale,
-            units.residual_unit,
-            units.offset,
-            units.spread,
-            data,
-        )
+        return cls(rows, *units.way_back, data)
 
     @property
     def alpha_unit(self):

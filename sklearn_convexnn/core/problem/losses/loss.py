@@ -43,6 +43,11 @@ class Standardised:
     spread: np.ndarray | None = None
     constant: bool = False
 
+    @property
+    def way_back(self):
+        """What a training problem keeps of it, in the order of its fields."""
+        return self.z_shift, self.z_scale, self.residual_unit, self.offset, self.spread
+
 
 class Loss:
     """A convex loss of the network output, vectorised over rows.
