@@ -148,6 +148,18 @@ CLOSED_FORMS = [DeepReLURegressor(), DeepReLUClassifier(whiten=True)]
 OTHER_CLOSED_FORMS = [DeepReLURegressor(whiten=True), DeepReLUClassifier()]
 
 
+def pytest_generate_tests(metafunc):
+    """Thousands of checks that are all slow, and take a second to name, only where asked for."""
+    slow = {
+        test_sklearn_check_of_other_settings: OTHER_SETTINGS,
+        test_sklearn_check_of_other_closed_forms: OTHER_CLOSED_FORMS,
+    }
+    if metafunc.function in slow:
+        estimators, asked = slow[metafunc.function], metafunc.config.option.markexpr != "not slow"
+        checks = parametrize_with_checks(estimators if asked else estimators[:1])
+        metafunc.parametrize(*checks.args, **checks.kwargs)
+
+
 def test_no_public_estimator_is_missing():
     listed = {type(estimator) for estimator in EVERY}
     public = {getattr(package, name) for name in package.__all__}
@@ -196,7 +208,6 @@ def test_sklearn_check(estimator, check):
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_convergence_warning")
 @pytest.mark.filterwarnings(HARD)
-@parametrize_with_checks(OTHER_SETTINGS)
 def test_sklearn_check_of_other_settings(estimator, check):
     # This check does not heed the tag of positive targets.
     counts = getattr(estimator, "loss", None) == "poisson"
@@ -311,6 +322,5 @@ def test_sklearn_check_passes_or_refuses_its_rows(estimator, check):
 
 
 @pytest.mark.slow
-@parametrize_with_checks(OTHER_CLOSED_FORMS)
 def test_sklearn_check_of_other_closed_forms(estimator, check):
     check_closed_form(estimator, check)

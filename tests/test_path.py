@@ -204,7 +204,9 @@ def test_a_path_of_one_of_any_estimator_is_its_fit(estimator):
     assert (path.objectives[0], path.dual_gaps[0]) == (model.objective_, model.dual_gap_)
     np.testing.assert_array_equal(one.predict(X), model.predict(X))
     for name in ("coefs", "intercepts"):
-        for layer, of_model in zip(getattr(path, name)[0], getattr(model, name + "_", ()), strict=False):
+        for layer, of_model in zip(
+            getattr(path, name)[0], getattr(model, name + "_", ()), strict=False
+        ):
             np.testing.assert_array_equal(layer, of_model)
     assert not hasattr(estimator, "n_features_in_")  # it is not touched
 

@@ -144,7 +144,9 @@ def test_semidefinite_bound_is_the_relaxation_over_matrices():
         np.testing.assert_allclose(semidefinite_bound(A, r), max(values), rtol=1e-5)
 
 
-@pytest.mark.parametrize("n, p", [(40, 2), (40, 3), (25, 4), (40, 4)])
+@pytest.mark.parametrize(
+    "n, p", [(40, 2), (40, 3), (25, 4), pytest.param(40, 4, marks=pytest.mark.slow)]
+)
 def test_branch_and_bound_closes_the_gap(n, p):
     rng = np.random.default_rng(n)
     A, r = rng.standard_normal((n, p)), rng.standard_normal(n)
