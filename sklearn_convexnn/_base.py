@@ -150,8 +150,8 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
         alpha = getattr(self, "alpha", "scale")
         if isinstance(alpha, str):
             return
-        if not np.isfinite(alpha):
-            raise ValueError(f"alpha must be finite, got {alpha}.")
+        if isinstance(alpha, bool) or not np.isfinite(alpha):
+            raise ValueError(f"alpha must be a finite number, got {alpha}.")
         if alpha == 0 and self._without_penalty is not None:
             raise ValueError(
                 f"alpha=0 is refused: without a penalty {self._without_penalty}. Use a small "
