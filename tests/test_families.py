@@ -134,7 +134,7 @@ def test_callbacks_see_every_round(model):
 def test_a_callback_stops_a_spline(estimator):
     pytest.importorskip("sklearn.callback")
     X, y = data(estimator)
-    with pytest.warns(ConvergenceWarning, match="stopped after 1 rounds.*Interrupted"):
+    with pytest.warns(ConvergenceWarning, match="stopped after 1 round .*Interrupted"):
         estimator.set_callbacks(Count(stop_after=1)).fit(X, y)
     assert estimator.status_ == "interrupted"
     assert estimator.n_iter_ == 1
