@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.core.patterns.spike_free import is_spike_free
-from sklearn_convexnn.core.pricing import upper_bounds
+from sklearn_convexnn.core.pricing import branch_and_bound, upper_bounds
 from sklearn_convexnn.core.pricing.branch_and_bound import bound_price
 from sklearn_convexnn.core.pricing.enumeration import (
     n_patterns_at_most,
@@ -192,3 +192,14 @@ def test_all_rows_zero():
     assert spectral_bound(A, r[:, None]) == 0
     assert semidefinite_bound(A, r) == 0
     assert bound_price(A, r, goal=0.0).upper == 0
+
+
+def test_cones_are_divided_in_batches(monkeypatch):
+    """Depth first or all at once: the same price."""
+    rng = np.random.default_rng(1)
+    A, r = rng.standard_normal((25, 3)), rng.standard_normal(25)
+    expected = bound_price(A, r, goal=0.0)
+    monkeypatch.setattr(branch_and_bound, "_BATCH", 4)
+    found = bound_price(A, r, goal=0.0)
+    assert found.finished
+    np.testing.assert_allclose(found.lower, expected.lower, rtol=4e-6)
