@@ -16,8 +16,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_convexnn import SplineReLURegressor
 from sklearn_convexnn.core.geometry import hyperplanes
 from sklearn_convexnn.core.geometry.hyperplanes import n_subsets, wedge_neurons
-from sklearn_convexnn.inspection import _kernels
-from sklearn_convexnn.inspection import WedgeFeatures, min_l1_solution, ntk_kernel, relu_kernel
+from sklearn_convexnn.inspection import (
+    WedgeFeatures,
+    _kernels,
+    min_l1_solution,
+    ntk_kernel,
+    relu_kernel,
+)
 from tests.problems import sine_data
 
 
