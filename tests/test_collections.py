@@ -174,8 +174,8 @@ def test_scale_counts_distinct_rows_wherever_they_are(spread, monkeypatch):
 
 def test_auto_of_few_long_rows(spread):
     """Fewer than are held out by their values elsewhere, but too large to be gathered."""
-    X, y, _ = rows()
-    model = ConvexReLURegressor("auto", tol=0.1, random_state=0).fit(lazy(X), lazy(y))
+    X, y, _ = rows(500)
+    model = ConvexReLURegressor("auto", tol=0.1, random_state=0).fit(lazy(X, 200), lazy(y, 200))
     assert len(model.validation_losses_) > 1
     assert model.score(X, y) > 0.8
 
@@ -185,7 +185,7 @@ def test_auto_of_few_long_rows(spread):
 )
 def test_auto_holds_out_the_same_rows(spread, monkeypatch, Estimator):
     monkeypatch.setattr(held_out, "_MANY", 0)
-    X, y, w = rows()
+    X, y, w = rows(500)
     y = np.where(y > 0.5, "yes", "no") if Estimator is ConvexReLUClassifier else y
     seen = []
 
@@ -199,7 +199,7 @@ def test_auto_holds_out_the_same_rows(spread, monkeypatch, Estimator):
     monkeypatch.setattr(held_out, "_Judge", Judge)
     one, other = (
         Estimator(tol=0.1, random_state=0).fit(*data, sample_weight=w)
-        for data in ((X, y), (lazy(X), lazy(y)))
+        for data in ((X, y), (lazy(X, 200), lazy(y, 200)))
     )
     for here, there in zip(*seen, strict=True):
         np.testing.assert_array_equal(here, there)
