@@ -18,6 +18,7 @@ from sklearn_convexnn import (
     GatedReLURegressor,
     alpha_max,
 )
+from sklearn_convexnn._collections import blocks_of
 from sklearn_convexnn.core.fit import held_out
 from sklearn_convexnn.core.problem.engines import dask_cluster
 from sklearn_convexnn.core.problem.training_set import TrainingSet
@@ -379,6 +380,14 @@ def test_one_task_a_worker_and_only_samples_come_here(watched):
         assert model.score(X, y) > 0.9
         # Blocks that the workers hold stay with those that hold them.
         held = client.persist(list(made_by_workers(4, 50)))
+        distributed.wait(held)
+        first = [part[0] for part in blocks_of(*held)]
+        holders = client.who_has()
+        assert {block.key for block in first} <= set(holders)
+        for address, numbers in dask_cluster._groups(
+            client, sorted(client.nthreads()), first
+        ).items():
+            assert all(address in holders[first[k].key] for k in numbers)
         model = ConvexReLURegressor(0.1, random_state=0).fit(*held)
         again = ConvexReLURegressor(0.1, random_state=0).fit(*dask.compute(*held))
         assert model.objective_ == pytest.approx(again.objective_, rel=1e-2)
