@@ -7,6 +7,7 @@
     python benchmarks/scale.py --what seeds --json new.json [--compare old.json]  # five seeds
     python benchmarks/scale.py --dask 10000000                  # rows on two local workers
     python benchmarks/scale.py --disk 2 --curve memory.csv      # a file of 2 GB, memory over time
+    python benchmarks/scale.py --disk 2 --alpha auto            # the same with a path of alphas
 
 Every point is a fit in a fresh process at a given alpha (of ``--what peers`` the default, "scale",
 or the other's own), which reports its seconds, how often it read the features of all rows, and its
@@ -169,7 +170,7 @@ def teacher_block(seed, start, n, d):
     return X, z / (0.6 * np.linalg.norm(c)) + 0.1 * rng.standard_normal(n)
 
 
-def disk(gigabytes, curve):
+def disk(gigabytes, alpha, curve):
     """A fit on a file, with the curve of memory that is not the file's."""
     from sklearn_convexnn import ConvexReLURegressor
 
@@ -177,12 +178,13 @@ def disk(gigabytes, curve):
     with tempfile.TemporaryDirectory() as folder:
         y = write_rows(f"{folder}/X.npy", n, d)
         X = np.load(f"{folder}/X.npy", mmap_mode="r")
-        model = ConvexReLURegressor(ALPHA * (1e5 / n) ** 0.5, random_state=0)
+        alpha = ALPHA * (1e5 / n) ** 0.5 if alpha is None else alpha
+        model = ConvexReLURegressor(alpha, random_state=0)
         wall, cpu = time.perf_counter(), time.process_time()
         with Peak() as peak:
             model.fit(X, y)
         print(
-            f"{n} x {d} rows in a file of {X.nbytes / 1e9:.1f} GB: "
+            f"{n} x {d} rows in a file of {X.nbytes / 1e9:.1f} GB, {alpha=}: "
             f"{time.process_time() - cpu:.1f} CPU s, {time.perf_counter() - wall:.1f} s, "
             f"{model.n_neurons_} neurons, {peak.extra:.0f} MB beyond what was held before "
             f"(one number for every row has {len(y) * 8 / 1e6:.0f} MB)"
@@ -355,6 +357,7 @@ def main():
     parser.add_argument("--dask", type=int, metavar="ROWS", help="only this, on local workers")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--disk", type=float, metavar="GB", help="only this, on a file")
+    parser.add_argument("--alpha", choices=["auto", "scale"], help="of --disk: instead of a number")
     parser.add_argument("--curve", metavar="CSV", help="of --disk: memory over time")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -367,7 +370,7 @@ def main():
         local_workers(args.dask, args.workers)
         return
     if args.disk:
-        disk(args.disk, args.curve)
+        disk(args.disk, args.alpha, args.curve)
         return
     rows = []
     for point in points(args):
