@@ -121,7 +121,7 @@ class BaseThreshold(AlphaChoice, CuttingPlane, InputImportances, BaseNetwork):
         problem, targets = self._problem(data)
         progress.objective = problem.objective
         rng = self._rng()
-        light = {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None}
+        light = {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None, "coarse": True}
         descent = self._descent(problem, rng)
         choice = self._choice(
             problem, descent, lambda part, rng: self._descent(part, rng, **light), rng
