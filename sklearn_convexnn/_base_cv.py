@@ -119,9 +119,10 @@ class ConvexCV(CrossValidation, CuttingPlane):
             Effort(options, check_relax(self.relax), judge),
             n_jobs=self.n_jobs,
             report=self._report_alpha,
-            threads=spread,
+            elsewhere=spread,
         )
-        self._follow(paths, descent.alpha_max, scale)
+        with paths.at_work():
+            self._follow(paths, descent.alpha_max, scale)
         alpha, k, tried = self._chosen_of_paths(paths, scale)
         if getattr(self, "calibrate", False):
             tried["temperature_"] = paths.temperature(alpha, k)

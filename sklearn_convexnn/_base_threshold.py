@@ -39,7 +39,7 @@ class BaseThreshold(AlphaChoice, CuttingPlane, InputImportances, BaseNetwork):
     # What the hidden neurons are, for those who would take them for ReLUs.
     _hidden = "0 or 1"
     # Scores do not see what is finer.
-    _path_goals = {"tol": 1e-2}
+    _path_goals = {"tol": 1e-2, "coarse": True}
 
     def __init__(
         self,

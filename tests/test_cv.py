@@ -1,10 +1,12 @@
 """The cross-validated estimators."""
 
 import pickle
+import threading
 import tracemalloc
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -18,7 +20,7 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
-    _cross_validation,
+    _cv_workers,
 )
 from tests.conftest import two_kinds_first
 
@@ -29,29 +31,36 @@ SMALL = {"alphas": 3, "eps": 0.05, "cv": 3}
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Workers are started at once; yields what they were given to do."""
+    """Workers are ready at once; yields what they were given to do."""
     given = []
 
-    class Watched(_cross_validation.Parallel):
+    class Watched(_cv_workers.Parallel):
         def __call__(self, tasks):
             given.extend(tasks := list(tasks))
             return super().__call__(tasks)
 
-    monkeypatch.setattr(_cross_validation, "_PATIENCE", 0.0)
-    monkeypatch.setattr(_cross_validation, "Parallel", Watched)
+    monkeypatch.setattr(_cv_workers.Processes, "ready", lambda self: True)
+    monkeypatch.setattr(_cv_workers, "Parallel", Watched)
     return given
 
 
-def test_small_folds_start_no_workers(impatient, monkeypatch, regression):
-    settings = {"alphas": [0.3, 0.1], "random_state": 0, "n_jobs": 2}
+@pytest.mark.parametrize("patience", [0.0, 60.0])
+def test_small_folds_start_no_workers(monkeypatch, regression, patience):
+    """Or go on while workers start."""
+    started = threading.Event()
+
+    class Watched(_cv_workers.Parallel):
+        def __call__(self, tasks):
+            started.set()
+            return super().__call__(tasks)
+
+    monkeypatch.setattr(_cv_workers, "_PATIENCE", patience)
+    monkeypatch.setattr(_cv_workers, "Parallel", Watched)
+    settings = {"alphas": [0.3, 0.1], "random_state": 0}
     X, y = regression.X, regression.y
-    in_workers = ConvexReLURegressorCV(**settings).fit(X, y)
-    assert impatient
-    impatient.clear()
-    monkeypatch.setattr(_cross_validation, "_PATIENCE", 60.0)
-    here = ConvexReLURegressorCV(**settings).fit(X, y)
-    assert not impatient
-    np.testing.assert_array_equal(here.coefs_[0], in_workers.coefs_[0])
+    models = [ConvexReLURegressorCV(**settings, n_jobs=n_jobs).fit(X, y) for n_jobs in (1, 2)]
+    assert started.wait(0 if patience else 10) == (patience == 0)
+    np.testing.assert_array_equal(*(model.coefs_[0] for model in models))
 
 
 def cv_estimator(case, **settings):
@@ -260,13 +269,32 @@ def test_neighbours_start_from_larger_alphas_and_do_not_depend_on_n_jobs(impatie
         ConvexReLURegressorCV(**settings, n_jobs=n_jobs).fit(regression.X, regression.y)
         for n_jobs in (1, 2)
     ]
-    first, second = models
+    with parallel_config(backend="threading"):
+        models.append(clone(models[0]).set_params(n_jobs=2).fit(regression.X, regression.y))
+    first, *others = models
     ratios = first.alphas_[1:-1] / first.alphas_[2:]
     assert np.isclose(ratios, 2.0).any()
     assert np.isclose(ratios, 4.0).any()
-    np.testing.assert_array_equal(first.alphas_, second.alphas_)
-    np.testing.assert_array_equal(first.score_path_, second.score_path_)
-    np.testing.assert_array_equal(first.coefs_[0], second.coefs_[0])
+    for other in others:
+        np.testing.assert_array_equal(first.alphas_, other.alphas_)
+        np.testing.assert_array_equal(first.score_path_, other.score_path_)
+        np.testing.assert_array_equal(first.coefs_[0], other.coefs_[0])
+
+
+@pytest.mark.parametrize("numbers", [0, 10**9])
+def test_folds_of_many_numbers_run_in_threads(numbers, monkeypatch, regression):
+    started = []
+
+    class Watched(_cv_workers.Threads):
+        def start(self, key, task):
+            started.append(key)
+            super().start(key, task)
+
+    monkeypatch.setattr(_cv_workers, "Threads", Watched)
+    monkeypatch.setattr(_cv_workers, "_MANY_NUMBERS", numbers)
+    model = ConvexReLURegressorCV(alphas=[0.3], cv=3, n_jobs=2, random_state=0)
+    model.fit(regression.X, regression.y)
+    assert len(started) == (3 if numbers == 0 else 0)
 
 
 def test_constant_targets_have_a_grid_of_one():
