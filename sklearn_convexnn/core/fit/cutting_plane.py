@@ -152,9 +152,9 @@ class Descent:
         # Prices are those of the loss itself, which a rounded one has no use for.
         self.start = constant if problem.rows.loss.smooth else None
         self.options = choose_options(problem.rows, **goals)
-        # Networks that are held back do not overfit, and far below "scale" say nothing of those that
-        # are not (magic, a quarter of it: held-out loss .304 after a coarse round, .342 in the end,
-        # .303 before).
+        # Networks that are held back do not overfit, and far below "scale" say nothing of those
+        # that are not (magic, a quarter of it: held-out loss .304 after a coarse round, .342 in
+        # the end, .303 before).
         self.finer = self.options
         if goals.get("coarse"):
             goals["tol"] = min(goals["tol"], _FINER_TOL)
