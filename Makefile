@@ -29,6 +29,10 @@ BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/compare.py benchmarks/
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Byte code is kept, whatever the environment says: every process of the tests would otherwise
+# compile the package and the tests anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
@@ -36,7 +40,7 @@ demo: $(call INSTALLED,plot)  ## compare the estimators with scikit-learn's on r
 	$(RUN) examples/demo.py $(ARGS)
 
 test: $(call INSTALLED,test)  ## run the tests, in as many processes as there are cores
-	$(RUN) -m pytest -n auto $(ARGS)
+	$(RUN) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-kernels: $(call INSTALLED,test)  ## run the numerical tests on the BLAS kernels of other processors
 	$(RUN) -m tests.blas_kernels $(ARGS)

@@ -18,6 +18,7 @@ from sklearn_convexnn import (
     GatedReLURegressor,
     alpha_max,
 )
+from sklearn_convexnn._collections import blocks_of
 from sklearn_convexnn.core.fit import held_out
 from sklearn_convexnn.core.problem.engines import dask_cluster
 from sklearn_convexnn.core.problem.training_set import TrainingSet
@@ -174,8 +175,8 @@ def test_scale_counts_distinct_rows_wherever_they_are(spread, monkeypatch):
 
 def test_auto_of_few_long_rows(spread):
     """Fewer than are held out by their values elsewhere, but too large to be gathered."""
-    X, y, _ = rows()
-    model = ConvexReLURegressor("auto", tol=0.1, random_state=0).fit(lazy(X), lazy(y))
+    X, y, _ = rows(500)
+    model = ConvexReLURegressor("auto", tol=0.1, random_state=0).fit(lazy(X, 200), lazy(y, 200))
     assert len(model.validation_losses_) > 1
     assert model.score(X, y) > 0.8
 
@@ -185,7 +186,7 @@ def test_auto_of_few_long_rows(spread):
 )
 def test_auto_holds_out_the_same_rows(spread, monkeypatch, Estimator):
     monkeypatch.setattr(held_out, "_MANY", 0)
-    X, y, w = rows()
+    X, y, w = rows(500)
     y = np.where(y > 0.5, "yes", "no") if Estimator is ConvexReLUClassifier else y
     seen = []
 
@@ -199,7 +200,7 @@ def test_auto_holds_out_the_same_rows(spread, monkeypatch, Estimator):
     monkeypatch.setattr(held_out, "_Judge", Judge)
     one, other = (
         Estimator(tol=0.1, random_state=0).fit(*data, sample_weight=w)
-        for data in ((X, y), (lazy(X), lazy(y)))
+        for data in ((X, y), (lazy(X, 200), lazy(y, 200)))
     )
     for here, there in zip(*seen, strict=True):
         np.testing.assert_array_equal(here, there)
@@ -379,6 +380,14 @@ def test_one_task_a_worker_and_only_samples_come_here(watched):
         assert model.score(X, y) > 0.9
         # Blocks that the workers hold stay with those that hold them.
         held = client.persist(list(made_by_workers(4, 50)))
+        distributed.wait(held)
+        first = [part[0] for part in blocks_of(*held)]
+        holders = client.who_has()
+        assert {block.key for block in first} <= set(holders)
+        for address, numbers in dask_cluster._groups(
+            client, sorted(client.nthreads()), first
+        ).items():
+            assert all(address in holders[first[k].key] for k in numbers)
         model = ConvexReLURegressor(0.1, random_state=0).fit(*held)
         again = ConvexReLURegressor(0.1, random_state=0).fit(*dask.compute(*held))
         assert model.objective_ == pytest.approx(again.objective_, rel=1e-2)

@@ -228,6 +228,8 @@ def test_shape_functions_are_drawn():
     assert len(ShapeFunctionDisplay.from_estimator(model, max_features=3).axes_) <= 3
     plt = pytest.importorskip("matplotlib.pyplot")
     two = clone(model).fit(X, np.column_stack([X[:, 0] > 0, X[:, 1] > 0]).astype(float))
+    with pytest.raises(ValueError, match="1 axes are needed, one per feature, got 2"):
+        ShapeFunctionDisplay.from_estimator(model, features=[0], axes=plt.subplots(1, 2)[1])
     drawn = ShapeFunctionDisplay.from_estimator(two, features=[0, 1], axes=plt.subplots(1, 2)[1])
     assert [text.get_text() for text in drawn.axes_[0].get_legend().get_texts()] == [
         "output 0",

@@ -296,3 +296,10 @@ def test_neurons_of_several_outputs_are_judged_by_rows_held_out():
     scale = clone(model).set_params(alpha="scale").fit(X, Y)
     assert model.validation_losses_.min() < 0.9 * model.validation_losses_[0]
     assert model.alpha_ > scale.alpha_
+
+
+def test_few_rows_take_the_rule_of_thumb():
+    X, y = noisy("regression", 9)
+    model = estimator("regression", patterns=5).fit(X, y)
+    assert model.alpha_ == clone(model).set_params(alpha="scale").fit(X, y).alpha_
+    assert not hasattr(model, "alphas_")

@@ -96,7 +96,7 @@ def test_images_begin_with_a_sample(capsys):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2000, 4, 4)).astype(np.float32)
     y = X[:, :2, :2].sum(axis=(1, 2)).clip(0) + X.max(axis=(1, 2))
-    settings = {"alpha": "scale", "patch_size": 2, "tol": 0.05, "random_state": 0}
+    settings = {"alpha": "scale", "patch_size": 2, "tol": 0.2, "random_state": 0}
     model = ConvexCNNRegressor(**settings, verbose=1).fit(X, y)
     assert "round 1 on 400 of the rows" in capsys.readouterr().out
     again = ConvexCNNRegressor(**settings).fit(X[::-1], y[::-1])

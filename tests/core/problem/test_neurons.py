@@ -55,7 +55,7 @@ def plain_features(X, U, pool, intercept, window=2):
         (ALL, 0.01, 0.062283388),
         (ALL, 0.03, 0.137764382),
         (CELLS, 0.01, 0.039470896),
-        (CELLS, 0.03, 0.099711422),
+        pytest.param(CELLS, 0.03, 0.099711422, marks=pytest.mark.slow),
     ],
 )
 def test_trained_by_column_generation(pool, alpha, optimum):

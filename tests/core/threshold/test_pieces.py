@@ -172,5 +172,6 @@ def test_a_lasso_of_nothing_is_zero():
 def test_a_pattern_without_another_side_keeps_its_weights():
     """No bias lies between rows of one side, and no margin is positive round zero."""
     assert middle_bias(np.array([1.0, 2.0]), np.array([True, True]), 0.7) == 0.7
+    assert middle_bias(np.array([1.0, 1.0]), np.array([True, False]), 0.7) == 0.7
     A, u = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([0.6, 0.8])
     assert widest(A, np.array([True, True]), u) is u
