@@ -12,9 +12,9 @@ VENV ?= .venv
 ARGS ?=
 BASE ?=
 DOC_URL ?=
-# What pip installs as PyTorch. On Linux its default brings all of CUDA, some gigabytes; without:
-#   make test-torch TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
-TORCH ?= torch
+# What pip installs as PyTorch. The tests run on the processor; TORCH=torch brings, on Linux, all of
+# CUDA, some gigabytes.
+TORCH ?= torch --index-url https://download.pytorch.org/whl/cpu
 TORCH_TESTS = tests/export/test_torch.py tests/test_array_api.py tests/core/problem/test_engines.py tests/core/problem/test_samples.py -k torch
 # Interpreters to try, in this order, when PYTHON is not given.
 PYTHON ?=
@@ -47,7 +47,7 @@ test-torch:  ## run the tests that need PyTorch, in an environment of their own,
 run-torch: $(READY) pyproject.toml
 	@$(RUN) -c "import torch" 2>/dev/null || $(RUN) -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[torch-test]"
-	$(RUN) -m pytest $(TORCH_TESTS) $(ARGS)
+	$(RUN) -m pytest -n auto $(TORCH_TESTS) $(ARGS)
 
 coverage: $(call INSTALLED,test)  ## run the tests and list the lines that they miss
 	$(RUN) -m coverage erase

@@ -36,10 +36,11 @@ from sklearn_convexnn.core.fit.mean import certified_mean
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.engines.row_keys import row_keys
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
+from sklearn_convexnn.core.problem.engines.weights import rows_of_weight
 from sklearn_convexnn.core.problem.hashed_folds import LEAST_ROWS, hashed_folds
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
 from sklearn_convexnn.core.problem.spread_folds import SpreadFolds
-from sklearn_convexnn.core.problem.training_set import classes_of, rows_of_weight
+from sklearn_convexnn.core.problem.training_set import classes_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -262,15 +262,19 @@ def test_path_from_coarse_to_fine(smooth):
     np.testing.assert_array_equal(model.score_path_, whole.score_path_[:n])
 
 
-def test_neighbours_start_from_larger_alphas_and_do_not_depend_on_n_jobs(impatient):
-    """A peak above alpha="scale": one alpha is filled in."""
-    X, y = load_diabetes(return_X_y=True)
-    X = StandardScaler().fit_transform(X)[:200]
-    settings = {"selection": "best", "cv": 3, "random_state": 0}
-    models = [ConvexReLURegressorCV(**settings, n_jobs=n_jobs).fit(X, y[:200]) for n_jobs in (1, 2)]
+def test_neighbours_start_from_larger_alphas_and_do_not_depend_on_n_jobs(impatient, regression):
+    """An alpha between two of the coarse grid is filled in, above the chosen one."""
+    settings = {"selection": "one_standard_error", "cv": 3, "random_state": 0}
+    models = [
+        ConvexReLURegressorCV(**settings, n_jobs=n_jobs).fit(regression.X, regression.y)
+        for n_jobs in (1, 2)
+    ]
     with parallel_config(backend="threading"):
-        models.append(clone(models[0]).set_params(n_jobs=2).fit(X, y[:200]))
+        models.append(clone(models[0]).set_params(n_jobs=2).fit(regression.X, regression.y))
     first, *others = models
+    ratios = first.alphas_[1:-1] / first.alphas_[2:]
+    assert np.isclose(ratios, 2.0).any()
+    assert np.isclose(ratios, 4.0).any()
     for other in others:
         np.testing.assert_array_equal(first.alphas_, other.alphas_)
         np.testing.assert_array_equal(first.score_path_, other.score_path_)
