@@ -57,15 +57,15 @@ def test_parts_are_disjoint_and_no_larger_than_needed(n):
 
 
 def test_classes_are_spread_evenly_and_small_ones_stay_in_training():
-    labels = np.repeat([0, 1, 2], [2, 99, 501])
+    labels = np.repeat([0, 1, 2], [4, 100, 500])
     parts = parts_to_hold_out(labels, len(labels), np.random.default_rng(0))
     for part in parts:
-        assert np.bincount(labels[part], minlength=3).tolist() == [0, 33, 167]
+        assert np.bincount(labels[part], minlength=3).tolist() == [0, 20, 100]
 
 
 def test_too_few_rows_hold_out_none():
     assert parts_to_hold_out(None, 19, np.random.default_rng(0)) == []
-    labels = np.arange(40) // 2
+    labels = np.arange(40) // 4
     assert parts_to_hold_out(labels, 40, np.random.default_rng(0)) == []
     choice, paths = choose(regression_problem(19), lambda alpha: 0.0)
     assert choice.alpha == SCALE
