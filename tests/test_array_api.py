@@ -143,7 +143,7 @@ def test_a_fit_on_a_device(make_place, kind, on_device, monkeypatch):
     monkeypatch.setattr(ArrayEngine, "__init__", watched)
     estimator, X, y = case_of(kind, n=24)
     # Several outputs have no program for the last digits.
-    gap = 1e-5 if kind in ("regression", "binary") else 2e-2
+    gap = 1e-6 if kind in ("regression", "binary") else 2e-2
     estimator.set_params(gap_tol=gap)
     expected, model = clone(estimator).fit(X, y), fitted(estimator, X, y, place)
     assert max(engine.passes for engine in engines) > 0
