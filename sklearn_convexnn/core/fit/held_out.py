@@ -26,9 +26,9 @@ _STEP = 0.25
 _STEPS_BELOW = 3
 # One of so many parts of the rows is held out, and no more rows than these.
 _PARTS, _MOST_HELD_OUT = 5, 5000
-# Of few labels larger parts, of which a path each holds out more: as good a choice for half the
-# time (12 problems of 130 to 1 000 rows, 8 to 16 draws: .60 of the time of a fit, accuracy -.0002,
-# log-loss +.6 %, .2 % in the median).
+# Paths of few labels hold out thirds, two at most: about as good a choice for half the time (12
+# problems of 130 to 1 000 rows, 8 to 16 draws: .60 of the time of a fit, accuracy -.0002, log-loss
+# +.6 %, .2 % in the median).
 _FEW_LABELS, _PARTS_OF_FEW = 1200, 3
 # From so many rows on there is one part of them, drawn by their values.
 _MANY = 50_000
@@ -36,7 +36,7 @@ _MANY = 50_000
 _FEWEST = 20
 # So many held-out rows are wanted, of at most so many parts; labels say less than targets.
 _WANTED, _MOST_FOLDS = 250, 3
-_WANTED_LABELS, _MOST_LABEL_FOLDS = 300, 2
+_WANTED_LABELS, _MOST_LABEL_FOLDS = 300, 4
 # Losses within so many standard errors of the best are equal: of the difference, for labels of the
 # loss itself, since what is best for probabilities regularises more than labels need.
 _CHANCE = 0.5
@@ -46,6 +46,8 @@ _CHEAP = 16.0
 # less.  (With half a standard error 300 x 20 rows of it get a quarter of the best alpha now and
 # then, R2 -0.22 where 0.01 can be had.)
 _CHANCE_OF_NOISE = 0.25
+# Rounds end at an alpha whose network is worse than the best by so many standard errors.
+_CLEARLY = 2.0
 # Below alpha="scale", where networks grow large, a step has to lower the loss by this fraction, or
 # by this fraction and so many standard errors.
 _WORTH, _LEAST_WORTH, _SURE = 0.05, 0.01, 2.0
@@ -87,8 +89,8 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
         Of all rows, in the units of the data: where the path is centred, and where it begins.
     follow : callable
         ``follow(problem, rng)`` begins a path for some of the rows, an object whose
-        ``advance(alpha)``, for descending alphas in the units of the data, gives ``coefs,
-        intercepts``.
+        ``advance(alpha, enough)``, for descending alphas in the units of the data, gives ``coefs,
+        intercepts``; it may end as soon as ``enough(coefs, intercepts)``.
     rng : numpy Generator
         Draws the rows that are held out.
     report : callable, optional
@@ -108,7 +110,10 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     judge = _Judge(problem, [held_out for _, held_out in splits])
     curve = _Curve(judge.weights)
     for alpha in _grid(scale, alpha_max):
-        networks = [path.advance(alpha) for path in paths]
+        networks = [
+            path.advance(alpha, judge.worse(k) if alpha < _CHEAP * scale else None)
+            for k, path in enumerate(paths)
+        ]
         curve.add(alpha, *judge(networks))
         if report is not None:
             report(alpha, curve.means[-1] * judge.unit)
@@ -123,7 +128,7 @@ def _splits(problem, rng):
     """Pairs of a problem of most rows and a TrainingSet of the others, which are held out."""
     data, n_rows = problem.data, problem.rows.n_rows
     if n_rows < _MANY and not isinstance(data, SpreadSet):
-        parts = parts_to_hold_out(data.strata, n_rows, rng)
+        parts = parts_to_hold_out(data.strata, n_rows, rng, thirds=True)
         return [(problem.part(all_but(rows, n_rows)), data.fetched(rows)) for rows in parts]
     # By the values of the rows, so that the choice is the same wherever they are, in any order.
     n_parts = max(_PARTS, problem.rows.engine.n_distinct() // _MOST_HELD_OUT)
@@ -137,15 +142,16 @@ def _splits(problem, rng):
     return [(part, held_out)] if len(held_out.Y) else []
 
 
-def parts_to_hold_out(strata, n_rows, rng):
+def parts_to_hold_out(strata, n_rows, rng, thirds=False):
     """Disjoint sets of rows (indices, ascending), each to be held out from all others.
 
     Every stratum, such as a class, is spread evenly over the parts; rows of one with fewer rows
-    than parts are never held out.  An empty list where there are too few rows.
+    than parts are never held out.  An empty list where there are too few rows.  With ``thirds``
+    the parts of few labels are so large.
     """
     if n_rows < _FEWEST:
         return []
-    few = strata is not None and n_rows < _FEW_LABELS
+    few = thirds and strata is not None and n_rows < _FEW_LABELS
     n_parts = _PARTS_OF_FEW if few else max(_PARTS, n_rows // _MOST_HELD_OUT)
     order = rng.permutation(n_rows)
     if strata is not None:
@@ -153,7 +159,7 @@ def parts_to_hold_out(strata, n_rows, rng):
         order = order[counts[strata[order]] >= n_parts]
         order = order[np.argsort(strata[order], kind="stable")]
     wanted, most = (_WANTED, _MOST_FOLDS) if strata is None else (_WANTED_LABELS, _MOST_LABEL_FOLDS)
-    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, most))
+    n_folds = int(np.clip(round(wanted * n_parts / n_rows), 1, min(most, n_parts - 1)))
     parts = [np.sort(order[k::n_parts]) for k in range(n_folds)]
     return [part for part in parts if len(part)]
 
@@ -185,6 +191,12 @@ class _Judge:
         self.loss = None if self.classifies else held_out[0].named_loss(**spread)
         # Squares of losses in the units of the data may overflow.
         self.unit = 1.0 if self.classifies else problem.objective_unit
+        ends = np.cumsum([len(part.Y) for part in self.parts])
+        self.spans = [
+            slice(int(end - len(part.Y)), int(end))
+            for part, end in zip(self.parts, ends, strict=True)
+        ]
+        self.best = None  # the losses of the alpha of the least mean, with its temperature
 
     def __call__(self, networks):
         """Losses (n,) in multiples of ``unit``, and for classifiers a temperature.
@@ -199,12 +211,42 @@ class _Judge:
             ]
         )
         if self.classifies:
-            temperature = fit_temperature(self.Y, Z, self.weights)
-            losses = tempered_losses(self.Y, Z, temperature)
+            temperature = own = fit_temperature(self.Y, Z, self.weights)
+            losses = tempered_losses(self.Y, Z, own)
             if self.sample_weights is not None:
                 temperature = fit_temperature(self.Y, Z, self.sample_weights)
-            return losses, temperature
-        return self.loss.sizes(self.Y, self.loss.value(self.Y, Z)) / self.unit, None
+        else:
+            temperature = own = None
+            losses = self.loss.sizes(self.Y, self.loss.value(self.Y, Z)) / self.unit
+        if self.best is None or self.weights @ losses < self.weights @ self.best[0]:
+            self.best = losses, own
+        return losses, temperature
+
+    def worse(self, k):
+        """Whether a network of path k, half way, is clearly worse than the best of the path.
+
+        Rounds at one alpha lead from networks that are held back to those that overfit: what is
+        worse by then does not turn better, but costs most of all.
+        """
+        part, span = self.parts[k], self.spans[k]
+        weights, Y = self.weights[span], self.Y[span]
+        weights = weights / weights.sum()
+
+        def rises(losses):
+            difference = losses - self.best[0][span]
+            rise = float(weights @ difference)
+            return rise > _CLEARLY * _standard_error(weights, difference)
+
+        def worse(coefs, intercepts):
+            if not self.classifies:
+                return False
+            Z = self.outputs(part.X, coefs, intercepts).astype(np.float64)
+            # At its own temperature it can only be better.
+            if not rises(tempered_losses(Y, Z, self.best[1])):
+                return False
+            return rises(tempered_losses(Y, Z, fit_temperature(Y, Z, weights)))
+
+        return worse
 
 
 class _Curve:
@@ -274,5 +316,9 @@ class _Curve:
         return self.means[k] - self.means[other], self._standard_error(difference)
 
     def _standard_error(self, values):
-        mean = self.weights @ values
-        return float(np.sqrt(self.weights**2 @ (values - mean) ** 2))
+        return _standard_error(self.weights, values)
+
+
+def _standard_error(weights, values):
+    """Of the mean of independent values with weights of sum 1."""
+    return float(np.sqrt(weights**2 @ (values - weights @ values) ** 2))

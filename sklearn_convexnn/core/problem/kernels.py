@@ -123,7 +123,8 @@ def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained,
     Z += b0
     losses, E = loss.value_and_gradient(B.Y, Z)
     value = B.w @ cast(xp, losses, B.w.dtype)
-    E = cast(xp, B.w[:, None] * E, A.dtype)
+    E = cast(xp, E, A.dtype)
+    E *= cast(xp, B.w, A.dtype)[:, None]
     db0 = column_sums(xp, E, xp.float64)
     dC = A.T @ E
     return (value, dC, db0, *_in_directions(xp, inputs, neurons, A, slope, E, C, intercept)), None

@@ -24,7 +24,7 @@ class ConstantPath:
         self.shape = problem.rows.n_features, problem.rows.n_outputs
         self.error, self.visited = error, []
 
-    def advance(self, alpha):
+    def advance(self, alpha, enough=None):
         self.visited.append(alpha)
         d, n_outputs = self.shape
         layers = [np.zeros((d, 0)), np.zeros((0, n_outputs))]
