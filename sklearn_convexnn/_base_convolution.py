@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from sklearn_convexnn._base import BaseNetwork, fit_method
@@ -14,6 +15,7 @@ from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, flattened, windows_o
 from sklearn_convexnn._losses import loss_options
 from sklearn_convexnn._two_layer import AlphaChoice, NeuronProblem, OneAlpha
 from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
+from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.network import hidden_activations, network_outputs
 from sklearn_convexnn.core.problem.patches import Convolution
 from sklearn_convexnn.core.problem.solution import Start
@@ -160,6 +162,7 @@ class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
         **OneAlpha._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
         "warm_start": ["boolean"],
+        "n_jobs": [Integral, None],
     }
 
     @fit_method
@@ -186,7 +189,8 @@ class BaseConvexCNN(AlphaChoice, OneAlpha, BaseConvolution):
 
     @one_blas_thread
     def _solve(self, data, progress):
-        return self._descended(data, progress)
+        with worker_threads(effective_n_jobs(self.n_jobs)):
+            return self._descended(data, progress)
 
     def _warm_start(self, problem, targets):
         """The present network in the units of the new problem as a Start, if it is to be one."""

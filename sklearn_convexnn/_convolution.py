@@ -84,6 +84,10 @@ class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
     warm_start : bool, default=False
         Start from the filters of the previous fit, if there is one. The alpha of ``"auto"`` is
         chosen anew.
+    n_jobs : int, default=None
+        Threads that share the rows of a pass; the network is the same for any number. They pay from
+        some hundred images on. None is 1, unless in a ``joblib.parallel_config`` context, -1 all
+        cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the rows that are held out and the directions from which filters are searched.
     verbose : int, default=0
@@ -198,6 +202,7 @@ class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
         tol: float = 1e-2,
         gap_tol: float | None = None,
         warm_start: bool = False,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -217,6 +222,7 @@ class ConvexCNNRegressor(NetworkRegressor, BaseConvexCNN):
         self.tol = tol
         self.gap_tol = gap_tol
         self.warm_start = warm_start
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -289,6 +295,10 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
     warm_start : bool, default=False
         Start from the filters of the previous fit, if there is one. The alpha of ``"auto"`` is
         chosen anew.
+    n_jobs : int, default=None
+        Threads that share the rows of a pass; the network is the same for any number. They pay from
+        some hundred images on. None is 1, unless in a ``joblib.parallel_config`` context, -1 all
+        cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the rows that are held out and the directions from which filters are searched.
     verbose : int, default=0
@@ -410,6 +420,7 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
         tol: float = 1e-2,
         gap_tol: float | None = None,
         warm_start: bool = False,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
         class_weight: ClassWeight = None,
@@ -430,6 +441,7 @@ class ConvexCNNClassifier(NetworkClassifier, BaseConvexCNN):
         self.tol = tol
         self.gap_tol = gap_tol
         self.warm_start = warm_start
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
         self.class_weight = class_weight

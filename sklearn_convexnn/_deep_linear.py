@@ -344,8 +344,8 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
         Strength of the penalty, positive, for weights of sum 1 (a mean over rows). ``"auto"``
         halves it from ``alpha_max_`` on and refines, for the log-loss by steps of 4 and a parabola
         through the best value and its neighbours; it takes the value with the least loss of
-        held-out rows, a fifth of the distinct rows or, of few, a third or two. Below 20 rows it is
-        ``"scale"``, which is ``0.01 * alpha_max_``.
+        held-out rows, a fifth of the distinct rows or, of few, up to four times a fifth. Below 20
+        rows it is ``"scale"``, which is ``0.01 * alpha_max_``.
     loss : {"squared_error", "log_loss"}, default="squared_error"
         The loss, see above.
     penalty : {"weight_decay", "layer_norm"}, default="weight_decay"

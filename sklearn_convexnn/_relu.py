@@ -274,7 +274,7 @@ class ConvexReLUClassifier(ScoreOfBlocks, NetworkClassifier, BaseConvexReLU):
     alpha : float, "auto" or "scale", default="auto"
         Strength of the weight decay, positive, for weights of sum 1 (a mean over rows). At
         ``alpha_max_`` and above the network is a constant. ``"auto"`` is what predicts held-out
-        rows best: a fifth of the distinct rows, of few rows one or two thirds, on a path of
+        rows best: a fifth of the distinct rows, of few rows up to four times so many, on a path of
         alphas that descends by factors of 4 from the constant network and ends where their loss has
         turned, see :ref:`alpha`. It takes two to ten times as long as a fit with the alpha that
         it chooses, and depends on ``random_state``.

@@ -116,7 +116,8 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
         tight. "proven": it is that of ``lower_bound_``. "estimated": the dual constraints were
         checked by local search only, the gap is an estimate and not a bound.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter", "inaccurate" or "interrupted"; or
+        Why the rounds ended: "progress", "gap", "max_iter", "large" (so many rows and neurons that
+        the work of a fit was used up, where no gap is asked for), "inaccurate" or "interrupted"; or
         "separable", if one half-space attains ``lower_bound_``, as it does where a plane separates
         two classes: no further neuron can pay.
     n_iter_ : int
@@ -313,7 +314,8 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
         tight. "proven": it is that of ``lower_bound_``. "estimated": the dual constraints were
         checked by local search only, the gap is an estimate and not a bound.
     status_ : str
-        Why the rounds ended: "progress", "gap", "max_iter", "inaccurate" or "interrupted"; or
+        Why the rounds ended: "progress", "gap", "max_iter", "large" (so many rows and neurons that
+        the work of a fit was used up, where no gap is asked for), "inaccurate" or "interrupted"; or
         "separable", if one half-space attains ``lower_bound_``, as it does where a plane separates
         two classes: no further neuron can pay.
     n_iter_ : int

@@ -154,6 +154,14 @@ def test_losses_outputs_and_precision():
     assert single.filters_.dtype == single.predict(X.astype(np.float32)).dtype == np.float32
 
 
+def test_threads_have_the_same_network():
+    X, y = bumps(n=400, length=40)  # several blocks of rows
+    one, two = (
+        ConvexCNNClassifier(0.02, tol=0.2, n_jobs=n, random_state=0).fit(X, y) for n in (None, 2)
+    )
+    np.testing.assert_array_equal(one.filters_, two.filters_)
+
+
 def test_weights_are_repetitions():
     X, y = bumps(30)
     weights = np.arange(30) % 3

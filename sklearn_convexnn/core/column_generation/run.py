@@ -61,6 +61,8 @@ class Run:
         self.fast = rows.with_dtype(options.dtype) if metric.trivial else self.rows
         self.alpha, self.options, self.metric = alpha, options, metric
         self.work = Work(_PROGRAM_EVALUATIONS)
+        most = np.inf if options.column_work is None else options.column_work
+        self.column_work = Work(most)
         self.state = self.prices = self.certificate = self.complete = None
         self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective
@@ -156,6 +158,8 @@ class Run:
             return Status.PROGRESS
         if self.work.left <= 0:
             return Status.WORK
+        if self.column_work.left <= 0:
+            return Status.LARGE
         if self.too_slow(n_iter):
             return Status.SLOW
         return Status.MAX_ITER if n_iter >= self.options.max_iter else None

@@ -123,8 +123,7 @@ def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained,
     Z += b0
     losses, E = loss.value_and_gradient(B.Y, Z)
     value = B.w @ cast(xp, losses, B.w.dtype)
-    E = cast(xp, E, A.dtype)
-    E *= cast(xp, B.w, A.dtype)[:, None]
+    E = cast(xp, B.w[:, None] * E, A.dtype)
     db0 = column_sums(xp, E, xp.float64)
     dC = A.T @ E
     return (value, dC, db0, *_in_directions(xp, inputs, neurons, A, slope, E, C, intercept)), None
@@ -237,6 +236,12 @@ def mean_loss(xp, B, loss):
     (Z,) = B.rowwise
     losses = loss.value(B.Y, Z)
     return (B.w @ losses, B.w @ loss.sizes(B.Y, losses)), None
+
+
+def loss_on_the_way(xp, B, loss, share):
+    """The mean loss at ``Z + share * change``."""
+    Z, change = B.rowwise
+    return (B.w @ loss.value(B.Y, Z + share * change),), None
 
 
 def loss_of_shift(xp, B, loss, shift):

@@ -24,6 +24,8 @@ from sklearn_convexnn.core.problem.neurons import OneUnit, relu, smooth_relu
 
 # Patches and products of the rows that are worked on at once: what a second-level cache holds.
 _CACHE_BYTES = 1 << 19
+# Where patches are so many times the winners among them, only these are gathered.
+_FEW_WINNERS = 2
 
 
 class Convolution(OneUnit):
@@ -190,12 +192,12 @@ class _Patches:
         return H.transpose(0, 2, 1)
 
     def _keep_largest(self, products, rows, filters, H):
+        n, m, K = products.shape
+        first, flat = K * np.arange(n * m).reshape(n, m), products.reshape(-1)
         for g, cell in enumerate(self.neurons.windows.cells):
-            part = products[:, :, cell]
-            where = part.argmax(axis=2)
-            some, each = np.ogrid[: len(part), : part.shape[1]]
-            H[rows, filters, g] = part[some, each, where]
+            where = products[:, :, cell].argmax(axis=2)
             where = where + cell.start if isinstance(cell, slice) else cell[where]
+            H[rows, filters, g] = flat.take(first + where)
             self.winners[rows, filters, g] = where
 
     @property
@@ -231,6 +233,8 @@ class _Transposed:
         patches, (m, h) = self.patches, weights.shape
         places = np.ascontiguousarray(patches.neurons.windows.index[window].T)
         K, total = len(places), np.zeros((m, h))
+        if _FEW_WINNERS * m * patches.neurons.n_cells <= K:
+            return self._of_few_winners(window, filters, places, T)
         step = max(1, _CACHE_BYTES // (patches.X.itemsize * K * h))
         for start in range(0, len(T), step):
             rows = slice(start, start + step)
@@ -240,4 +244,19 @@ class _Transposed:
             where = (where + K * np.arange(where.shape[1])[:, None]).ravel()
             ends = np.arange(0, len(some) + 1, len(some) // m)
             total += sparse.csr_array((some, where, ends), shape=(m, len(flat))) @ flat
+        return total
+
+    def _of_few_winners(self, window, filters, places, T):
+        """The same where most patches won nothing: only those that did are gathered."""
+        X, winners, total = self.patches.X, self.patches.winners, 0.0
+        d, some = X.shape[1], T[:, filters]
+        (n, m, cells), h = some.shape, places.shape[1]
+        step = max(1, _CACHE_BYTES // (8 * m * cells * h))
+        for start in range(0, n, step):
+            rows = slice(start, min(start + step, n))
+            where = places[winners[rows, filters]]
+            where += d * np.arange(start, rows.stop)[:, None, None, None]
+            found = X.reshape(-1).take(where).transpose(1, 0, 2, 3).reshape(m, -1, h)
+            pull = some[rows].transpose(1, 0, 2).reshape(m, 1, -1)
+            total = total + (pull @ found)[:, 0]
         return total

@@ -28,6 +28,10 @@ class Status(Enum):
         "The work of the programs over patterns was used up: the data may be in awkward units. "
         "Standardise the features, or increase gap_tol or alpha."
     )
+    LARGE = (
+        "Rows and neurons are so many that the work of a fit was used up before its rounds gained "
+        "less than tol. Set gap_tol to go on as far as it takes, or increase alpha or tol."
+    )
     INACCURATE = (
         "Rounding, or the solver's own tolerance, allowed no smaller gap. Increase the tolerance "
         "or alpha, scale X, or choose another solver."

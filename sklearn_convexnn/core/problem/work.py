@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Work:
     """Units of work that are left; whoever spends them looks whether there are any."""
 
-    left: int
+    left: float
 
-    def spend(self):
-        """Take one unit."""
-        self.left -= 1
+    def spend(self, units=1):
+        """Take one unit, or so many."""
+        self.left -= units

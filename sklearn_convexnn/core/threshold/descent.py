@@ -28,6 +28,9 @@ _SCALE_FRACTION = 1.0
 _REFIT_SHARE, _LOOSEST_REFIT = 0.03, 1e-3
 # Rows of the first sample of half-spaces; each is a fifth of the next, the last of all rows.
 _FIRST_ROWS = 2000
+# Rows times squares of neurons that the rounds of one solve may take, if no gap is asked for: some
+# 30 seconds, or of paths that choose an alpha a third of that.
+_MOST_WORK, _PATH_SHARE = 1e11, 1 / 3
 
 
 class ThresholdDescent:
@@ -38,12 +41,13 @@ class ThresholdDescent:
     problem : ThresholdProblem
     rng : numpy Generator
         Of the search.
-    goals : tol, gap_tol, max_iter, max_neurons
+    goals : tol, gap_tol, max_iter, max_neurons, and coarse for solves that may take less
     """
 
-    def __init__(self, problem, rng, **goals):
+    def __init__(self, problem, rng, *, coarse=False, **goals):
         self.problem, self.rng, rows = problem, rng, problem.rows
         self.axis = isinstance(problem, StepProblem)
+        limited = goals["gap_tol"] is None
         goal = goals["tol"] if goals["gap_tol"] is None else goals["gap_tol"]
         if self.axis:
             self.pricing, self.phase = StepPricing(), StepPhase
@@ -55,6 +59,7 @@ class ThresholdDescent:
             **goals,
             first_neurons=400 if self.axis else 24,
             new_neurons=400 if self.axis else 24,
+            column_work=_MOST_WORK * (_PATH_SHARE if coarse else 1.0) if limited else None,
             refit_tol=min(_LOOSEST_REFIT, _REFIT_SHARE * goal),
         )
         self.start, largest = self._constant()

@@ -9,7 +9,6 @@ of a step that is blurred less and less.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
 
 from sklearn_convexnn.core.problem.directions import Prices, normalise
 from sklearn_convexnn.core.problem.output_layer import OutputLayer
@@ -17,16 +16,28 @@ from sklearn_convexnn.core.threshold.phase import ColumnPhase
 from sklearn_convexnn.core.threshold.plane_sweeps import plane_sweep, sweep_all_planes
 
 # For each effort: random starts of a kind, sweeps, and directions that the later ones keep.
-_STARTS, _SWEEPS, _KEPT = (6, 12, 32), (6, 9, 18), (16, 24, 32)
-# Present neurons that a light search starts from.
-_MOST_PRESENT = 64
-# Widths of the blurred step, in parts of the size of the rows, and climbs at each.
+_STARTS, _SWEEPS, _KEPT = (6, 12, 32), (4, 6, 12), (24, 32, 48)
+# Present neurons that a search starts from, by effort.
+_MOST_PRESENT = (64, 128, 256)
+# Widths of the blurred step, in parts of the size of the rows, and climbs at each.  The last ones
+# are for many rows: a step blurred over so many of them has little noise.
 _WIDTHS, _CLIMBS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05), 4
+_NARROWING, _LEAST_BLURRED = 0.6, 75
+# Present neurons are where they are for a reason: they climb from this width on.
+_WIDTH_OF_PRESENT = 0.08
+# Directions times rows of one batch of climbs.
+_BATCH = 1 << 18
 # Rows of rank three up to which all their half-spaces are gone through, and singular values that
 # are none, relative to the largest.
 _MOST_EXACT, _RANK = 2500, 1e-9
-# Rows that climbs, least squares and the first sweeps of a light search read, at most.
-_MOST_CLIMBED = 4000
+# Rows that climbs and least squares read, about: those of large residuals rather.  (Of 15 000 rows
+# 4 000, evenly spread, had climbs end at noise of theirs, at half of the prices that others had.)
+_MOST_CLIMBED = 20_000
+
+# A search takes the time of a refit of so many neurons, squared.
+_SEARCH_WORK = 400**2
+
+_TINY = np.finfo(float).tiny
 
 
 class HalfSpaceSearch:
@@ -47,42 +58,45 @@ class HalfSpaceSearch:
         self.size = np.sqrt(np.mean(np.sum(A * A, axis=1)))
 
     def __call__(self, rows, R, network, *, effort, known=None):
-        A = self.A
-        starts = self._starts(R, _STARTS[effort])
-        climbed = _climbed(*self._some(R), starts, self.size)
-        present = network.U
-        if effort == 0 and len(present) > _MOST_PRESENT:
-            present = present[self.rng.permutation(len(present))[:_MOST_PRESENT]]
-        U = np.concatenate([self._steps(R), starts, climbed, normalise(present)])
-        # The first sweeps of a light search say where it is worth going on: a part does for that.
-        seen = self._some(R) if effort == 0 else (A, R)
-        best, last = np.zeros(len(U)), _SWEEPS[effort]
-        for k in range(last):
-            U_new, values = plane_sweep(*seen, U, self._planes(R, U, k))
+        some = self._some(R)
+        starts, present = self._starts(*some, _STARTS[effort]), network.U
+        most = _MOST_PRESENT[effort]
+        if most is not None and len(present) > most:
+            present = present[self.rng.permutation(len(present))[:most]]
+        present, widths = normalise(present), _widths(len(some[0]))
+        climbed = [
+            _climbed(*some, starts, self.size, widths),
+            _climbed(*some, present, self.size, widths[widths <= _WIDTH_OF_PRESENT]),
+        ]
+        U = np.concatenate([self._steps(R), starts, *climbed, present])
+        best = np.zeros(len(U))
+        for k in range(_SWEEPS[effort]):
+            U_new, values = plane_sweep(self.A, R, U, self._planes(*some, U, k))
             up = values >= best
             U[up], best[up] = U_new[up], values[up]
             if k == 1:
-                order = np.argsort(-best, kind="stable")[: max(_KEPT[effort], len(U) // 4)]
+                order = np.argsort(-best, kind="stable")[: max(_KEPT[effort], len(U) // 3)]
                 U, best = U[order], best[order]
-                if len(seen[0]) < len(A):  # prices of a part are not those of all
-                    seen, best = (A, R), np.zeros(len(order))
         return self._prices(U, R)
 
     # ------------------------------------------------------------------ starts
 
     def _some(self, R):
-        """A part of the rows, evenly spread, with their residuals, of sum zero."""
+        """Rows drawn as often as their residuals are large, with these over how often that is."""
         if len(R) <= _MOST_CLIMBED:
             return self.A, R
-        step = len(R) / _MOST_CLIMBED
-        chosen = (np.arange(_MOST_CLIMBED) * step).astype(int)
-        return self.A[chosen], R[chosen] - R[chosen].mean(axis=0)
+        sizes = np.linalg.norm(R, axis=1)
+        often = np.minimum(1.0, sizes * (_MOST_CLIMBED / max(sizes.sum(), _TINY)))
+        drawn = np.flatnonzero(self.rng.random(len(R)) < often)
+        if not len(drawn):
+            return self.A, R
+        R, sizes = R[drawn] / often[drawn, None], (sizes / np.maximum(often, _TINY))[drawn]
+        return self.A[drawn], R - sizes[:, None] * (R.sum(axis=0) / sizes.sum())
 
-    def _starts(self, R, count):
-        A, R = self._some(R)
+    def _starts(self, A, R, count):
         p, C, rng = A.shape[1], R.shape[1], self.rng
         pull = np.linalg.norm(R, axis=1)
-        pull = pull / max(pull.sum(), np.finfo(float).tiny)
+        pull = pull / max(pull.sum(), _TINY)
         gram = (A * pull[:, None]).T @ A + 1e-3 * np.eye(p)
         plain = A.T @ A / len(A) + 1e-3 * np.eye(p)
         mixed = R @ rng.standard_normal((C, count)) * rng.integers(0, 2, (len(R), count))
@@ -116,14 +130,13 @@ class HalfSpaceSearch:
         best = np.argsort(-np.array(prices), kind="stable")[:8]
         return normalise(np.array(found)[best])
 
-    def _planes(self, R, U, k):
+    def _planes(self, A, R, U, k):
         """Second directions: uphill for the step blurred about its edge, coordinates, random."""
         p = U.shape[1]
         if k % 3 == 1:
             return self.rng.standard_normal(U.shape)
         if k % 3 == 2:
             return np.eye(p)[self.rng.integers(0, p, len(U))] + 1e-9
-        A, R = self._some(R)
         H = A @ U.T
         width = np.median(np.abs(H), axis=0) * (0.3 * 0.8**k) + 1e-12
         Q = normalise((H > 0).astype(float).T @ R)
@@ -141,13 +154,34 @@ class HalfSpaceSearch:
         return Prices(U[order], values[order], norms[order])
 
 
-def _climbed(A, R, U, size):
+def _widths(n):
+    """Widths for n rows, in parts of their size."""
+    widths = list(_WIDTHS)
+    while _NARROWING * widths[-1] * n >= _LEAST_BLURRED:
+        widths.append(_NARROWING * widths[-1])
+    return np.array(widths)
+
+
+def _climbed(A, R, U, size, widths):
     """Ascent of ``||sum_i R_i sigmoid(a_i^T u / width)||`` for shrinking widths."""
-    for width in _WIDTHS:
+    step = max(1, _BATCH // len(A))
+    parts = [
+        _climbed_batch(A, R, U[first : first + step], size, widths)
+        for first in range(0, len(U), step)
+    ]
+    return np.concatenate([np.zeros((0, A.shape[1])), *parts])
+
+
+def _climbed_batch(A, R, U, size, widths):
+    for width in widths:
         for _ in range(_CLIMBS):
-            S = expit(A @ U.T / (width * size))
-            Q = normalise(S.T @ R)
-            G = (S * (1.0 - S) * (R @ Q.T)).T @ A
+            # Twice a sigmoid, less a constant, to which the residuals sum to zero.
+            T = np.tanh(A @ U.T * (0.5 / (width * size)))
+            Q = normalise(T.T @ R)
+            np.multiply(T, T, out=T)
+            np.subtract(1.0, T, out=T)
+            T *= R @ Q.T
+            G = T.T @ A
             G -= np.einsum("sp,sp->s", G, U)[:, None] * U
             U = normalise(U + min(1.0, 2.0 * width) * normalise(G))
     return U
@@ -217,6 +251,10 @@ class HalfSpacePhase(ColumnPhase):
         new[: network.n_neurons] = False
         new = np.flatnonzero(new & varying)
         return network.extended(U[new], np.zeros((len(new), rows.n_outputs)))
+
+    def _work(self, n_neurons):
+        rows = self.run.rows
+        return rows.n_rows * (_SEARCH_WORK + rows.n_outputs * n_neurons**2)
 
     def _layer(self, network):
         return OutputLayer(self.run.rows, network.U, self.options.memory)

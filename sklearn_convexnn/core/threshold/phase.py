@@ -12,6 +12,9 @@ from sklearn_convexnn.core.threshold.refit import refit
 
 # A column whose price is alpha is one that the network has, or needs not have.
 _VIOLATED = 1.0 + 1e-9
+# Neurons added in a round, in parts of those that there are: rounds in proportion to the logarithm
+# of a large network.
+_GROWTH = 0.1
 # Relative differences of objectives that say nothing.
 _ROUNDING = 1e-14
 
@@ -56,8 +59,16 @@ class ColumnPhase:
         objective = run.state.objective
         run.accept(self._refitted(network, tight=tight), rounding=_ROUNDING if tight else 0.0)
         self.stalled = self.stalled + 1 if run.state.objective >= objective else 0
+        run.column_work.spend(self._work(network.n_neurons))
+
+    def _work(self, n_neurons):
+        """Of a round, in any units."""
+        return 0
 
     def price(self):
+        # A light search is enough again where a thorough one has led to progress.
+        if self.run.decrease >= self.options.tol:
+            self.effort = 0
         self.run.price(self.pricing, effort=self.effort)
 
     def confirm(self, status):
@@ -108,7 +119,8 @@ class ColumnPhase:
         """Prices above alpha, best first."""
         run, options = self.run, self.options
         prices = run.prices
-        count = options.new_neurons if run.state.network.n_neurons else options.first_neurons
+        m = run.state.network.n_neurons
+        count = max(options.new_neurons, int(_GROWTH * m)) if m else options.first_neurons
         chosen = prices.norms > _VIOLATED * run.alpha
         return type(prices)(*(part[chosen][:count] for part in prices))
 

@@ -15,6 +15,8 @@ from sklearn_convexnn.core.problem.directions import normalise
 _LEAST_ARC = 1e-12
 # Numbers in one array of a batch of planes: what a second-level cache holds of several.
 _BATCH = 1 << 15
+# Rows from which on they are not sorted but put into bins of so many, on average.
+_MANY_ROWS, _ROWS_PER_BIN = 1000, 8
 
 
 def plane_sweep(A, R, U, V):
@@ -44,24 +46,89 @@ def plane_sweep(A, R, U, V):
 
 def _sweep(A, R, U, V):
     places, on = _switches(U @ A.T, V @ A.T)
+    at_start = on @ R
+    found, size = -np.ones(len(U)), np.linalg.norm(at_start, axis=1)
+    ends = np.zeros((2, len(U)))
+    planes = np.arange(len(U))
+    if len(A) >= _MANY_ROWS:
+        sought, found, ends = _sweep_in_bins(places, on, R, at_start)
+        planes = np.flatnonzero(found < sought)
+    if len(planes):
+        arcs = _sweep_in_order(places[planes], on[planes], R, at_start[planes])
+        found[planes], ends[:, planes] = arcs
+    better = found > size * (1.0 + 1e-12)
+    t = np.where(better, _between(*ends), 0.0)
+    directions = normalise(np.cos(t)[:, None] * U + np.sin(t)[:, None] * V)
+    return directions, np.where(better, found, size)
+
+
+def _sweep_in_order(places, on, R, at_start):
+    """The largest price on the arcs of every plane, and where that arc begins and ends."""
     order, places, after = _sorted(places)
-    turn = 1.0 - 2.0 * on
-    squares, at_start = 0.0, 0.0
-    for r in R.T:
-        base = on @ r
+    turn, squares = 1.0 - 2.0 * on, 0.0
+    for r, base in zip(R.T, at_start.T, strict=True):
         sums = np.take(turn * r, order)
         np.cumsum(sums, axis=1, out=sums)
         sums += base[:, None]
         sums *= sums
         squares = squares + sums
-        at_start = at_start + base**2
     squares[_no_inside(places, after)] = -1.0
-    each, best = np.arange(len(U)), np.argmax(squares, axis=1)
-    largest = squares[each, best]
-    better = largest > at_start * (1.0 + 1e-12)
-    t = np.where(better, _between(places[each, best], after[each, best]), 0.0)
-    found = normalise(np.cos(t)[:, None] * U + np.sin(t)[:, None] * V)
-    return found, np.sqrt(np.where(better, largest, at_start))
+    each, best = np.arange(len(places)), np.argmax(squares, axis=1)
+    found = np.sqrt(np.maximum(squares[each, best], 0.0))
+    return found, np.stack([places[each, best], after[each, best]])
+
+
+def _sweep_in_bins(places, on, R, at_start):
+    """The same for many rows, of which few are sorted.
+
+    Sums at the edges of bins take no order, and in a bin no price is larger than the mean of those
+    at its edges and of the residuals within: only bins where that is more than the largest at an
+    edge are looked into.  Returns that largest one beside, which there may be no arc for, as edges
+    part rows that switch together.
+    """
+    (s, n), C = places.shape, R.shape[1]
+    n_bins = 1 << int(n / _ROWS_PER_BIN).bit_length()
+    with np.errstate(invalid="ignore"):
+        parts = places / (1.0 + np.abs(places))  # in [-1, 1], in the same order
+    parts[np.isinf(places)] = 1.0
+    bins = np.minimum(((parts + 1.0) * (n_bins / 2)).astype(np.intp), n_bins - 1)
+    bins += n_bins * np.arange(s)[:, None]
+    turned, bins = (1.0 - 2.0 * on)[:, :, None] * R, bins.ravel()
+
+    def binned(values):
+        return np.bincount(bins, weights=values.ravel(), minlength=s * n_bins).reshape(s, n_bins)
+
+    steps = np.stack([binned(turned[:, :, c]) for c in range(C)], axis=2)
+    inside = binned(np.broadcast_to(np.linalg.norm(R, axis=1), (s, n)))
+    above = np.cumsum(steps, axis=1) + at_start[:, None]
+    below = above - steps
+    sizes = np.linalg.norm(above, axis=2)
+    sought = np.where(inside > 0, sizes, 0.0).max(axis=1)
+    most = 0.5 * (np.linalg.norm(below, axis=2) + sizes + inside)
+    sought *= 1.0 - 1e-12  # rounding of sums
+    hopeful = (inside > 0) & (most >= sought[:, None])
+
+    rows = np.flatnonzero(hopeful.ravel()[bins])
+    rows = rows[np.lexsort((places.ravel()[rows], bins[rows]))]
+    own, places = bins[rows], places.ravel()[rows]
+    first = np.flatnonzero(np.diff(own, prepend=-1))
+    sums = np.cumsum(turned.reshape(-1, C)[rows], axis=0)
+    before = np.concatenate([np.zeros((1, C)), sums])[first]
+    lengths = np.diff(first, append=len(own))
+    sums += np.repeat(below.reshape(-1, C)[own[first]] - before, lengths, axis=0)
+    prices = np.linalg.norm(sums, axis=1)
+    edges = 2.0 * ((own + 1) % n_bins) / n_bins - 1.0
+    edges[(own + 1) % n_bins == 0] = 1.0
+    after = np.full(len(places), np.inf)
+    after[:-1] = places[1:]
+    last = np.append(first[1:] - 1, len(own) - 1)
+    with np.errstate(divide="ignore"):
+        after[last] = (edges / (1.0 - np.abs(edges)))[last]
+    prices[_no_inside(places, after)] = -1.0
+    starts = np.searchsorted(own, n_bins * np.arange(s))
+    parts = np.split(prices, starts[1:])
+    best = starts + np.array([np.argmax(part) for part in parts])
+    return sought, prices[best], np.stack([places[best], after[best]])
 
 
 def _switches(a, b):

@@ -7,6 +7,7 @@ import pytest
 
 from sklearn_convexnn.core.column_generation.loop import solve
 from sklearn_convexnn.core.fit.cutting_plane import choose_options, constant_start, make_pricing
+from sklearn_convexnn.core.problem import patches
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.network import Network, hidden_activations, network_outputs
 from sklearn_convexnn.core.problem.patches import Convolution
@@ -194,6 +195,20 @@ def test_equal_patches_share_no_gradient():
     )
     _, ascent = rows.prices_and_ascent(np.array([[1.0, 0.5]]), np.ones((1, 1)), np.ones((1, 1)))
     np.testing.assert_array_equal(ascent, [[1.0, 1.0]])
+
+
+@pytest.mark.parametrize("grid", [1, 2])
+def test_gradients_of_few_winners_are_those_of_all(grid, monkeypatch):
+    rng = np.random.default_rng(0)
+    windows = Windows.of((30,), 1, [(3,)], [(1,)], strides=(1,), padding=(0,), grids=[(grid,)])
+    X, W = rng.standard_normal((7, 30)), rng.standard_normal((3, 4))
+    found = []
+    for few in (0, 1000):
+        monkeypatch.setattr(patches, "_FEW_WINNERS", few)
+        seen = Convolution(windows, "max").inputs(np, X)
+        H = seen @ W
+        found.append(seen.T @ np.cos(H))
+    np.testing.assert_allclose(*found, rtol=1e-12)
 
 
 def test_single_precision_stays():

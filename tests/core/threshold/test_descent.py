@@ -58,6 +58,16 @@ def test_an_end_that_is_asked_for_on_a_sample(monkeypatch):
     assert found.certificate.primal == pytest.approx(state.objective(found.alpha))
 
 
+def test_a_limit_of_work_is_told_and_a_gap_that_is_asked_for_has_none(monkeypatch):
+    monkeypatch.setattr(descent, "_MOST_WORK", 1.0)
+    path = descent_of(60)
+    found = path.solve(0.2 * path.alpha_max)
+    assert (found.status, found.n_iter) == (Status.LARGE, 1)
+    assert not found.status.as_asked
+    asked = ThresholdDescent(path.problem, np.random.default_rng(0), **GOALS | {"gap_tol": 0.02})
+    assert asked.solve(0.2 * path.alpha_max).status is Status.GAP
+
+
 @pytest.mark.parametrize("settings", [{"axis": True}, {}])
 def test_where_there_are_no_samples(settings, monkeypatch):
     """Steps are exact and quick; a constant network needs none."""

@@ -97,6 +97,24 @@ def test_a_sweep_finds_the_best_pattern_of_its_plane(n_outputs):
         assert np.linalg.norm(R.T @ (A @ best > 0)) == pytest.approx(value, rel=1e-12)
 
 
+@pytest.mark.parametrize("grid", [False, True])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_sweeps_in_bins_find_what_sorting_finds(n_outputs, grid, monkeypatch):
+    """Also of rows on a grid, many of which switch together."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((700, 3))
+    A = np.column_stack([np.round(X) if grid else X, np.ones(len(X))])
+    R = rng.standard_normal((700, n_outputs)) + (X[:, :1] > 0.3)
+    R -= R.mean(axis=0)
+    U, V = normalise(rng.standard_normal((20, 4))), np.eye(4)[rng.integers(0, 4, 20)]
+    _, ordered = plane_sweep(A, R, U, V)
+    monkeypatch.setattr(plane_sweeps, "_MANY_ROWS", 100)
+    found, values = plane_sweep(A, R, U, V)
+    np.testing.assert_allclose(values, ordered, rtol=1e-12)
+    on = (A @ found.T > 0).T.astype(float)
+    np.testing.assert_allclose(np.linalg.norm(on @ R, axis=1), values, rtol=1e-9)
+
+
 def test_the_widest_half_space_holds_the_same_rows():
     rng = np.random.default_rng(1)
     A = np.column_stack([rng.standard_normal((60, 3)), np.ones(60)])
@@ -131,8 +149,8 @@ def test_planes_in_batches_are_the_same_planes(monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-def test_a_light_search_of_many_rows_begins_on_a_part(monkeypatch):
-    """Its prices are those of all rows, and nearly as large as without."""
+def test_climbs_of_many_rows_read_a_part(monkeypatch):
+    """Prices are those of all rows, and nearly as large as without."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((600, 3))
     A = np.column_stack([X, np.ones(len(X))])
@@ -145,3 +163,15 @@ def test_a_light_search_of_many_rows_begins_on_a_part(monkeypatch):
     on = (A @ part.directions.T > 0).T.astype(float)
     np.testing.assert_allclose(np.abs(on @ R), np.abs(part.values), rtol=1e-9)
     assert part.largest >= 0.97 * whole.largest
+
+
+def test_a_lasso_of_nothing_is_zero():
+    np.testing.assert_array_equal(lasso(np.zeros((3, 3)), np.zeros(3), 0.1, np.ones(3)), 0.0)
+
+
+def test_a_pattern_without_another_side_keeps_its_weights():
+    """No bias lies between rows of one side, and no margin is positive round zero."""
+    assert middle_bias(np.array([1.0, 2.0]), np.array([True, True]), 0.7) == 0.7
+    assert middle_bias(np.array([1.0, 1.0]), np.array([True, False]), 0.7) == 0.7
+    A, u = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([0.6, 0.8])
+    assert widest(A, np.array([True, True]), u) is u
