@@ -33,6 +33,7 @@ def solve(
     start=None,
     confirm=True,
     progress=None,
+    enough=None,
     phase=SlidePhase,
 ):
     """Solve (P) for one ``alpha``; see :class:`~.options.Options` for when it stops.
@@ -53,6 +54,9 @@ def solve(
     progress : callable, optional
         Called after every round with its number and a dict: a row of ``history`` and the kind of
         certificate.  Something true in return stops the solve.
+    enough : callable, optional
+        Called with the network after every round that is not the last; something true ends the
+        solve.
     phase : type, optional
         What a round is, made of the run, the pricing and the start.
 
@@ -78,6 +82,8 @@ def solve(
             run.record()
             if status is None and n_iter >= options.max_iter:
                 status = Status.MAX_ITER
+            if status is None and enough is not None and enough(run.state.network):
+                status = Status.INTERRUPTED
             if progress is not None:
                 latest = {name: values[-1] for name, values in run.history.items()}
                 latest["certificate"] = run.certificate.kind

@@ -166,7 +166,7 @@ class Descent:
         # With a constant target every alpha gives the same constant network.
         return scale_alpha(self.problem.rows, self.alpha_max) or self.problem.alpha_unit
 
-    def solve(self, alpha, *, start=None, last=True, progress=None):
+    def solve(self, alpha, *, start=None, last=True, progress=None, enough=None):
         """The Solution for ``alpha`` in the units of the data, from ``start`` or where we are."""
         rows, alpha = self.problem.rows, alpha / self.problem.alpha_unit
         start, interrupted = start or self.start, False
@@ -176,7 +176,8 @@ class Descent:
                 progress = interrupt
         settings = {"options": self.options, "start": start, "progress": progress}
         if rows.loss.smooth:
-            (solution,) = solve_path(rows, [alpha], self.pricing, last=last, **settings)
+            settings |= {"last": last, "enough": enough}
+            (solution,) = solve_path(rows, [alpha], self.pricing, **settings)
         else:
             solution = solve_rounded(rows, alpha, self.pricing, **settings)
         self.start = solution.end if rows.loss.smooth else Start(solution.network)
@@ -221,17 +222,24 @@ class Descent:
             progress=progress,
         )
 
-    def advance(self, alpha):
-        """``coefs, intercepts`` of the network for the next alpha of a path."""
+    def advance(self, alpha, enough=None):
+        """``coefs, intercepts`` of the network for the next alpha of a path.
+
+        Rounds end early with a network whose layers are ``enough``.
+        """
         start = self.start
         if start is not None and not start.network.n_neurons and alpha > _NEAR * self.alpha_max:
             return self.problem.layers(start.network)
         if alpha < _FAR * self.scale:
             self.options = self.finer
-        solution = self.solve(alpha, last=False)
+        layers = self.problem.layers
+        if enough is not None:
+            solution = self.solve(alpha, last=False, enough=lambda now: enough(*layers(now)))
+        else:
+            solution = self.solve(alpha, last=False)
         if solution.keyboard:
             raise KeyboardInterrupt
-        return self.problem.layers(solution.network)
+        return layers(solution.network)
 
 
 def best_start(problem, alpha, starts):

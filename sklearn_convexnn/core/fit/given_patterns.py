@@ -164,8 +164,8 @@ class PatternProgram:
             program=program.certificate,
         )
 
-    def advance(self, alpha):
-        """``coefs, intercepts`` of the network for the next alpha of a path."""
+    def advance(self, alpha, enough=None):
+        """``coefs, intercepts`` of the network for the next alpha of a path, solved to the end."""
         return self.problem.layers(self.solve(alpha).network)
 
 

@@ -44,6 +44,8 @@ _CHEAP = 16.0
 # less.  (With half a standard error 300 x 20 rows of it get a quarter of the best alpha now and
 # then, R2 -0.22 where 0.01 can be had.)
 _CHANCE_OF_NOISE = 0.25
+# Rounds end at an alpha whose network is worse than the best by so many standard errors.
+_CLEARLY = 2.0
 # Below alpha="scale", where networks grow large, a step has to lower the loss by this fraction, or
 # by this fraction and so many standard errors.
 _WORTH, _LEAST_WORTH, _SURE = 0.05, 0.01, 2.0
@@ -85,8 +87,8 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
         Of all rows, in the units of the data: where the path is centred, and where it begins.
     follow : callable
         ``follow(problem, rng)`` begins a path for some of the rows, an object whose
-        ``advance(alpha)``, for descending alphas in the units of the data, gives ``coefs,
-        intercepts``.
+        ``advance(alpha, enough)``, for descending alphas in the units of the data, gives ``coefs,
+        intercepts``; it may end as soon as ``enough(coefs, intercepts)``.
     rng : numpy Generator
         Draws the rows that are held out.
     report : callable, optional
@@ -106,7 +108,10 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     judge = _Judge(problem, [held_out for _, held_out in splits])
     curve = _Curve(judge.weights)
     for alpha in _grid(scale, alpha_max):
-        networks = [path.advance(alpha) for path in paths]
+        networks = [
+            path.advance(alpha, judge.worse(k) if alpha < _CHEAP * scale else None)
+            for k, path in enumerate(paths)
+        ]
         curve.add(alpha, *judge(networks))
         if report is not None:
             report(alpha, curve.means[-1] * judge.unit)
@@ -182,6 +187,12 @@ class _Judge:
         self.loss = None if self.classifies else held_out[0].named_loss(**spread)
         # Squares of losses in the units of the data may overflow.
         self.unit = 1.0 if self.classifies else problem.objective_unit
+        ends = np.cumsum([len(part.Y) for part in self.parts])
+        self.spans = [
+            slice(int(end - len(part.Y)), int(end))
+            for part, end in zip(self.parts, ends, strict=True)
+        ]
+        self.best = None  # the losses of the alpha of the least mean, with its temperature
 
     def __call__(self, networks):
         """Losses (n,) in multiples of ``unit``, and for classifiers a temperature.
@@ -196,12 +207,42 @@ class _Judge:
             ]
         )
         if self.classifies:
-            temperature = fit_temperature(self.Y, Z, self.weights)
-            losses = tempered_losses(self.Y, Z, temperature)
+            temperature = own = fit_temperature(self.Y, Z, self.weights)
+            losses = tempered_losses(self.Y, Z, own)
             if self.sample_weights is not None:
                 temperature = fit_temperature(self.Y, Z, self.sample_weights)
-            return losses, temperature
-        return self.loss.sizes(self.Y, self.loss.value(self.Y, Z)) / self.unit, None
+        else:
+            temperature = own = None
+            losses = self.loss.sizes(self.Y, self.loss.value(self.Y, Z)) / self.unit
+        if self.best is None or self.weights @ losses < self.weights @ self.best[0]:
+            self.best = losses, own
+        return losses, temperature
+
+    def worse(self, k):
+        """Whether a network of path k, half way, is clearly worse than the best of the path.
+
+        Rounds at one alpha lead from networks that are held back to those that overfit: what is
+        worse by then does not turn better, but costs most of all.
+        """
+        part, span = self.parts[k], self.spans[k]
+        weights, Y = self.weights[span], self.Y[span]
+        weights = weights / weights.sum()
+
+        def rises(losses):
+            difference = losses - self.best[0][span]
+            rise = float(weights @ difference)
+            return rise > _CLEARLY * _standard_error(weights, difference)
+
+        def worse(coefs, intercepts):
+            if not self.classifies:
+                return False
+            Z = self.outputs(part.X, coefs, intercepts).astype(np.float64)
+            # At its own temperature it can only be better.
+            if not rises(tempered_losses(Y, Z, self.best[1])):
+                return False
+            return rises(tempered_losses(Y, Z, fit_temperature(Y, Z, weights)))
+
+        return worse
 
 
 class _Curve:
@@ -271,5 +312,9 @@ class _Curve:
         return self.means[k] - self.means[other], self._standard_error(difference)
 
     def _standard_error(self, values):
-        mean = self.weights @ values
-        return float(np.sqrt(self.weights**2 @ (values - mean) ** 2))
+        return _standard_error(self.weights, values)
+
+
+def _standard_error(weights, values):
+    """Of the mean of independent values with weights of sum 1."""
+    return float(np.sqrt(weights**2 @ (values - weights @ values) ** 2))

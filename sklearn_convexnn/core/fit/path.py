@@ -12,7 +12,9 @@ from sklearn_convexnn.core.problem.constant import constant_network
 from sklearn_convexnn.core.problem.solution import Start, Status
 
 
-def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progress=None):
+def solve_path(
+    rows, alphas, pricing, *, options, start=None, last=True, progress=None, enough=None
+):
     """Solve (P) for every one of ``alphas``, descending; yields their Solutions.
 
     The solves on the way stop without confirmation unless a duality gap is asked for: their
@@ -20,7 +22,7 @@ def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progres
 
     Parameters
     ----------
-    rows, pricing, options, progress
+    rows, pricing, options, progress, enough
         As for :func:`~sklearn_convexnn.core.column_generation.loop.solve`.
     alphas : sequence of float
     start : Start, optional
@@ -36,7 +38,14 @@ def solve_path(rows, alphas, pricing, *, options, start=None, last=True, progres
     for k, alpha in enumerate(alphas):
         confirm = options.gap_tol is not None or (last and k == len(alphas) - 1)
         solution = solve(
-            rows, alpha, pricing, options=options, start=start, confirm=confirm, progress=progress
+            rows,
+            alpha,
+            pricing,
+            options=options,
+            start=start,
+            confirm=confirm,
+            progress=progress,
+            enough=enough,
         )
         yield solution
         if solution.status is Status.INTERRUPTED:

@@ -150,8 +150,8 @@ class ThresholdDescent:
         network = self.problem.constant(levels[:1]).extended(steps)
         return Start(network.with_outputs(jumps[places, None], levels[:1]), width=0.0)
 
-    def advance(self, alpha):
-        """``coefs, intercepts`` of the network for the next alpha of a path."""
+    def advance(self, alpha, enough=None):
+        """``coefs, intercepts`` of the network for the next alpha of a path, solved to the end."""
         solution = self.solve(alpha, last=False)
         if solution.keyboard:
             raise KeyboardInterrupt

@@ -25,7 +25,7 @@ class ConstantPath:
         self.shape = problem.rows.n_features, problem.rows.n_outputs
         self.error, self.visited = error, []
 
-    def advance(self, alpha):
+    def advance(self, alpha, enough=None):
         self.visited.append(alpha)
         d, n_outputs = self.shape
         layers = [np.zeros((d, 0)), np.zeros((0, n_outputs))]
@@ -147,3 +147,27 @@ def test_a_parabola_through_equal_losses_stays_at_the_best():
     logs = np.log([4.0, 2.0, 1.0])
     assert lowest_between(logs, np.ones(3), 1) == logs[1]
     assert logs[1] < lowest_between(logs, np.array([1.1, 1.0, 2.0]), 1) < logs[0]
+
+
+def test_rounds_end_where_held_out_labels_are_clearly_worse():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 2))
+    y = (X[:, :1] > 0).astype(float)
+    problem = make_problem(X, y, np.ones(len(X)), loss="log_loss", intercept=True)
+    said = []
+
+    def layers(sign):
+        """Log-odds of a multiple of the first feature."""
+        coefs = [np.array([[1.0, -1.0], [0.0, 0.0]]), sign * np.array([[1.0], [-1.0]])]
+        return coefs, [np.zeros(2), np.zeros(1)]
+
+    class Path:
+        def advance(self, alpha, enough=None):
+            if enough is not None:
+                said.append((enough(*layers(1.0)), enough(*layers(-1.0))))
+            return layers(1.0)
+
+    # The right sign is as good as the best so far, the wrong one no temperature makes good.
+    choose_alpha(problem, SCALE, LARGEST, lambda part, rng: Path(), rng)
+    assert said
+    assert all(one == (False, True) for one in said)
