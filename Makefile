@@ -12,9 +12,9 @@ VENV ?= .venv
 ARGS ?=
 BASE ?=
 DOC_URL ?=
-# What pip installs as PyTorch. On Linux its default brings all of CUDA, some gigabytes; without:
-#   make test-torch TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
-TORCH ?= torch
+# What pip installs as PyTorch. The tests run on the processor; TORCH=torch brings, on Linux, all of
+# CUDA, some gigabytes.
+TORCH ?= torch --index-url https://download.pytorch.org/whl/cpu
 TORCH_TESTS = tests/export/test_torch.py tests/test_array_api.py tests/core/problem/test_engines.py tests/core/problem/test_samples.py -k torch
 # Interpreters to try, in this order, when PYTHON is not given.
 PYTHON ?=
@@ -29,6 +29,10 @@ BENCHMARKS = $(filter-out benchmarks/common.py benchmarks/compare.py benchmarks/
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Byte code is kept, whatever the environment says: every process of the tests would otherwise
+# compile the package and the tests anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
@@ -36,7 +40,7 @@ demo: $(call INSTALLED,plot)  ## compare the estimators with scikit-learn's on r
 	$(RUN) examples/demo.py $(ARGS)
 
 test: $(call INSTALLED,test)  ## run the tests, in as many processes as there are cores
-	$(RUN) -m pytest -n auto $(ARGS)
+	$(RUN) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-kernels: $(call INSTALLED,test)  ## run the numerical tests on the BLAS kernels of other processors
 	$(RUN) -m tests.blas_kernels $(ARGS)
@@ -47,7 +51,7 @@ test-torch:  ## run the tests that need PyTorch, in an environment of their own,
 run-torch: $(READY) pyproject.toml
 	@$(RUN) -c "import torch" 2>/dev/null || $(RUN) -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[torch-test]"
-	$(RUN) -m pytest $(TORCH_TESTS) $(ARGS)
+	$(RUN) -m pytest -n auto $(TORCH_TESTS) $(ARGS)
 
 coverage: $(call INSTALLED,test)  ## run the tests and list the lines that they miss
 	$(RUN) -m coverage erase

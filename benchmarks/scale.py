@@ -6,7 +6,9 @@
     python benchmarks/scale.py --what peers --sizes 100000 1000000
     python benchmarks/scale.py --what seeds --json new.json [--compare old.json]  # five seeds
     python benchmarks/scale.py --dask 10000000                  # rows on two local workers
+    python benchmarks/scale.py --dask 0                         # what a pass costs beside its work
     python benchmarks/scale.py --disk 2 --curve memory.csv      # a file of 2 GB, memory over time
+    python benchmarks/scale.py --disk 2 --alpha auto            # the same with a path of alphas
 
 Every point is a fit in a fresh process at a given alpha (of ``--what peers`` the default, "scale",
 or the other's own), which reports its seconds, how often it read the features of all rows, and its
@@ -169,7 +171,7 @@ def teacher_block(seed, start, n, d):
     return X, z / (0.6 * np.linalg.norm(c)) + 0.1 * rng.standard_normal(n)
 
 
-def disk(gigabytes, curve):
+def disk(gigabytes, alpha, curve):
     """A fit on a file, with the curve of memory that is not the file's."""
     from sklearn_convexnn import ConvexReLURegressor
 
@@ -177,12 +179,13 @@ def disk(gigabytes, curve):
     with tempfile.TemporaryDirectory() as folder:
         y = write_rows(f"{folder}/X.npy", n, d)
         X = np.load(f"{folder}/X.npy", mmap_mode="r")
-        model = ConvexReLURegressor(ALPHA * (1e5 / n) ** 0.5, random_state=0)
+        alpha = ALPHA * (1e5 / n) ** 0.5 if alpha is None else alpha
+        model = ConvexReLURegressor(alpha, random_state=0)
         wall, cpu = time.perf_counter(), time.process_time()
         with Peak() as peak:
             model.fit(X, y)
         print(
-            f"{n} x {d} rows in a file of {X.nbytes / 1e9:.1f} GB: "
+            f"{n} x {d} rows in a file of {X.nbytes / 1e9:.1f} GB, {alpha=}: "
             f"{time.process_time() - cpu:.1f} CPU s, {time.perf_counter() - wall:.1f} s, "
             f"{model.n_neurons_} neurons, {peak.extra:.0f} MB beyond what was held before "
             f"(one number for every row has {len(y) * 8 / 1e6:.0f} MB)"
@@ -239,7 +242,7 @@ def local_workers(n, n_workers, d=50):
         )
         X_test, y_test = teacher_block(0, n + 1, N_TEST, d)
         print(f"R2 of {N_TEST} other rows: {model.score(X_test, y_test):.4f}")
-        print(f"a pass without work: {_pass_without_work(client):.1f} ms")
+        print(f"a pass without work (median, least): {_pass_without_work(client)} ms")
 
 
 def _block_with_target(start, n, d):
@@ -247,9 +250,20 @@ def _block_with_target(start, n, d):
     return np.column_stack([X, y.astype(np.float32)])
 
 
-def _pass_without_work(client, repeats=50):
-    """The median over passes of rows so few that only calls take time, in ms."""
-    from sklearn_convexnn.core.problem import kernels
+def overhead(n_workers):
+    """What a pass costs beside its work, and what Dask takes for a task that does nothing."""
+    from distributed import Client, LocalCluster
+
+    settings = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(**settings) as cluster, Client(cluster) as client:
+        print(f"{n_workers} local workers, ms (median, least)")
+        for _ in range(3):
+            kinds = ("a pass without work", _pass_without_work), ("no task", _no_task)
+            print("; ".join(f"{name} {kind(client)}" for name, kind in kinds), flush=True)
+
+
+def _pass_without_work(client):
+    """Rows so few that only calls take time."""
     from sklearn_convexnn.core.problem.engines.dask_cluster import Cluster
     from sklearn_convexnn.core.problem.engines.shares import DistributedEngine, Held, Share
     from sklearn_convexnn.core.problem.losses import get_loss
@@ -262,13 +276,27 @@ def _pass_without_work(client, repeats=50):
     engine = DistributedEngine.of(place, futures, 50, 1, np.float64)
     rows = Rows(engine, ReLU(), get_loss("squared_error", 1), intercept=True)
     U, C = rng.standard_normal((40, 51)), rng.standard_normal((40, 1))
+    return _timed(lambda: rows.loss_and_gradients(U, C, np.zeros(1)))
+
+
+def _no_task(client):
+    """As many tasks as workers, and their results."""
+    addresses = sorted(client.nthreads())
+
+    def call():
+        settings = {"allow_other_workers": True, "pure": False}
+        client.gather([client.submit(bool, workers=[one], **settings) for one in addresses])
+
+    return _timed(call)
+
+
+def _timed(call, repeats=50):
     seconds = []
     for _ in range(repeats):
         begin = time.perf_counter()
-        rows.loss_and_gradients(U, C, np.zeros(1))
+        call()
         seconds.append(time.perf_counter() - begin)
-    print(f"(least {1e3 * min(seconds):.1f} ms, kernel {kernels.loss_and_gradients.__name__})")
-    return 1e3 * statistics.median(seconds)
+    return f"{1e3 * statistics.median(seconds):.1f}, {1e3 * min(seconds):.1f}"
 
 
 def points(args):
@@ -352,9 +380,10 @@ def main():
     parser.add_argument("--repeats", type=int, default=1, help="seeds per point (median)")
     parser.add_argument("--json", metavar="OUT", help="also write the rows as JSON")
     parser.add_argument("--compare", metavar="JSON", help="objectives and times over those there")
-    parser.add_argument("--dask", type=int, metavar="ROWS", help="only this, on local workers")
+    parser.add_argument("--dask", type=int, metavar="ROWS", help="only this, on workers (0: calls)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--disk", type=float, metavar="GB", help="only this, on a file")
+    parser.add_argument("--alpha", choices=["auto", "scale"], help="of --disk: instead of a number")
     parser.add_argument("--curve", metavar="CSV", help="of --disk: memory over time")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -363,11 +392,11 @@ def main():
         return
 
     C.print_header("Very many rows")
-    if args.dask:
-        local_workers(args.dask, args.workers)
+    if args.dask is not None:
+        local_workers(args.dask, args.workers) if args.dask else overhead(args.workers)
         return
     if args.disk:
-        disk(args.disk, args.curve)
+        disk(args.disk, args.alpha, args.curve)
         return
     rows = []
     for point in points(args):

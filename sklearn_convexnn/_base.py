@@ -150,8 +150,8 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
         alpha = getattr(self, "alpha", "scale")
         if isinstance(alpha, str):
             return
-        if not np.isfinite(alpha):
-            raise ValueError(f"alpha must be finite, got {alpha}.")
+        if isinstance(alpha, bool) or not np.isfinite(alpha):
+            raise ValueError(f"alpha must be a finite number, got {alpha}.")
         if alpha == 0 and self._without_penalty is not None:
             raise ValueError(
                 f"alpha=0 is refused: without a penalty {self._without_penalty}. Use a small "
@@ -259,9 +259,10 @@ class BaseNetwork(DocumentationLink, VersionInFiles, CallbackSupportMixin, BaseE
         reached = solution.reached
         at = f"a relative duality gap of {reached.relative_gap:.2e} ({reached.kind})"
         name = type(self).__name__
+        rounds = "1 round" if solution.n_iter == 1 else f"{solution.n_iter} rounds"
         if not solution.status.as_asked:
             warn_user(
-                f"{name} stopped after {solution.n_iter} rounds at {at}; the goal was "
+                f"{name} stopped after {rounds} at {at}; the goal was "
                 f"{self._goal()}. {solution.status.value}{self._on_columns(columns)}"
             )
         elif columns is not None:

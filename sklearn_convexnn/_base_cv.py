@@ -36,10 +36,11 @@ from sklearn_convexnn.core.fit.mean import certified_mean
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.engines.row_keys import row_keys
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
+from sklearn_convexnn.core.problem.engines.weights import rows_of_weight
 from sklearn_convexnn.core.problem.hashed_folds import LEAST_ROWS, hashed_folds
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
 from sklearn_convexnn.core.problem.spread_folds import SpreadFolds
-from sklearn_convexnn.core.problem.training_set import classes_of, rows_of_weight
+from sklearn_convexnn.core.problem.training_set import classes_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -118,9 +119,10 @@ class ConvexCV(CrossValidation, CuttingPlane):
             Effort(options, check_relax(self.relax), judge),
             n_jobs=self.n_jobs,
             report=self._report_alpha,
-            threads=spread,
+            elsewhere=spread,
         )
-        self._follow(paths, descent.alpha_max, scale)
+        with paths.at_work():
+            self._follow(paths, descent.alpha_max, scale)
         alpha, k, tried = self._chosen_of_paths(paths, scale)
         if getattr(self, "calibrate", False):
             tried["temperature_"] = paths.temperature(alpha, k)

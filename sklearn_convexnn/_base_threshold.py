@@ -23,9 +23,6 @@ from sklearn_convexnn.core.threshold.step_network import additive_outputs
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-# Paths that choose an alpha are solved no finer than this: scores do not see more.
-_LEAST_PATH_TOL = 1e-2
-
 
 class BaseThreshold(AlphaChoice, CuttingPlane, InputImportances, BaseNetwork):
     """The fit for one ``alpha``, given or chosen."""
@@ -41,6 +38,8 @@ class BaseThreshold(AlphaChoice, CuttingPlane, InputImportances, BaseNetwork):
     }
     # What the hidden neurons are, for those who would take them for ReLUs.
     _hidden = "0 or 1"
+    # Scores do not see what is finer.
+    _path_goals = {"tol": 1e-2, "coarse": True}
 
     def __init__(
         self,
@@ -121,11 +120,8 @@ class BaseThreshold(AlphaChoice, CuttingPlane, InputImportances, BaseNetwork):
         problem, targets = self._problem(data)
         progress.objective = problem.objective
         rng = self._rng()
-        light = {"tol": max(self.tol, _LEAST_PATH_TOL), "gap_tol": None, "coarse": True}
         descent = self._descent(problem, rng)
-        choice = self._choice(
-            problem, descent, lambda part, rng: self._descent(part, rng, **light), rng
-        )
+        choice = self._choice_on_paths(problem, descent, rng)
         start = self._warm_start(problem, targets)
         solution = descent.solve(choice.alpha, start=start, progress=progress)
         solution, attributes = self._bounded(

@@ -22,11 +22,11 @@ from sklearn_convexnn.core.problem.engines.dask_cluster import make_shares
 from sklearn_convexnn.core.problem.engines.shares import (
     MOST_COLLECTED,
     MOST_COLLECTED_BYTES,
-    NO_WEIGHT,
     DistributedEngine,
     Held,
     Share,
 )
+from sklearn_convexnn.core.problem.engines.weights import NO_WEIGHT
 
 _DTYPES = [np.float64, np.float32]
 # Classes that come here to be told apart; of real numbers there would be as many as rows.

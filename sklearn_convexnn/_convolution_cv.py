@@ -93,7 +93,8 @@ class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
         Go on until the relative duality gap is below this value instead; the gap is proven where
         that is quick, with one output, one cell and patches of rank six at most.
     n_jobs : int, default=None
-        Worker processes for the folds; the result does not depend on it.
+        Folds that are solved at a time, by threads or worker processes; the result does not depend
+        on it.
     random_state : int, RandomState instance or None, default=None
         Seeds the folds of ``cv=None`` and the directions from which filters are searched.
     verbose : int, default=0
@@ -322,7 +323,8 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
         Go on until the relative duality gap is below this value instead; the gap is proven where
         that is quick, with one output, one cell and patches of rank six at most.
     n_jobs : int, default=None
-        Worker processes for the folds; the result does not depend on it.
+        Folds that are solved at a time, by threads or worker processes; the result does not depend
+        on it.
     random_state : int, RandomState instance or None, default=None
         Seeds the folds of ``cv=None`` and the directions from which filters are searched.
     verbose : int, default=0

@@ -8,25 +8,21 @@ them.  The folds go down together, so that the descent can end once the score ha
 from __future__ import annotations
 
 import copy
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_convexnn._cv_choice import best_alpha
 from sklearn_convexnn._cv_scores import HeldOut, Seen
+from sklearn_convexnn._cv_workers import workers
 from sklearn_convexnn.core.fit.cutting_plane import start_of_path
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.problem.solution import Start, Status
 from sklearn_convexnn.core.problem.units import Problem
-
-# Seconds that folds are solved for in this process first: a few times what workers take to start.
-_PATIENCE = 5.0
 
 # ---------------------------------------------------------------------- one fold
 
@@ -134,46 +130,11 @@ def _point(fold, solution, judge):
 # ---------------------------------------------------------------------- all folds
 
 
-class _Patience:
-    """Seconds of work that are done before workers are started, by one task after the other.
-
-    Starting them takes a second or two, and small folds take no longer.  Threads start at once.
-    """
-
-    def __init__(self, threads):
-        self.left = 0.0 if threads else _PATIENCE
-        self.kind = {"backend": "threading"} if threads else {"batch_size": 1}
-
-    @contextmanager
-    def workers(self, n_jobs):
-        """From arguments of :func:`_advance` to its results, here or in ``n_jobs`` processes."""
-        with ExitStack() as stack:
-            pool = None
-
-            def call(tasks):
-                nonlocal pool
-                done, tasks = [], list(tasks)
-                while len(done) < len(tasks) and (n_jobs == 1 or self.left > 0):
-                    began = perf_counter()
-                    done.append(_advance(*tasks[len(done)]))
-                    self.left -= perf_counter() - began
-                if len(done) == len(tasks):
-                    return done
-                if pool is None:
-                    # One task at a time: a batch of them would leave other workers without any.
-                    pool = Parallel(n_jobs=n_jobs, pre_dispatch="all", **self.kind)
-                    stack.enter_context(pool)
-                return done + pool(delayed(_advance)(*task) for task in tasks[len(done) :])
-
-            yield call
-
-
 class FoldPaths:
     """The paths of all folds.
 
-    Which folds go on is decided in waves that keep all workers busy: of five folds on two workers
-    four advance at a time, those that are behind first.  What comes of it does not depend on
-    ``n_jobs``: points below the end of the path are thrown away.
+    Folds that are behind go on first, as many at a time as keep all workers busy.  What comes of it
+    does not depend on ``n_jobs``: points below the end of the path are thrown away.
 
     Parameters
     ----------
@@ -183,15 +144,28 @@ class FoldPaths:
     report : callable
         ``report(alpha, scores)`` is called for every alpha of the paths, in the order in which they
         are solved.
-    threads : bool
-        Whether workers are threads of this process, for rows that are somewhere else.
+    elsewhere : bool
+        Whether rows are in other processes, which threads of this one wait for.
     """
 
-    def __init__(self, folds, effort, *, n_jobs, report, threads=False):
+    def __init__(self, folds, effort, *, n_jobs, report, elsewhere=False):
         self.paths = [_Path(fold) for fold in folds]
         self.effort, self.report = effort, report
         self.n_jobs = min(effective_n_jobs(n_jobs), len(folds))
-        self._judged, self._patience = {}, _Patience(threads)
+        self._judged, self._elsewhere = {}, elsewhere
+        self._workers = None
+
+    @contextmanager
+    def at_work(self):
+        """Within it paths can be followed; workers that were started are kept until its end."""
+        rows, least = self.paths[0].fold.problem.rows, self.effort.options.first_neurons
+        settings = {
+            "most": len(self.paths),
+            "numbers": rows.n_rows * max(rows.n_features, least),
+            "elsewhere": self._elsewhere,
+        }
+        with workers(_advance, self.n_jobs, **settings) as self._workers:
+            yield
 
     def descend(self, alphas, end_of):
         """Solve in all folds for descending alphas until they are used up or ``end_of(scores)``.
@@ -199,44 +173,54 @@ class FoldPaths:
         ``end_of`` says after how many of the alphas, with scores (n_alphas, n_folds), the path
         ends, or None.
         """
-        wave, reported = self.n_jobs * (len(self.paths) // self.n_jobs), 0
-        with self._workers() as workers:
-            while True:
-                complete = min(len(path.points) for path in self.paths)
+        reported, end, going = 0, None, set()
+        while reported < len(alphas) and end is None:
+            self._start_behind(alphas, reported, going)
+            going -= {k for k, _ in self._collect()}
+            complete = min(len(path.points) for path in self.paths)
+            if complete > reported:
                 scores = self.best_scores(alphas[:complete])
                 end = end_of(scores)
                 for k in range(reported, complete if end is None else end):
                     self.report(alphas[k], scores[k])
                 reported = complete
-                if end is not None or complete == len(alphas):
-                    break
-                behind = sorted(self.paths, key=lambda path: len(path.points))  # stable
-                going = [path for path in behind[:wave] if len(path.points) < len(alphas)]
-                self._solve(workers, [(path, len(path.points)) for path in going], alphas)
+        self._workers.abandon()
         for path in self.paths:
             path.forget(alphas[end:] if end is not None else [])
 
+    def _start_behind(self, alphas, complete, going):
+        """Let folds go on that are not ``going`` yet, no further than a step ahead of all."""
+        numbers = range(len(self.paths))
+        for k in sorted(numbers, key=lambda k: len(self.paths[k].points)):  # stable
+            done = len(self.paths[k].points)
+            if len(going) >= self._workers.capacity or done > complete + 1 or done == len(alphas):
+                break
+            if k not in going:
+                self._start(k, alphas[done], last=done == len(alphas) - 1)
+                going.add(k)
+
     def fill_in(self, alphas):
         """Solve for alphas between those of the path, each from the next larger one."""
-        if not len(alphas):
-            return
-        with self._workers() as workers:
-            calls = [(path, k) for path in self.paths for k in range(len(alphas))]
-            self._solve(workers, calls, alphas, last=len(alphas))
-        for alpha, scores in zip(alphas, self.best_scores(alphas), strict=True):
-            self.report(alpha, scores)
+        calls = [(k, alpha) for k in range(len(self.paths)) for alpha in alphas]
+        for call in calls:
+            self._start(*call)
+        while any(alpha not in self.paths[k].points for k, alpha in calls):
+            self._collect()
+        if len(alphas):
+            for alpha, scores in zip(alphas, self.best_scores(alphas), strict=True):
+                self.report(alpha, scores)
 
-    def _workers(self):
-        return self._patience.workers(self.n_jobs)
+    def _start(self, k, alpha, last=False):
+        path = self.paths[k]
+        task = path.fold, path.end_above(alpha), alpha, last, self.effort
+        self._workers.start((k, alpha), task)
 
-    def _solve(self, workers, calls, alphas, last=None):
-        last = len(alphas) - 1 if last is None else last
-        tasks = [
-            (path.fold, path.end_above(alphas[k]), alphas[k], k == last, self.effort)
-            for path, k in calls
-        ]
-        for (path, k), result in zip(calls, workers(tasks), strict=True):
-            path.take(alphas[k], result)
+    def _collect(self):
+        """Take the results of some tasks; returns their keys."""
+        found = self._workers.finished()
+        for (k, alpha), result in found.items():
+            self.paths[k].take(alpha, result)
+        return list(found)
 
     # ------------------------------------------------------------------ what came of it
 

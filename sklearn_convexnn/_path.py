@@ -37,11 +37,11 @@ class RegularizationPath:
     ----------
     alphas : ndarray of shape (n_alphas,)
         Descending: at which the neurons were found.
-    coefs : list of n_alphas lists of two ndarrays
-        Weights of the layers of every network, as ``coefs_`` of the estimators; of convolutional
-        networks the first has flat filters.
-    intercepts : list of n_alphas lists of two ndarrays
-        Biases of the layers of every network, as ``intercepts_`` of the estimators.
+    coefs : list of n_alphas lists of ndarrays
+        Weights of the layers of every network, ``coefs_`` of the ``estimators``; convolutional
+        ones have flat filters and the weights of their neurons here.
+    intercepts : list of n_alphas lists of ndarrays
+        Biases of the layers of every network, ``intercepts_`` of the ``estimators`` likewise.
     objectives : ndarray of shape (n_alphas,)
         Value of the objective at its own alpha times ``relax``.
     dual_gaps : ndarray of shape (n_alphas,)
@@ -212,7 +212,10 @@ def convexnn_path(
         _fitted(estimator, problem, targets, solution, descent, relax * alpha)
         for solution, alpha in zip(solutions, grid, strict=False)  # an interruption ends the path
     ]
-    layers = [problem.layers(solution.network) for solution in solutions]
+    layers = [
+        (one.coefs_, one.intercepts_) if hasattr(one, "coefs_") else problem.layers(each.network)
+        for one, each in zip(fitted, solutions, strict=True)
+    ]
     return RegularizationPath(
         alphas=grid[: len(solutions)],
         coefs=[coefs for coefs, _ in layers],

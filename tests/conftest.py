@@ -8,21 +8,14 @@ import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
-from sklearn_convexnn import (
-    ConvexReLUClassifier,
-    ConvexReLURegressor,
-    GatedReLUClassifier,
-    GatedReLURegressor,
-)
-
-GATED = {ConvexReLURegressor: GatedReLURegressor, ConvexReLUClassifier: GatedReLUClassifier}
-
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 # The matrices of the tests are small: a second thread of the BLAS only waits for the first, and a
 # worker of pytest-xdist has no second core.  `make test-kernels` asks for two by this variable, and
 # processes that the tests start read it.
-threadpool_limits(int(os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")))
+_THREADS = os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", _THREADS)  # of libraries that are loaded later
+threadpool_limits(int(_THREADS))
 
 
 def make_rows(n, d=3, seed=0):
@@ -36,6 +29,15 @@ def make_signal(X):
 
 def make_case(kind, n=40, d=3, seed=0):
     """Estimator class and read-only rows and targets of one kind of problem."""
+    # The process that hands out the tests to the others imports this file, and needs no package.
+    from sklearn_convexnn import (
+        ConvexReLUClassifier,
+        ConvexReLURegressor,
+        GatedReLUClassifier,
+        GatedReLURegressor,
+    )
+
+    gated = {ConvexReLURegressor: GatedReLURegressor, ConvexReLUClassifier: GatedReLUClassifier}
     X = make_rows(n, d, seed)
     noise = 0.1 * np.random.default_rng(seed + 100).standard_normal((n, 2))
     signal = make_signal(X)[:, None] + noise
@@ -50,7 +52,7 @@ def make_case(kind, n=40, d=3, seed=0):
     else:
         raise ValueError(kind)
     X.flags.writeable = y.flags.writeable = False
-    return SimpleNamespace(kind=kind, Estimator=Estimator, Gated=GATED[Estimator], X=X, y=y)
+    return SimpleNamespace(kind=kind, Estimator=Estimator, Gated=gated[Estimator], X=X, y=y)
 
 
 @pytest.fixture(params=["regression", "multioutput", "binary", "multiclass"])

@@ -31,7 +31,7 @@ def flipped_labels(n, n_classes=2, flip=0.2, seed=0):
 
 @pytest.fixture(scope="module")
 def noisy():
-    X, y = noisy_regression(400)
+    X, y = noisy_regression(300)
     return X, y, ConvexReLURegressor(random_state=0).fit(X, y)
 
 
@@ -146,7 +146,7 @@ def test_a_constant_target_has_nothing_to_choose():
 def test_warm_start_chooses_anew(noisy):
     X, y, model = noisy
     warm = ConvexReLURegressor(random_state=0, warm_start=True).fit(X, y)
-    X_clean, y_clean = noisy_regression(400, noise=0.1, seed=2)
+    X_clean, y_clean = noisy_regression(300, noise=0.1, seed=2)
     warm.fit(X_clean, y_clean)
     cold = ConvexReLURegressor(random_state=0).fit(X_clean, y_clean)
     assert warm.alpha_ == cold.alpha_ < model.alpha_
@@ -168,19 +168,19 @@ def test_verbose_names_the_alphas(noisy, capsys):
 
 
 def test_programs_over_patterns_choose_too():
-    X, y = noisy_regression(150, d=4, noise=1.0)
-    model = ConvexReLURegressor(refinement=None, patterns=30, random_state=0).fit(X, y)
+    X, y = noisy_regression(100, d=4, noise=1.0)
+    model = ConvexReLURegressor(refinement=None, patterns=20, random_state=0).fit(X, y)
     assert len(model.alphas_) == len(model.validation_losses_) > 2
     assert model.certificate_ == "estimated"
     assert model.program_gap_ < 1e-5
-    start = ConvexReLURegressor(patterns=30, random_state=0).fit(X, y)
+    start = ConvexReLURegressor(patterns=20, random_state=0).fit(X, y)
     assert start.status_ in {"progress", "gap"}
     assert len(start.alphas_) > 2
 
 
 @pytest.mark.parametrize("loss", ["squared_hinge", "hinge"])
 def test_margins_are_judged_by_what_their_temperature_says(loss):
-    X, y = flipped_labels(150)
+    X, y = flipped_labels(100)
     model = ConvexReLUClassifier(loss=loss, random_state=0).fit(X, y)
     assert model.validation_losses_.min() < model.validation_losses_[0] < 0.75
     assert not hasattr(model, "temperature_")

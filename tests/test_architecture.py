@@ -1,6 +1,7 @@
 """What may know what: floors without an arrow up, no circles, and who may read rows themselves."""
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -75,14 +76,27 @@ READERS = {
 ARRAYS = {"X", "Y", "weights", "dense", "sparse", "fetch", "collect"}
 
 
-def modules():
-    return {
-        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-        for path in sorted(ROOT.rglob("*.py"))
-    }
+class Modules(Mapping):
+    """The trees of the files of the package by their paths, each parsed when it is asked for."""
+
+    def __init__(self):
+        self.paths = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.rglob("*.py"))]
+        self.trees = {}
+
+    def __getitem__(self, path):
+        if path not in self.trees:
+            self.trees[path] = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        return self.trees[path]
+
+    def __iter__(self):
+        return iter(self.paths)
+
+    def __len__(self):
+        return len(self.paths)
 
 
-MODULES = modules()
+MODULES = Modules()
+CORE = [path for path in MODULES if path.startswith("core/")]
 
 
 def name_of(path):
@@ -125,11 +139,11 @@ def test_every_folder_has_a_floor():
     assert found == set(FLOORS)
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.startswith("core/")])
-def test_imports_of_the_core(path):
+def test_imports_of_the_core():
     """From the same floor or below; neither scikit-learn, except for warnings, nor estimators."""
-    here = folder(name_of(path))
-    for module, _ in imports(MODULES[path]):
+    pairs = [(one, module) for one in CORE for module, _ in imports(MODULES[one])]
+    for path, module in pairs:
+        here = folder(name_of(path))
         top = module.split(".")[0]
         assert top != "sklearn" or module == "sklearn.exceptions", f"{path} imports {module}"
         if top != PACKAGE:
@@ -140,11 +154,11 @@ def test_imports_of_the_core(path):
             assert FLOORS[there] < FLOORS[here], f"{path} imports up: {module}"
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if not path.startswith("core/")])
-def test_estimators_take_nothing_private_of_the_core(path):
-    for module, names in imports(MODULES[path]):
-        if folder(module) is not None:
-            private = [part for part in (*module.split(".")[2:], *names) if part.startswith("_")]
+def test_estimators_take_nothing_private_of_the_core():
+    for path in set(MODULES) - set(CORE):
+        for module, names in imports(MODULES[path]):
+            parts = (*module.split(".")[2:], *names) if folder(module) is not None else ()
+            private = [part for part in parts if part.startswith("_")]
             assert not private, f"{path} takes {private} from {module}"
 
 

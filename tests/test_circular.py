@@ -81,7 +81,7 @@ def test_float32_stays(waves):
 
 
 def test_one_step_is_too_few(waves):
-    with pytest.warns(ConvergenceWarning, match="after 1 rounds .*Increase max_iter"):
+    with pytest.warns(ConvergenceWarning, match="after 1 round .*Increase max_iter"):
         model = CircularLinearRegressor(1e-4, max_iter=1).fit(*waves)
     assert model.status_ == "max_iter"
 

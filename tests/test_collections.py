@@ -18,6 +18,7 @@ from sklearn_convexnn import (
     GatedReLURegressor,
     alpha_max,
 )
+from sklearn_convexnn._collections import blocks_of
 from sklearn_convexnn.core.fit import held_out
 from sklearn_convexnn.core.problem.engines import dask_cluster
 from sklearn_convexnn.core.problem.training_set import TrainingSet
@@ -75,10 +76,10 @@ def test_few_rows_are_fitted_as_an_array_is():
 
 @pytest.mark.parametrize("dtype, intercept", [(np.float32, True), (np.float64, False)])
 def test_optimum_is_that_of_the_rows_in_memory(spread, intercept, dtype):
-    X, y, w = rows(dtype=dtype)
+    X, y, w = rows(400, dtype)
     model = ConvexReLURegressor(gap_tol=1e-2, fit_intercept=intercept, **SETTINGS)
     expected = model.fit(X, y, sample_weight=w).__dict__.copy()
-    model.fit(lazy(X), lazy(y), sample_weight=lazy(w))
+    model.fit(lazy(X, 150), lazy(y, 150), sample_weight=lazy(w, 150))
     assert model.coefs_[0].dtype == dtype
     assert isinstance(model.coefs_[0], np.ndarray)
     assert model.objective_ == pytest.approx(expected["objective_"], rel=2e-2)
@@ -89,13 +90,13 @@ def test_optimum_is_that_of_the_rows_in_memory(spread, intercept, dtype):
     "loss", ["squared_error", "huber", pytest.param("poisson", marks=pytest.mark.slow)]
 )
 def test_targets_of_several_outputs(spread, loss):
-    X, y, _ = rows()
+    X, y, _ = rows(300)
     Y = np.round(np.exp(np.column_stack([y, X[:, 2]]))) if loss == "poisson" else None
     Y = np.column_stack([y, 1e3 * y + 5.0]) if Y is None else Y
     settings = {"alpha": 0.3 * alpha_max(X, Y, loss=loss), "loss": loss, "gap_tol": 5e-2}
     models = [
         ConvexReLURegressor(random_state=0, **settings).fit(*data)
-        for data in ((X, Y), (lazy(X), da.from_array(Y, chunks=(500, 1))))
+        for data in ((X, Y), (lazy(X, 120), da.from_array(Y, chunks=(150, 1))))
     ]
     same_optimum(*models, 5e-2)
     assert models[1].predict(X).shape == Y.shape
@@ -114,27 +115,29 @@ def test_targets_of_several_outputs(spread, loss):
     ],
 )
 def test_classes_are_those_of_all_blocks(spread, n_classes, class_weight):
-    X, y, w = rows()
+    X, y, w = rows(400)
     labels = np.array(["a", "b", "c"])[np.digitize(y, [0.0, 1.0][: n_classes - 1])]
     order = np.argsort(labels)  # some blocks have one class
     X, labels, w = X[order], labels[order], w[order]
     settings = {"class_weight": class_weight, "gap_tol": 5e-2, **SETTINGS}
     models = [
         ConvexReLUClassifier(**settings).fit(*data, sample_weight=w)
-        for data in ((X, labels), (lazy(X), lazy(labels)))
+        for data in ((X, labels), (lazy(X, 120), lazy(labels, 120)))
     ]
     same_optimum(*models, 5e-2)
     assert models[1].classes_.tolist() == ["a", "b", "c"][:n_classes]
 
 
-@pytest.mark.parametrize("n_classes, intercept", [(2, True), (3, False)])
+@pytest.mark.parametrize(
+    "n_classes, intercept", [(2, True), pytest.param(3, False, marks=pytest.mark.slow)]
+)
 def test_hinge_of_classes_with_a_kink(spread, n_classes, intercept):
-    X, y, w = rows(400)
+    X, y, w = rows(150)
     labels = np.digitize(y, [0.2, 1.0][: n_classes - 1])
-    settings = {"alpha": 0.03, "loss": "hinge", "gap_tol": 5e-2, "random_state": 0}
+    settings = {"alpha": 0.1, "loss": "hinge", "gap_tol": 5e-2, "random_state": 0}
     models = [
         ConvexReLUClassifier(fit_intercept=intercept, **settings).fit(*data, sample_weight=w)
-        for data in ((X, labels), (lazy(X), lazy(labels)))
+        for data in ((X, labels), (lazy(X, 60), lazy(labels, 60)))
     ]
     same_optimum(*models, 5e-2)
     assert models[1].alpha_max_ == pytest.approx(models[0].alpha_max_, rel=1e-3)
@@ -172,8 +175,8 @@ def test_scale_counts_distinct_rows_wherever_they_are(spread, monkeypatch):
 
 def test_auto_of_few_long_rows(spread):
     """Fewer than are held out by their values elsewhere, but too large to be gathered."""
-    X, y, _ = rows()
-    model = ConvexReLURegressor("auto", tol=0.1, random_state=0).fit(lazy(X), lazy(y))
+    X, y, _ = rows(500)
+    model = ConvexReLURegressor("auto", tol=0.1, random_state=0).fit(lazy(X, 200), lazy(y, 200))
     assert len(model.validation_losses_) > 1
     assert model.score(X, y) > 0.8
 
@@ -183,7 +186,7 @@ def test_auto_of_few_long_rows(spread):
 )
 def test_auto_holds_out_the_same_rows(spread, monkeypatch, Estimator):
     monkeypatch.setattr(held_out, "_MANY", 0)
-    X, y, w = rows()
+    X, y, w = rows(500)
     y = np.where(y > 0.5, "yes", "no") if Estimator is ConvexReLUClassifier else y
     seen = []
 
@@ -197,7 +200,7 @@ def test_auto_holds_out_the_same_rows(spread, monkeypatch, Estimator):
     monkeypatch.setattr(held_out, "_Judge", Judge)
     one, other = (
         Estimator(tol=0.1, random_state=0).fit(*data, sample_weight=w)
-        for data in ((X, y), (lazy(X), lazy(y)))
+        for data in ((X, y), (lazy(X, 200), lazy(y, 200)))
     )
     for here, there in zip(*seen, strict=True):
         np.testing.assert_array_equal(here, there)
@@ -292,8 +295,8 @@ def test_bad_blocks():
 
 
 def test_blocks_of_unknown_lengths_from_one_collection(spread):
-    X, y, _ = rows()
-    dX, dy = lazy(X), lazy(y)
+    X, y, _ = rows(400)
+    dX, dy = lazy(X, 150), lazy(y, 150)
     kept = dX[:, 0] > 0
     model = ConvexReLURegressor(gap_tol=1e-2, **SETTINGS)
     found = model.fit(dX[kept], dy[kept]).objective_
@@ -369,11 +372,25 @@ def test_one_task_a_worker_and_only_samples_come_here(watched):
     settings = {"processes": False, "dashboard_address": ":0", "threads_per_worker": 1}
     with (
         distributed.LocalCluster(n_workers=2, **settings) as cluster,
-        distributed.Client(cluster),
+        distributed.Client(cluster) as client,
     ):
         X, y = made_by_workers(6, 10_000)
-        model = ConvexReLURegressor("scale", tol=0.1, random_state=0).fit(X, y)
+        some = (X[:, 0] > -2).astype(float)  # rows of weight zero are left where they are
+        model = ConvexReLURegressor("scale", tol=0.1, random_state=0).fit(X, y, some)
         assert model.score(X, y) > 0.9
+        # Blocks that the workers hold stay with those that hold them.
+        held = client.persist(list(made_by_workers(4, 50)))
+        distributed.wait(held)
+        first = [part[0] for part in blocks_of(*held)]
+        holders = client.who_has()
+        assert {block.key for block in first} <= set(holders)
+        for address, numbers in dask_cluster._groups(
+            client, sorted(client.nthreads()), first
+        ).items():
+            assert all(address in holders[first[k].key] for k in numbers)
+        model = ConvexReLURegressor(0.1, random_state=0).fit(*held)
+        again = ConvexReLURegressor(0.1, random_state=0).fit(*dask.compute(*held))
+        assert model.objective_ == pytest.approx(again.objective_, rel=1e-2)
     assert set(seen["tasks"]) == {2}
     assert seen["rows"] <= 20_000
 
@@ -438,3 +455,32 @@ def test_a_lost_worker_changes_nothing(watched):
         assert pids[0] not in client.run(os.getpid).values()
     np.testing.assert_array_equal(found.coefs_[0], expected.coefs_[0])
     assert seen["rows"] <= 1.5 * 50_000  # keys for a sample
+
+
+def test_blocks_that_do_not_fit_together():
+    X, y, _ = rows(60)
+    kept = lazy(X, 20)[:, 0] > -9
+    model = ConvexReLURegressor(alpha=0.1)
+    with pytest.raises(ValueError, match=r"X has 3 blocks and y or sample_weight 2"):
+        model.fit(lazy(X, 20)[kept], lazy(y, 30)[lazy(y, 30) > -99])
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[60, 50\]"):
+        model.fit(lazy(X, 20), y[:50])
+    shapes = [(20, 3), (20, 2)]
+    blocks = [da.from_delayed(dask.delayed(np.ones)(one), (20, 3), float) for one in shapes]
+    with pytest.raises(ValueError, match="Blocks differ in their columns of X"):
+        model.fit(da.concatenate(blocks), lazy(np.arange(40.0), 20))
+    with pytest.raises(ValueError, match="MultiOutputClassifier"):
+        ConvexReLUClassifier(0.1).fit(lazy(X, 20), da.from_array(X > 0, chunks=(20, 3)))
+
+
+def test_blocks_without_rows():
+    """They are predicted and scored as nothing."""
+    X, y, _ = rows(60)
+    kept = lazy(np.arange(60) >= 20, 20)
+    dX, dy = lazy(X, 20)[kept], lazy(y, 20)[kept]
+    model = ConvexReLURegressor(**SETTINGS).fit(X, y)
+    np.testing.assert_array_equal(model.predict(dX).compute(), model.predict(X[20:]))
+    assert model.score(dX, dy) == pytest.approx(r2_score(y[20:], model.predict(X[20:])), rel=1e-9)
+    labels = ConvexReLUClassifier(**SETTINGS).fit(X, y > 0.5)
+    expected = accuracy_score(y[20:] > 0.5, labels.predict(X[20:]))
+    assert labels.score(dX, dy > 0.5) == pytest.approx(expected, rel=1e-12)

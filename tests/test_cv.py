@@ -1,10 +1,12 @@
 """The cross-validated estimators."""
 
 import pickle
+import threading
 import tracemalloc
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -18,7 +20,7 @@ from sklearn_convexnn import (
     ConvexReLUClassifierCV,
     ConvexReLURegressor,
     ConvexReLURegressorCV,
-    _cross_validation,
+    _cv_workers,
 )
 from tests.conftest import two_kinds_first
 
@@ -29,29 +31,36 @@ SMALL = {"alphas": 3, "eps": 0.05, "cv": 3}
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Workers are started at once; yields what they were given to do."""
+    """Workers are ready at once; yields what they were given to do."""
     given = []
 
-    class Watched(_cross_validation.Parallel):
+    class Watched(_cv_workers.Parallel):
         def __call__(self, tasks):
             given.extend(tasks := list(tasks))
             return super().__call__(tasks)
 
-    monkeypatch.setattr(_cross_validation, "_PATIENCE", 0.0)
-    monkeypatch.setattr(_cross_validation, "Parallel", Watched)
+    monkeypatch.setattr(_cv_workers.Processes, "ready", lambda self: True)
+    monkeypatch.setattr(_cv_workers, "Parallel", Watched)
     return given
 
 
-def test_small_folds_start_no_workers(impatient, monkeypatch, regression):
-    settings = {"alphas": [0.3, 0.1], "random_state": 0, "n_jobs": 2}
+@pytest.mark.parametrize("patience", [0.0, 60.0])
+def test_small_folds_start_no_workers(monkeypatch, regression, patience):
+    """Or go on while workers start."""
+    started = threading.Event()
+
+    class Watched(_cv_workers.Parallel):
+        def __call__(self, tasks):
+            started.set()
+            return super().__call__(tasks)
+
+    monkeypatch.setattr(_cv_workers, "_PATIENCE", patience)
+    monkeypatch.setattr(_cv_workers, "Parallel", Watched)
+    settings = {"alphas": [0.3, 0.1], "random_state": 0}
     X, y = regression.X, regression.y
-    in_workers = ConvexReLURegressorCV(**settings).fit(X, y)
-    assert impatient
-    impatient.clear()
-    monkeypatch.setattr(_cross_validation, "_PATIENCE", 60.0)
-    here = ConvexReLURegressorCV(**settings).fit(X, y)
-    assert not impatient
-    np.testing.assert_array_equal(here.coefs_[0], in_workers.coefs_[0])
+    models = [ConvexReLURegressorCV(**settings, n_jobs=n_jobs).fit(X, y) for n_jobs in (1, 2)]
+    assert started.wait(0 if patience else 10) == (patience == 0)
+    np.testing.assert_array_equal(*(model.coefs_[0] for model in models))
 
 
 def cv_estimator(case, **settings):
@@ -148,7 +157,7 @@ def test_patience_ends_the_path(regression):
     """Pure noise: no network predicts it, the smaller alpha the worse."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((60, 5)), rng.standard_normal(60)
-    stopped = ConvexReLURegressorCV(alphas=6, eps=1e-2, random_state=0).fit(X, y)
+    stopped = ConvexReLURegressorCV(alphas=6, eps=0.03, random_state=0).fit(X, y)
     whole = clone(stopped).set_params(patience=None).fit(X, y)
     n = len(stopped.alphas_)
     assert n < len(whole.alphas_) == 6
@@ -159,7 +168,7 @@ def test_patience_ends_the_path(regression):
 def test_selection():
     """All rules see the same scores; within a standard error they prefer different alphas."""
     X, y = load_diabetes(return_X_y=True)
-    X = StandardScaler().fit_transform(X)
+    X, y = StandardScaler().fit_transform(X)[:200], y[:200]
     models = {
         selection: ConvexReLURegressorCV(
             alphas=5, eps=3e-2, selection=selection, random_state=0
@@ -233,14 +242,14 @@ def test_scores_that_do_not_fit_are_refused(regression):
 @pytest.fixture(scope="module")
 def smooth():
     """A target that wants a small alpha: the path goes below alpha="scale"."""
-    X = np.random.default_rng(0).uniform(-1, 1, (150, 2))
+    X = np.random.default_rng(0).uniform(-1, 1, (100, 2))
     return X, np.sin(4 * X[:, 0]) + np.abs(X[:, 1])
 
 
 def test_path_from_coarse_to_fine(smooth):
     X, y = smooth
     model = ConvexReLURegressorCV(cv=3, random_state=0).fit(X, y)
-    scale = 0.1 * model.alpha_max_ / np.sqrt(150)
+    scale = 0.1 * model.alpha_max_ / np.sqrt(100)
     assert np.all(np.diff(model.alphas_) < 0)
     steps = np.log2(model.alphas_[1:] / scale)
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
@@ -253,16 +262,39 @@ def test_path_from_coarse_to_fine(smooth):
     np.testing.assert_array_equal(model.score_path_, whole.score_path_[:n])
 
 
-def test_neighbours_start_from_larger_alphas_and_do_not_depend_on_n_jobs(impatient):
-    """A peak above alpha="scale": one alpha is filled in."""
-    X, y = load_diabetes(return_X_y=True)
-    X = StandardScaler().fit_transform(X)[:200]
-    settings = {"selection": "best", "cv": 3, "random_state": 0}
-    models = [ConvexReLURegressorCV(**settings, n_jobs=n_jobs).fit(X, y[:200]) for n_jobs in (1, 2)]
-    first, second = models
-    np.testing.assert_array_equal(first.alphas_, second.alphas_)
-    np.testing.assert_array_equal(first.score_path_, second.score_path_)
-    np.testing.assert_array_equal(first.coefs_[0], second.coefs_[0])
+def test_neighbours_start_from_larger_alphas_and_do_not_depend_on_n_jobs(impatient, regression):
+    """An alpha between two of the coarse grid is filled in, above the chosen one."""
+    settings = {"selection": "one_standard_error", "cv": 3, "random_state": 0}
+    models = [
+        ConvexReLURegressorCV(**settings, n_jobs=n_jobs).fit(regression.X, regression.y)
+        for n_jobs in (1, 2)
+    ]
+    with parallel_config(backend="threading"):
+        models.append(clone(models[0]).set_params(n_jobs=2).fit(regression.X, regression.y))
+    first, *others = models
+    ratios = first.alphas_[1:-1] / first.alphas_[2:]
+    assert np.isclose(ratios, 2.0).any()
+    assert np.isclose(ratios, 4.0).any()
+    for other in others:
+        np.testing.assert_array_equal(first.alphas_, other.alphas_)
+        np.testing.assert_array_equal(first.score_path_, other.score_path_)
+        np.testing.assert_array_equal(first.coefs_[0], other.coefs_[0])
+
+
+@pytest.mark.parametrize("numbers", [0, 10**9])
+def test_folds_of_many_numbers_run_in_threads(numbers, monkeypatch, regression):
+    started = []
+
+    class Watched(_cv_workers.Threads):
+        def start(self, key, task):
+            started.append(key)
+            super().start(key, task)
+
+    monkeypatch.setattr(_cv_workers, "Threads", Watched)
+    monkeypatch.setattr(_cv_workers, "_MANY_NUMBERS", numbers)
+    model = ConvexReLURegressorCV(alphas=[0.3], cv=3, n_jobs=2, random_state=0)
+    model.fit(regression.X, regression.y)
+    assert len(started) == (3 if numbers == 0 else 0)
 
 
 def test_constant_targets_have_a_grid_of_one():

@@ -109,7 +109,7 @@ def test_a_perceptron_with_the_layers_predicts_the_same():
 @pytest.mark.parametrize("K", [1, 3])
 def test_alpha_max(n_layers, K):
     X, Y = linear_data(K=K)
-    largest = DeepLinearRegressor(n_layers).fit(X, Y).alpha_max_
+    largest = DeepLinearRegressor(n_layers, 10.0).fit(X, Y).alpha_max_
     above = DeepLinearRegressor(n_layers, 1.0001 * largest).fit(X, Y)
     assert above.rank_ == 0
     assert [W.size for W in above.coefs_] == [0] * n_layers

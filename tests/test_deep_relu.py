@@ -110,7 +110,7 @@ def searched(X, Y, alpha, n_layers, width, *, weights=None, starts=20):
     return best_network(loss, shapes, alpha, relu=X, starts=starts)
 
 
-@pytest.mark.parametrize("n_layers", [2, 3, 4])
+@pytest.mark.parametrize("n_layers", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["whitened", "lengths and weights", "indicators", "line"])
 def test_no_search_finds_a_better_network(n_layers, kind):
     rng = np.random.default_rng(1)

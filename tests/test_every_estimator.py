@@ -60,21 +60,21 @@ EVERY = [
     GatedReLURegressor(patterns=20),
     # With these alphas the programs of noise stay small.
     ConvexReLUClassifier(alpha=0.02, **PROGRAM),
-    ConvexReLURegressorCV(alphas=[0.1, 0.01], cv=2, tol=0.1),
+    ConvexReLURegressorCV(alphas=[0.3, 0.1], cv=2, tol=0.3),
     ConvexReLUClassifierCV(alphas=[0.3], cv=2, tol=0.1),
     ConvexThresholdRegressor("scale", tol=0.03),
     ConvexThresholdClassifier(0.01, directions="axis"),
     ConvexCNNRegressor(0.1, tol=0.3),
     ConvexCNNClassifier(0.1, pooling="average", padding="same", tol=0.3),
-    # Held-out rows of the checks are not predicted by what may be anywhere: one alpha, a small one.
-    ConvexCNNRegressorCV(alphas=[0.01], cv=2, stride=4, tol=0.3),
+    # Held-out rows of the checks are not predicted by what may be anywhere: one alpha.
+    ConvexCNNRegressorCV(alphas=[0.1], cv=2, stride=4, tol=0.3),
     ConvexCNNClassifierCV(alphas=[0.3], cv=2, pooling="average", tol=0.3),
     DeepLinearRegressor(n_layers=3, alpha=0.01),
     DeepLinearClassifier(loss="log_loss", alpha=0.01),
     DeepLinearRegressorCV(alphas=4),
     CircularLinearRegressor(),
     SplineReLURegressor(alpha=0, skip_connection=True, **SPLINE),
-    SplineReLUClassifier(alpha=1e-3, loss="hinge", **SPLINE),
+    SplineReLUClassifier(alpha=0.03, loss="hinge", **SPLINE),
     DeepReLURegressor(batch_norm=True),
     DeepReLUClassifier(batch_norm=True),
     ParallelReLURegressor(0.1, hidden_units=2, tol=0.3),
@@ -148,6 +148,18 @@ CLOSED_FORMS = [DeepReLURegressor(), DeepReLUClassifier(whiten=True)]
 OTHER_CLOSED_FORMS = [DeepReLURegressor(whiten=True), DeepReLUClassifier()]
 
 
+def pytest_generate_tests(metafunc):
+    """Thousands of checks that are all slow, and take a second to name, only where asked for."""
+    slow = {
+        test_sklearn_check_of_other_settings: OTHER_SETTINGS,
+        test_sklearn_check_of_other_closed_forms: OTHER_CLOSED_FORMS,
+    }
+    if metafunc.function in slow:
+        estimators, asked = slow[metafunc.function], metafunc.config.option.markexpr != "not slow"
+        checks = parametrize_with_checks(estimators if asked else estimators[:1])
+        metafunc.parametrize(*checks.args, **checks.kwargs)
+
+
 def test_no_public_estimator_is_missing():
     listed = {type(estimator) for estimator in EVERY}
     public = {getattr(package, name) for name in package.__all__}
@@ -196,7 +208,6 @@ def test_sklearn_check(estimator, check):
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_convergence_warning")
 @pytest.mark.filterwarnings(HARD)
-@parametrize_with_checks(OTHER_SETTINGS)
 def test_sklearn_check_of_other_settings(estimator, check):
     # This check does not heed the tag of positive targets.
     counts = getattr(estimator, "loss", None) == "poisson"
@@ -226,7 +237,7 @@ def test_array_api_check_on_numpy():
 import sklearn_convexnn as package
 from sklearn.utils.estimator_checks import check_array_api_input
 for Estimator in (package.ConvexReLURegressor, package.ConvexReLUClassifier):
-    check_array_api_input(Estimator.__name__, Estimator(), array_namespace="numpy")
+    check_array_api_input(Estimator.__name__, Estimator(0.1), array_namespace="numpy")
 """
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=environment)
@@ -311,6 +322,5 @@ def test_sklearn_check_passes_or_refuses_its_rows(estimator, check):
 
 
 @pytest.mark.slow
-@parametrize_with_checks(OTHER_CLOSED_FORMS)
 def test_sklearn_check_of_other_closed_forms(estimator, check):
     check_closed_form(estimator, check)

@@ -205,3 +205,13 @@ def test_memory_of_a_fit(tmp_path, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.7 * size
+
+
+def test_without_a_way_to_ask_for_room(tmp_path, monkeypatch):
+    """Where a system cannot reserve it, the file grows as it is written."""
+    X = on_disk(tmp_path, np.zeros((10, 1)))
+    monkeypatch.setattr(row_arrays, "MOST_IN_MEMORY", 0)
+    monkeypatch.delattr(row_arrays.os, "posix_fallocate", raising=False)
+    array = row_arrays.empty_beside(X, (10,), float)
+    array[:] = np.arange(10)
+    np.testing.assert_array_equal(array, np.arange(10))

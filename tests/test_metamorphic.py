@@ -68,7 +68,7 @@ def test_weights_of_repeated_rows_add_up(case):
 @given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(["regression", "multiclass"]))
 def test_order_of_rows(seed, kind):
     # The held-out rows of alpha="auto" as well.
-    case = make_case(kind, n=30)
+    case = make_case(kind, n=24)
     order = np.random.default_rng(seed).permutation(len(case.X))
     model = case.Estimator(random_state=0).fit(case.X, case.y)
     permuted = case.Estimator(random_state=0).fit(case.X[order], case.y[order])
@@ -203,7 +203,7 @@ def test_two_classes_as_multinomial(binary):
 def test_sparse_is_dense(simple_case, density):
     mask = np.random.default_rng(0).uniform(size=simple_case.X.shape) < density
     X = simple_case.X * mask
-    goals = {"alpha": "scale", "gap_tol": GAP, "random_state": 0}
+    goals = {"alpha": 0.05, "gap_tol": GAP, "random_state": 0}
     dense = simple_case.Estimator(**goals).fit(X, simple_case.y)
     model = simple_case.Estimator(**goals).fit(sparse.csr_array(X), simple_case.y)
     assert_same_optimum(model, dense)

@@ -27,7 +27,7 @@ REFERENCES = [
     (PLANE, 0.01, BOTH, 0.062649919),
     (PLANE, 0.03, BOTH, 0.097045239),
     (PLANE, 0.01, None, 0.065098256),
-    (PLANE, 0.001, None, 0.012112135),
+    pytest.param(PLANE, 0.001, None, 0.012112135, marks=pytest.mark.slow),
     (LINE, 0.003, (1.0,), 0.009778299),
     (LINE, 0.003, BOTH, 0.006892936),
     (LINE, 0.003, None, 0.009170086),

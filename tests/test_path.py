@@ -181,7 +181,7 @@ OTHERS = [
     ConvexCNNRegressor(patch_size=2, random_state=0),
     ConvexCNNClassifier(patch_size=2, pooling="average", pool_grid=2, random_state=0),
     ParallelReLURegressor(hidden_units=2, random_state=0),
-    ConvexThresholdRegressor(random_state=0),
+    ConvexThresholdRegressor(representative="margin", random_state=0),
     ConvexThresholdClassifier(directions="axis", random_state=0),
     ConvexReLUClassifier(loss="hinge", random_state=0),
 ]
@@ -203,6 +203,11 @@ def test_a_path_of_one_of_any_estimator_is_its_fit(estimator):
     assert (one.alpha, one.objective_, one.n_neurons_) == (0.05, model.objective_, model.n_neurons_)
     assert (path.objectives[0], path.dual_gaps[0]) == (model.objective_, model.dual_gap_)
     np.testing.assert_array_equal(one.predict(X), model.predict(X))
+    for name in ("coefs", "intercepts"):
+        for layer, of_model in zip(
+            getattr(path, name)[0], getattr(model, name + "_", ()), strict=False
+        ):
+            np.testing.assert_array_equal(layer, of_model)
     assert not hasattr(estimator, "n_features_in_")  # it is not touched
 
 

@@ -104,6 +104,9 @@ def test_what_is_refused(monkeypatch):
         tabular_pipeline("regression")
     with pytest.raises(TypeError, match="instance"):
         tabular_pipeline(DummyRegressor)
+    for weights in (0.5, []):
+        with pytest.raises(ValueError, match="weights must be one or several numbers in a list"):
+            tabular_pipeline("regressor", weights=weights)
     monkeypatch.setitem(sys.modules, "skrub", None)
     with pytest.raises(ImportError, match=r"sklearn_convexnn\[tabular\]"):
         tabular_pipeline("regressor")

@@ -228,6 +228,8 @@ def test_shape_functions_are_drawn():
     assert len(ShapeFunctionDisplay.from_estimator(model, max_features=3).axes_) <= 3
     plt = pytest.importorskip("matplotlib.pyplot")
     two = clone(model).fit(X, np.column_stack([X[:, 0] > 0, X[:, 1] > 0]).astype(float))
+    with pytest.raises(ValueError, match="1 axes are needed, one per feature, got 2"):
+        ShapeFunctionDisplay.from_estimator(model, features=[0], axes=plt.subplots(1, 2)[1])
     drawn = ShapeFunctionDisplay.from_estimator(two, features=[0, 1], axes=plt.subplots(1, 2)[1])
     assert [text.get_text() for text in drawn.axes_[0].get_legend().get_texts()] == [
         "output 0",
@@ -238,3 +240,28 @@ def test_shape_functions_are_drawn():
     plt.close("all")
     with pytest.raises(ValueError, match="directions='axis'"):
         ShapeFunctionDisplay.from_estimator(model.set_params(directions="all").fit(X, X[:, 0]))
+
+
+@pytest.mark.parametrize(
+    "settings, goal",
+    [
+        ({"gap_tol": 1e-9}, "gap_tol=1e-09"),
+        ({"directions": "axis", "tol": 1e-12}, "a relative duality gap of tol=1e-12"),
+        ({"tol": 1e-12}, "a decrease below tol=1e-12 in one round"),
+    ],
+)
+def test_a_goal_that_is_missed_is_named(settings, goal):
+    X = make_rows(60)
+    y = np.sin(3 * X[:, 0]) + X[:, 1]
+    with pytest.warns(ConvergenceWarning, match=goal):
+        ConvexThresholdRegressor(1e-3, max_iter=1, random_state=0, **settings).fit(X, y)
+
+
+def test_columns_without_steps():
+    """A constant column has no threshold, and without another one there is no network."""
+    X, settings = make_rows(40), {"directions": "axis", "random_state": 0}
+    model = ConvexThresholdRegressor(0.01, **settings)
+    y = np.abs(X[:, 0])
+    expected = model.fit(X, y).objective_
+    assert model.fit(np.column_stack([X, np.ones(40)]), y).objective_ == expected
+    assert model.fit(np.ones((40, 2)), y).n_neurons_ == 0

@@ -34,11 +34,11 @@ def assert_refused(model, X, y, match, error=ValueError, **fit_params):
 @pytest.mark.parametrize(
     "name, value",
     [
-        *(("alpha", value) for value in (-1.0, np.nan, np.inf, "best", None, [1.0])),
+        *(("alpha", value) for value in (-1.0, np.nan, np.inf, "best", None, [1.0], True)),
         *(("max_neurons", value) for value in (0, -1, 2.5, "all")),
         *(("max_iter", value) for value in (0, 1.5, "auto")),
         *(("tol", value) for value in (0, 0.0, -1e-3, None, np.nan)),
-        *(("gap_tol", value) for value in (0, -1e-3, "auto", np.nan)),
+        *(("gap_tol", value) for value in (0, -1e-3, 1, 2.0, "auto", np.nan)),
         ("loss", "absolute_error"),
         ("fit_intercept", "yes"),
         ("refinement", "gated"),

@@ -105,6 +105,31 @@ def test_ctrl_c_in_the_first_round_keeps_the_fit_before(Estimator, monkeypatch):
     assert_same_state(model, before)
 
 
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda X, y: convexnn_path(X, y, alphas=[1e-3, 1e-4], tol=1e-9, random_state=0),
+        lambda X, y: ConvexReLURegressor(tol=1e-9, random_state=0).fit(X, y),
+    ],
+    ids=["path", "auto"],
+)
+def test_ctrl_c_in_a_later_round_ends_a_path(monkeypatch, solve):
+    """Also the path that chooses an alpha by held-out rows."""
+    slide, calls = slide_phase.slide, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(None)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return slide(*args, **kwargs)
+
+    monkeypatch.setattr(slide_phase, "slide", interrupted)
+    X, y = data(ConvexReLURegressor)
+    with pytest.raises(KeyboardInterrupt):
+        solve(X, y)
+    assert len(calls) == 2
+
+
 def test_ctrl_c_ends_a_path(monkeypatch):
     slide, calls = slide_phase.slide, []
 

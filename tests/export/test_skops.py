@@ -8,13 +8,12 @@ import pytest
 from sklearn_convexnn import ConvexReLUClassifierCV, QuantileSteps, StepsCV
 from tests.exported import EVERY, ROWS, SMALL, TWO, WORDS, fitted, new_rows
 
-io = pytest.importorskip("skops.io")
-
 DOCUMENT = (Path(__file__).parents[2] / "doc" / "export.rst").read_text(encoding="utf-8")
 
 
 def through_a_file(model):
     """The model from its file, trusting what doc/export.rst says to trust."""
+    io = pytest.importorskip("skops.io")  # long to import, in one of the processes
     data = io.dumps(model)
     types = io.get_untrusted_types(data=data)
     own = [name for name in types if name.startswith("sklearn_convexnn.")]

@@ -51,3 +51,11 @@ def test_what_has_no_filters():
     model.set_params(alpha=1e3).fit(np.ones((5, 9)), np.arange(5.0))
     with pytest.raises(ValueError, match="constant and has no filters"):
         FilterDisplay.from_estimator(model)
+
+
+def test_filters_without_a_picture():
+    """Three space axes; rows of panels that are not all needed are left empty."""
+    with pytest.raises(ValueError, match="3 space axes are not drawn"):
+        FilterDisplay(filters=[np.zeros((2, 2, 2, 1))], sizes=np.ones(1)).plot()
+    display = FilterDisplay(filters=[np.ones((2, 1))] * 9, sizes=np.ones(9)).plot()
+    assert len(display.figure_.axes) == 9

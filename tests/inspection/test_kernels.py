@@ -2,6 +2,7 @@
 
 import doctest
 from math import comb
+from types import SimpleNamespace
 
 import cvxpy as cp
 import numpy as np
@@ -13,8 +14,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_convexnn import SplineReLURegressor
+from sklearn_convexnn.core.geometry import hyperplanes
 from sklearn_convexnn.core.geometry.hyperplanes import n_subsets, wedge_neurons
-from sklearn_convexnn.inspection import WedgeFeatures, min_l1_solution, ntk_kernel, relu_kernel
+from sklearn_convexnn.inspection import (
+    WedgeFeatures,
+    _kernels,
+    min_l1_solution,
+    ntk_kernel,
+    relu_kernel,
+)
 from tests.problems import sine_data
 
 
@@ -267,3 +275,32 @@ def test_examples_run(public):
     results = [runner.run(test) for test in finder.find(public, public.__name__, globs={})]
     assert sum(result.attempted for result in results) > 0
     assert sum(result.failed for result in results) == 0
+
+
+def test_hyperplanes_of_rows_without_extent():
+    """Equal rows have no direction; numbers have one; blocks of subsets are put together."""
+    U, b = wedge_neurons(np.ones((4, 2)), norm="l2", intercept=True)
+    assert U.shape == (0, 2)
+    assert b.shape == (0,)
+    U, b = wedge_neurons([[1.0], [2.0]], norm="l2", intercept=False)
+    np.testing.assert_array_equal(np.abs(U), [[1.0]])
+    np.testing.assert_array_equal(b, [0.0])
+
+
+def test_subsets_come_in_blocks(monkeypatch):
+    X = np.random.default_rng(0).standard_normal((5, 2))
+    expected = wedge_neurons(X, norm="l2", intercept=True)
+    for block in (2, 5):  # of ten subsets: blocks of a divisor leave none over
+        monkeypatch.setattr(hyperplanes, "_BLOCK", block)
+        for found, one in zip(wedge_neurons(X, norm="l2", intercept=True), expected, strict=True):
+            np.testing.assert_array_equal(found, one)
+
+
+def test_targets_have_one_dimension_and_failures_of_the_solver_are_told(monkeypatch):
+    K, y = relu_kernel([[-1.0], [0.0], [1.0]]), np.array([1.0, 0.0, 1.0])
+    with pytest.raises(ValueError, match="one dimension, got 2"):
+        min_l1_solution(K, y[:, None])
+    failed = SimpleNamespace(status=4, message="numbers")
+    monkeypatch.setattr(_kernels, "linprog", lambda *args, **kwargs: failed)
+    with pytest.raises(RuntimeError, match="HiGHS did not solve the linear program: numbers"):
+        min_l1_solution(K, y)

@@ -317,3 +317,7 @@ def test_constant_network():
         0,
         1,
     )
+
+
+def test_two_points_need_no_kink():
+    assert kink_bound(np.array([0.0, 1.0, 1.0]), np.array([[0.0], [1.0], [1.0]])) == 0

@@ -147,3 +147,18 @@ def test_fitted_models_without_hidden_layers_are_told_what_is_taken():
         NeuralCollapseDisplay.from_estimator(model, np.eye(3), [0, 1, 2])
     with pytest.raises(NotFittedError):
         NeuralCollapseDisplay.from_estimator(DeepReLUClassifier(), np.eye(3), [0, 1, 2])
+
+
+def test_classes_with_one_mean():
+    """Nothing between the classes: infinite variability within, unless all rows are equal."""
+    H, y = np.array([[1.0], [-1.0], [1.0], [-1.0]]), [0, 0, 1, 1]
+    assert neural_collapse(H, y).nc1 == np.inf
+    assert neural_collapse(np.ones((4, 1)), y).nc1 == 0.0
+    assert neural_collapse(H, y, np.zeros((1, 2))).nc3 == pytest.approx(np.sqrt(2))
+
+
+def test_an_output_of_two_classes_without_intercept():
+    H, y = np.array([[1.0], [-1.0]]), [1, 0]
+    result = neural_collapse(H, y, [[2.0]])
+    assert result.nc3 == pytest.approx(0.0, abs=1e-12)
+    assert result.nc4 == 0.0

@@ -58,9 +58,9 @@ def test_lower_bounds_never_exceed_the_optimum(problem: Known):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
-def test_hundreds_of_random_networks_in_the_plane(loss):
+def test_random_networks_in_the_plane(loss):
     """Random weights, far from optimal: dual <= optimum <= primal against a tight fit."""
-    for seed in range(6):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         X, alpha = rng.standard_normal((8, 2)), 10.0 ** rng.uniform(-3, -1)
         if loss == "squared_error":

@@ -80,3 +80,13 @@ def test_name_of_the_score(regression, scoring):
     model.fit(regression.X, regression.y)
     label = PathDisplay.from_estimator(model).axes_[0].get_ylabel()
     assert label == (scoring or "R2")
+
+
+def test_a_relaxed_choice_is_drawn_and_named(regression):
+    """Of the table of every relaxation the curve of the chosen one."""
+    settings = {"alphas": [0.2, 0.1], "relax": (0.5, 0.25), "selection": "best", "cv": 2}
+    model = ConvexReLURegressorCV(**settings, random_state=0).fit(regression.X, regression.y)
+    ax = PathDisplay.from_estimator(model).axes_[0]
+    chosen = 0 if model.relax_ == 0.5 else 1
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), model.score_path_[chosen].mean(axis=1))
+    assert ax.get_title().endswith(f"refitted at {model.alpha_:.3g}, best mean score")

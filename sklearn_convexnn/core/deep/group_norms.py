@@ -106,17 +106,18 @@ def solve_group_norms(problem, alpha, *, tol, max_iter, start=None):
     """
     limits = alpha * problem.factors
     e = _alone(problem, limits) if start is None else start
-    state, best, idle = _State.of(problem, limits, e), None, 0
-    for n_iter in range(max_iter + 1):
+    state, best, idle, n_iter = _State.of(problem, limits, e), None, 0, 0
+    while True:
         point = problem.evaluated(state.A, alpha, max(1, n_iter))
         if best is None or point.primal - point.dual < best.primal - best.dual:
             best, idle = point, 0
         closed = best.primal - best.dual <= tol * best.primal
-        if closed or n_iter == max_iter or idle == _MOST_IDLE:
+        if closed or n_iter >= max_iter or idle == _MOST_IDLE:
             break
         before, state = state, _stepped(problem, limits, state)
         if state is None:
             break
+        n_iter += 1
         idle += state.value >= before.value - _RESOLVED * problem.energy
     return best
 

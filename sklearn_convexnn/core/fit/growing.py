@@ -50,11 +50,25 @@ def sample_sizes(rows):
     most, sizes = int(min(_LARGEST_SHARE * rows.n_rows, _MOST_BYTES / (4 * rows.n_features))), []
     if rows.neurons.shares() is not None:  # a row has several inputs
         return sizes_from_above(min(most, rows.n_rows // FACTOR), FIRST_IMAGES)
-    size = max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns)
-    while rows.n_rows >= LEAST_ROWS and size <= most:
-        sizes.append(size)
-        size *= FACTOR
+    first = max(FIRST_ROWS, _ROWS_PER_COLUMN * rows.n_columns)
+    if rows.n_rows < LEAST_ROWS or first > most:
+        return []
+    factor = FACTOR if rows.loss.quadratic else _even_factor(rows.n_rows / first)
+    while round(first) <= most:
+        sizes.append(round(first))
+        first *= factor
     return sizes
+
+
+def _even_factor(ratio):
+    """The largest factor up to that of samples whose powers lead from one to ``ratio``.
+
+    Rounds of the squared error are few on all rows.  Those of other losses are many, and a sample
+    of nearly ``FACTOR`` times fewer rows spares some: two classes of 1e5 x 50 rows, 31 937 after
+    10 200 and not all at once, are as far three rounds earlier, of which each takes as long as all
+    of that sample.
+    """
+    return ratio ** (1.0 / np.ceil(np.log(ratio) / np.log(FACTOR) - 1e-9))
 
 
 def sizes_from_above(most, least):

@@ -30,7 +30,9 @@ _PARTS, _MOST_HELD_OUT = 5, 5000
 _MANY = 50_000
 # Below this number of rows nothing is held out.
 _FEWEST = 20
-# So many held-out rows are wanted, of at most so many parts; labels say less than targets.
+# So many held-out rows are wanted, of at most so many parts; labels say less than targets.  (Two
+# parts of three take .6 of the time where labels are few and clear, at the same scores; where a
+# fifth or a quarter of them is flipped the log-loss is .003 to .010 higher, accuracy .01 lower.)
 _WANTED, _MOST_FOLDS = 250, 3
 _WANTED_LABELS, _MOST_LABEL_FOLDS = 300, 4
 # Losses within so many standard errors of the best are equal: of the difference, for labels of the

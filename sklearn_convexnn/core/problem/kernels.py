@@ -238,6 +238,12 @@ def mean_loss(xp, B, loss):
     return (B.w @ losses, B.w @ loss.sizes(B.Y, losses)), None
 
 
+def loss_on_the_way(xp, B, loss, share):
+    """The mean loss at ``Z + share * change``."""
+    Z, change = B.rowwise
+    return (B.w @ loss.value(B.Y, Z + share * change),), None
+
+
 def loss_of_shift(xp, B, loss, shift):
     """Value, gradient and second derivatives in a shift of all outputs."""
     Z = B.rowwise[0] + shift

@@ -78,6 +78,17 @@ class RowState:
         primal, size = self.mean_loss + penalty, self.loss_size + penalty
         return self.dual_point.certify(primal, alpha, kappa, kind, size)
 
+    def loss_on_the_way(self, change, share):
+        """``F(Z + share * change)``; the change is a handle like ``Z``."""
+        (value,), _ = self.engine.map_reduce(
+            kernels.loss_on_the_way,
+            self.loss,
+            float(share),
+            width=self.engine.n_outputs,
+            rowwise=(self.Z, change),
+        )
+        return float(value)
+
     # ------------------------------------------------------------------ the intercept
 
     def of_shift(self, shift):

@@ -17,7 +17,7 @@ from sklearn_convexnn.core.problem.canonical_rows import canonical_rows
 from sklearn_convexnn.core.problem.engines.choice import in_memory, keys_of
 from sklearn_convexnn.core.problem.engines.row_arrays import blocks_of, row_by_row
 from sklearn_convexnn.core.problem.engines.row_keys import drawn
-from sklearn_convexnn.core.problem.engines.shares import NO_WEIGHT
+from sklearn_convexnn.core.problem.engines.weights import rows_of_weight
 from sklearn_convexnn.core.problem.losses import LOSSES, get_loss
 from sklearn_convexnn.core.problem.neurons import ReLU
 
@@ -161,14 +161,6 @@ class TrainingSet:
 def classes_of(Y):
     """The class of every row, (n,), from targets of classification."""
     return Y[:, 0].astype(int) if Y.shape[1] == 1 else Y.argmax(axis=1)
-
-
-def rows_of_weight(weights):
-    """The rows with a positive weight; a ValueError if there is none."""
-    index = np.flatnonzero(weights > 0)
-    if not len(index):
-        raise ValueError(NO_WEIGHT)
-    return index
 
 
 def dense_if_small(X):

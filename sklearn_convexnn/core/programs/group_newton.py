@@ -166,8 +166,8 @@ def follow_path(descend, rows, alpha, largest, state, tol, max_iter):
 
 def _descend(rows, alpha, state, tol, max_iter):
     """The last state and the best point of Newton's method from a state on."""
-    groups, best, idle = state.groups, None, 0
-    for n_iter in range(max_iter + 1):
+    groups, best, idle, n_iter = state.groups, None, 0, 0
+    while True:
         norms, C = groups.screen(state.u, alpha, state.active, state.C)
         point = _point(rows, groups, state, alpha, norms, n_iter)
         if best is None or point.certificate.gap < best.certificate.gap:
@@ -181,7 +181,7 @@ def _descend(rows, alpha, state, tol, max_iter):
             trial = step(rows, groups, alpha, state, norms, C) or _sharper(rows, alpha, state)
         if trial is None:
             break
-        state = trial
+        state, n_iter = trial, n_iter + 1
     return state, replace(best, converged=False)
 
 

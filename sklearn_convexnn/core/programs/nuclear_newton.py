@@ -185,8 +185,8 @@ def solve_nuclear_groups(rows, groups, alpha, *, tol=1e-6, max_iter=300):
 
 def _descend(rows, alpha, state, tol, max_iter):
     """The last state and the best point from a state on; see :func:`solve_nuclear_groups`."""
-    best, idle = None, 0
-    for n_iter in range(max_iter + 1):
+    best, idle, n_iter = None, 0, 0
+    while True:
         prices = gate_prices(state.groups.base, state.u)
         point = _point(rows, state, alpha, prices, n_iter)
         if best is None or point.certificate.gap < best.certificate.gap:
@@ -195,12 +195,12 @@ def _descend(rows, alpha, state, tol, max_iter):
             idle += 1
         if best.certificate.relative_gap <= tol:
             return state, replace(best, converged=True)
-        if n_iter == max_iter or idle == newton.MOST_IDLE:
+        if n_iter >= max_iter or idle == newton.MOST_IDLE:
             break
         moved = _step(rows, state, alpha, prices)
         if moved is None:
             break
-        state = _canonical(moved)
+        state, n_iter = _canonical(moved), n_iter + 1
     return state, replace(best, converged=False)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sklearn_convexnn.core.deep import nuclear_norm
 from sklearn_convexnn.core.deep.nuclear_norm import (
     _hessian,
     _value_and_gradient,
@@ -103,3 +104,20 @@ def test_derivatives():
     assert (upper - lower) / (2 * h) == pytest.approx(at(0)[1] @ direction.ravel(), rel=1e-8)
     product = _hessian(quadratic, 0.1, V)(direction.ravel())
     np.testing.assert_allclose((g_upper - g_lower) / (2 * h), product, rtol=1e-6, atol=1e-9)
+
+
+def test_one_output_above_the_largest_alpha_is_zero():
+    quadratic = quadratic_of(*linear_data(**CASES["one output"]))
+    point = solve_nuclear(quadratic, 1.1 * np.linalg.norm(quadratic.M), tol=1e-9, max_iter=5)
+    assert not point.sizes.any()
+    assert point.relative_gap <= 1e-9
+
+
+def test_newton_steps_of_products_alone(monkeypatch):
+    """Too many weights for a matrix: MINRES on products with the Hessian."""
+    quadratic = quadratic_of(*linear_data(**CASES["tall"]))
+    alpha = 0.03 * np.linalg.norm(quadratic.M, 2)
+    expected = solve_nuclear(quadratic, alpha, tol=1e-12, max_iter=50)
+    monkeypatch.setattr(nuclear_norm, "_DENSE_NEWTON", 0)
+    found = solve_nuclear(quadratic, alpha, tol=1e-12, max_iter=50)
+    assert found.primal == pytest.approx(expected.primal, rel=1e-10)

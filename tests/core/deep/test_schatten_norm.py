@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from sklearn_convexnn.core.deep import schatten_norm
 from sklearn_convexnn.core.deep.schatten_norm import solve_spectral
 from sklearn_convexnn.core.deep.singular_values import power_penalty, shrink
 from sklearn_convexnn.core.deep.spectral_rows import Quadratic
@@ -102,3 +103,14 @@ def test_the_jump_to_zero():
     ]
     assert ranks == sorted(ranks, reverse=True)
     assert (ranks[0], ranks[-1]) == (1, 0)
+
+
+def test_starts_of_some_ranks_only(monkeypatch):
+    """Of many ranks a few are tried; the bound holds all the same."""
+    quadratic = quadratic_of(*linear_data(n=30, d=6, K=5))
+    alpha = 0.05 * np.linalg.norm(quadratic.M, 2)
+    every = solve_spectral(quadratic, alpha, 3, tol=1e-6)
+    monkeypatch.setattr(schatten_norm, "_MOST_RANKS", 2)
+    some = solve_spectral(quadratic, alpha, 3, tol=1e-6)
+    assert some.dual <= every.primal * (1 + 1e-9)
+    assert every.dual <= some.primal * (1 + 1e-9)

@@ -20,8 +20,8 @@ def test_shrink_is_the_minimum(n_layers, amount):
         return 0.5 * (s - t) ** 2 + amount * 0.5 * n_layers * s ** (2.0 / n_layers)
 
     best = value(shrink(t, amount, n_layers))
-    for s in np.concatenate([[0.0], np.geomspace(1e-9, 60, 20001)]):
-        assert np.all(best <= value(s) + 1e-12 * (1 + t**2))
+    others = value(np.concatenate([[0.0], np.geomspace(1e-9, 60, 20001)])[:, None])
+    assert np.all(best <= others + 1e-12 * (1 + t**2))
 
 
 def test_shrink_is_stationary_where_it_is_not_zero():

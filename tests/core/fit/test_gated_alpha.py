@@ -142,8 +142,8 @@ def test_the_choice_and_its_attributes(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_losses_are_those_of_retraining_without_each_row(kind):
-    X, y = noisy(kind, 60)
-    gates = np.random.default_rng(0).standard_normal((4, 10))
+    X, y = noisy(kind, 40)
+    gates = np.random.default_rng(0).standard_normal((4, 8))
     model = estimator(kind, patterns=gates).fit(X, y)
     n, few = len(y), slice(1, 2)
     expected = []
@@ -276,7 +276,7 @@ def test_constant_targets():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_rows_are_held_out_instead(kind, monkeypatch):
-    X, y = noisy(kind, 300)
+    X, y = noisy(kind, 200)
     all_of_them = estimator(kind).fit(X, y)
     monkeypatch.setattr(gated_alpha, "_LARGEST", 100)
     held_out = estimator(kind).fit(X, y)
@@ -296,3 +296,10 @@ def test_neurons_of_several_outputs_are_judged_by_rows_held_out():
     scale = clone(model).set_params(alpha="scale").fit(X, Y)
     assert model.validation_losses_.min() < 0.9 * model.validation_losses_[0]
     assert model.alpha_ > scale.alpha_
+
+
+def test_few_rows_take_the_rule_of_thumb():
+    X, y = noisy("regression", 9)
+    model = estimator("regression", patterns=5).fit(X, y)
+    assert model.alpha_ == clone(model).set_params(alpha="scale").fit(X, y).alpha_
+    assert not hasattr(model, "alphas_")

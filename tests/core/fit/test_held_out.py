@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sklearn_convexnn.core.fit.alpha_descent import lowest_between
 from sklearn_convexnn.core.fit.held_out import choose_alpha, parts_to_hold_out
 from sklearn_convexnn.core.problem.units import make_problem
 
@@ -140,3 +141,9 @@ def test_class_weights_judge_alphas_but_not_probabilities():
     # Without class weights the other class is the more frequent one: positive outputs say nothing.
     assert share(held.sample_weights) < 0.5 < p
     assert choice.temperature > 100
+
+
+def test_a_parabola_through_equal_losses_stays_at_the_best():
+    logs = np.log([4.0, 2.0, 1.0])
+    assert lowest_between(logs, np.ones(3), 1) == logs[1]
+    assert logs[1] < lowest_between(logs, np.array([1.1, 1.0, 2.0]), 1) < logs[0]

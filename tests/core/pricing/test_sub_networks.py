@@ -41,7 +41,7 @@ def test_the_largest_price(problem, n_units, penalty, signs):
 @pytest.mark.parametrize("penalty", ["path", "decay"])
 def test_climbs_end_above_the_ascent_they_start_from(penalty):
     rng = np.random.default_rng(0)
-    X, R = rng.standard_normal((60, 4)), rng.standard_normal((60, 3))
+    X, R = rng.standard_normal((40, 4)), rng.standard_normal((40, 3))
     R -= R.mean(axis=0)
     rows = make_rows(X, R, 3, penalty, intercept=True)
     prices = [priced(rows, R, effort) for effort in range(4)]

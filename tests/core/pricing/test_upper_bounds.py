@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn.core.patterns.spike_free import is_spike_free
-from sklearn_convexnn.core.pricing import upper_bounds
+from sklearn_convexnn.core.pricing import branch_and_bound, upper_bounds
 from sklearn_convexnn.core.pricing.branch_and_bound import bound_price
 from sklearn_convexnn.core.pricing.enumeration import (
     n_patterns_at_most,
@@ -144,7 +144,9 @@ def test_semidefinite_bound_is_the_relaxation_over_matrices():
         np.testing.assert_allclose(semidefinite_bound(A, r), max(values), rtol=1e-5)
 
 
-@pytest.mark.parametrize("n, p", [(40, 2), (40, 3), (25, 4), (40, 4)])
+@pytest.mark.parametrize(
+    "n, p", [(40, 2), (40, 3), (25, 4), pytest.param(40, 4, marks=pytest.mark.slow)]
+)
 def test_branch_and_bound_closes_the_gap(n, p):
     rng = np.random.default_rng(n)
     A, r = rng.standard_normal((n, p)), rng.standard_normal(n)
@@ -190,3 +192,14 @@ def test_all_rows_zero():
     assert spectral_bound(A, r[:, None]) == 0
     assert semidefinite_bound(A, r) == 0
     assert bound_price(A, r, goal=0.0).upper == 0
+
+
+def test_cones_are_divided_in_batches(monkeypatch):
+    """Depth first or all at once: the same price."""
+    rng = np.random.default_rng(1)
+    A, r = rng.standard_normal((25, 3)), rng.standard_normal(25)
+    expected = bound_price(A, r, goal=0.0)
+    monkeypatch.setattr(branch_and_bound, "_BATCH", 4)
+    found = bound_price(A, r, goal=0.0)
+    assert found.finished
+    np.testing.assert_allclose(found.lower, expected.lower, rtol=4e-6)

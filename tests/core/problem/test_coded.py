@@ -176,7 +176,9 @@ def test_a_round_of_a_fit_gives_the_same(loss, n_outputs):
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", pytest.param("log_loss", marks=pytest.mark.slow)]
+)
 def test_a_fit_to_the_last_digits_gives_the_same(loss):
     settings = {"gap_tol": 1e-9, "crossing": True, "program": True}
     some = arrays(loss, 1, slice(4, 12))

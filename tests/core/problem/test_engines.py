@@ -235,7 +235,9 @@ def test_a_round_of_a_fit_gives_the_same(make_engine, loss, n_outputs):
     assert found == pytest.approx(expected, rel=1e-8)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", pytest.param("log_loss", marks=pytest.mark.slow)]
+)
 @each_engine
 def test_a_fit_to_the_last_digits_gives_the_same(make_engine, loss):
     """Its second phase takes the rows into memory."""

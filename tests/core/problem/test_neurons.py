@@ -55,13 +55,13 @@ def plain_features(X, U, pool, intercept, window=2):
         (ALL, 0.01, 0.062283388),
         (ALL, 0.03, 0.137764382),
         (CELLS, 0.01, 0.039470896),
-        (CELLS, 0.03, 0.099711422),
+        pytest.param(CELLS, 0.03, 0.099711422, marks=pytest.mark.slow),
     ],
 )
 def test_trained_by_column_generation(pool, alpha, optimum):
     rows = make_rows(pool)
     pricing = make_pricing(rows, np.random.default_rng(0))
-    solution = solve(rows, alpha, pricing, options=Options(gap_tol=1e-9, max_iter=40))
+    solution = solve(rows, alpha, pricing, options=Options(gap_tol=1e-7, max_iter=40))
     assert solution.certificate.primal == pytest.approx(optimum, abs=1e-6)
     assert solution.certificate.primal >= optimum - 1e-8
     network, (X, Y) = solution.network, signals()

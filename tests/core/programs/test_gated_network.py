@@ -110,3 +110,10 @@ def test_messages():
     rows, gates = make_gated()
     with pytest.raises(ValueError, match="one row per column"):
         train_gated(rows, gates[:-1], 0.01)
+
+
+def test_what_no_row_sees_is_not_split():
+    v = np.array([0.0, 2.0])
+    a, b = decompose(np.array([[1.0, 0.0]]), np.array([True]), v)
+    np.testing.assert_array_equal(a, v)
+    np.testing.assert_array_equal(b, 0.0)

@@ -160,7 +160,7 @@ def test_start_and_budget(kind):
 def test_tiny_alpha(kind, loss):
     """Down to a millionth of the largest alpha, where cones have many kinks and groups abound."""
     for seed in range(2):
-        rows, groups = random_program(kind, loss, seed % 2 == 0, n=24, d=4, n_gates=15, seed=seed)
+        rows, groups = random_program(kind, loss, seed % 2 == 0, n=18, d=4, n_gates=12, seed=seed)
         constant = solve_groups(rows, groups, 1e3).certificate.kappa
         for share in (1e-3, 1e-6):
             solution = solve_groups(rows, groups, share * constant, tol=1e-6)

@@ -77,7 +77,7 @@ def kappa_of(estimator, X, y):
     return price_by_enumeration(A, r - r.mean()) / estimator.alpha_
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_gap_of_small_fits_is_true_to_the_last_digits(seed):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((40, 2))

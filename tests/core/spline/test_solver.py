@@ -1,6 +1,7 @@
 """Networks on a line against closed forms, hand-computed cases and the lasso on all columns."""
 
 from functools import cache
+from types import SimpleNamespace
 
 import cvxpy as cp
 import numpy as np
@@ -458,3 +459,24 @@ def test_many_points(loss):
     assert solution.certificate.relative_gap <= 1e-6
     assert solution.n_iter < 150
     assert len(solution.network.u) < 60
+
+
+def test_a_linear_program_that_fails_is_told(monkeypatch):
+    failed = SimpleNamespace(status=4, message="numbers")
+    monkeypatch.setattr(spline_hinge, "linprog", lambda *args, **kwargs: failed)
+    problem = make_line_problem(
+        np.arange(5.0), np.array([0.0, 1.0, 0.0, 1.0, 1.0]), np.ones(5), standardise=False
+    )
+    with pytest.raises(RuntimeError, match="HiGHS did not solve the linear program: numbers"):
+        spline_hinge._linear_program(problem, 0.1, Penalty.of(3, skip=False))
+
+
+def test_targets_whose_squares_overflow_are_refused():
+    with pytest.raises(ValueError, match="overflow when squared"):
+        make_line_problem(np.arange(2.0), np.array([1e200, 0.0]), np.ones(2), standardise=True)
+
+
+def test_rows_of_no_weight_are_no_points():
+    x, y = np.array([0.0, 1.0, 5.0]), np.array([1.0, 2.0, 9.0])
+    problem = make_line_problem(x, y, np.array([1.0, 2.0, 0.0]), standardise=True)
+    assert problem.n_points == 2

@@ -163,3 +163,15 @@ def test_climbs_of_many_rows_read_a_part(monkeypatch):
     on = (A @ part.directions.T > 0).T.astype(float)
     np.testing.assert_allclose(np.abs(on @ R), np.abs(part.values), rtol=1e-9)
     assert part.largest >= 0.97 * whole.largest
+
+
+def test_a_lasso_of_nothing_is_zero():
+    np.testing.assert_array_equal(lasso(np.zeros((3, 3)), np.zeros(3), 0.1, np.ones(3)), 0.0)
+
+
+def test_a_pattern_without_another_side_keeps_its_weights():
+    """No bias lies between rows of one side, and no margin is positive round zero."""
+    assert middle_bias(np.array([1.0, 2.0]), np.array([True, True]), 0.7) == 0.7
+    assert middle_bias(np.array([1.0, 1.0]), np.array([True, False]), 0.7) == 0.7
+    A, u = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([0.6, 0.8])
+    assert widest(A, np.array([True, True]), u) is u

@@ -81,10 +81,11 @@ class CodedRows:
 
     def blocks(self, step):
         """Parts of ``step`` rows one after another; kept, since passes want the same ones again."""
-        if step not in self._blocks:
-            self._blocks.clear()
-            self._blocks[step] = [self[start : start + step] for start in range(0, len(self), step)]
-        return self._blocks[step]
+        kept = self._blocks  # another thread may ask for others
+        if step not in kept:
+            kept = {step: [self[start : start + step] for start in range(0, len(self), step)]}
+            self._blocks = kept
+        return kept[step]
 
     # ------------------------------------------------------------------ products
 

@@ -135,11 +135,8 @@ def _pinned(client, address, function, blocks):
 
 def _groups(client, addresses, blocks):
     """Numbers of blocks for every address: those that are held there, or consecutive ones."""
-    from distributed import futures_of
-
     keys = [block.key for block in blocks]
-    futures = [future for future in futures_of(blocks) if future.key in set(keys)]
-    held = client.who_has(futures) if futures else {}
+    held = client.who_has()  # of all: optimised graphs do not name the futures of their blocks
     groups = {}
     for k, key in enumerate(keys):
         holders = sorted(set(held.get(key, ())) & set(addresses))

@@ -26,13 +26,10 @@ from sklearn_convexnn.core.problem.engines.block import Statistics
 from sklearn_convexnn.core.problem.engines.in_memory import NumpyEngine
 from sklearn_convexnn.core.problem.engines.part import PartEngine
 from sklearn_convexnn.core.problem.engines.row_keys import count_distinct, pair_keys
+from sklearn_convexnn.core.problem.engines.weights import NO_WEIGHT
 
 # Rows, and bytes of their features, that may be taken into memory: as many as a sample.
 MOST_COLLECTED, MOST_COLLECTED_BYTES = 50_000, 1 << 26
-NO_WEIGHT = (
-    "No training row has a positive weight: leave out the rows of weight zero, and for "
-    "cross-validation use folds that train on some of the others."
-)
 # Places that count distinct rows, each those of a range of hashes.
 _MOST_RANGES = 32
 # How many more keys than the sample has rows are looked at to find its largest.

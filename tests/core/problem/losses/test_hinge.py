@@ -52,7 +52,7 @@ def test_the_hinge_against_the_program_of_all_patterns(problem):
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
 @pytest.mark.parametrize("parameters", [{}, {"gap_tol": 0.02}])
 def test_objective_and_gap(loss, kind, parameters, outputs_of):
-    case = make_case(kind)
+    case = make_case(kind, n=24)
     weights = np.random.default_rng(0).uniform(0.5, 2.0, len(case.X))
     model = classifier(loss, alpha=0.03, **parameters).fit(case.X, case.y, sample_weight=weights)
     Y = (case.y[:, None] == model.classes_).astype(float)
