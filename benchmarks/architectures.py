@@ -13,9 +13,7 @@ series    Time series that aeon ships, with their training and test parts: suppo
           nearest neighbour, perceptron, MiniRocket (10 000 random filters and a ridge), and one
           convex network, its number of filters beside it. Its settings are one rule for all:
           windows of nine, dilated by powers of two as long as they fit into the series, at every
-          place, averaged in one cell or two, whichever the held-out rows of alpha="auto" prefer.
-          A mean says how much of a series looks like the filter, as the proportions of MiniRocket
-          do; a largest value says that some place does.
+          place, in one cell or two, whichever the held-out rows of alpha="auto" prefer.
 large     Digits enlarged, moved and dimmed in 28 x 28, n = 10 000: CPU seconds, peak memory.
 
 CPU times of the convex networks are also in those of the rivals of the same run.
@@ -172,7 +170,7 @@ def load_series(name):
 def series_settings(length):
     """Windows of nine, dilated by powers of two as long as they fit, at every place."""
     dilations = [2**k for k in range(12) if 8 * 2**k + 1 <= length]
-    return {"patch_size": (9,), "dilation": dilations, "padding": "same", "pooling": "average"}
+    return {"patch_size": (9,), "dilation": dilations, "padding": "same"}
 
 
 def section_series():

@@ -189,6 +189,14 @@ def test_classes_that_a_plane_separates_need_one_neuron():
     assert model.score(X[y < 2], y[y < 2]) == 1.0
 
 
+def test_a_plane_between_classes_is_found_among_many_columns():
+    X = np.random.default_rng(0).standard_normal((60, 40))
+    y = X @ np.linspace(-1, 1, 40) > 0.3
+    model = ConvexThresholdClassifier(alpha="scale", random_state=0).fit(X, y)
+    assert (model.status_, model.certificate_, model.n_neurons_) == ("separable", "proven", 1)
+    assert model.dual_gap_ < 1e-6
+
+
 def test_too_few_rounds_are_told():
     X = make_rows(60, 3)
     model = ConvexThresholdRegressor(0.001, gap_tol=1e-6, max_iter=1)
