@@ -86,19 +86,28 @@ class _Path:
             self.ends.pop(alpha, None)
 
 
-def _advance(fold, end, alpha, last, effort):
-    """Solve for the next alpha of a fold; returns its points and where the solve ended."""
+def _advance(fold, end, alpha, last, effort, stop=None):
+    """Solve for the next alpha of a fold; returns its points and where the solve ended.
+
+    An interruption is raised where ``stop()`` after a round.
+    """
     if end is None:
         end = End(*start_of_path(fold.problem, fold.rng)[:2])
     # Those who start at the same end do not take random numbers from each other.
     pricing = copy.deepcopy(end.pricing)
     rows, working = fold.problem.rows, alpha / fold.problem.alpha_unit
     (solution,) = solve_path(
-        rows, [working], pricing, options=effort.options, start=end.start, last=last
+        rows,
+        [working],
+        pricing,
+        options=effort.options,
+        start=end.start,
+        last=last,
+        progress=None if stop is None else lambda *_: stop(),
     )
     points, network, goes_on = [], solution.network, End(pricing, solution.end)
     for relax in effort.relax:
-        if relax < 1:
+        if relax < 1 and solution.status is not Status.INTERRUPTED:
             solution = relaxed(
                 rows,
                 network,

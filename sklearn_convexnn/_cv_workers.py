@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
+from threading import Event
 from time import perf_counter
 
 from joblib.parallel import get_active_backend
@@ -31,6 +32,7 @@ def workers(function, n_jobs, *, most, numbers, elsewhere):
     Parameters
     ----------
     function : callable
+        In threads it also gets ``stop``, a callable: once it gives True, the result is not wanted.
     n_jobs : int
     most : int
         Tasks that may be under way at once.
@@ -124,14 +126,14 @@ class Threads:
     def __init__(self, function, n_jobs, most, stack):
         self.function, self.capacity = function, n_jobs
         self.pool = stack.enter_context(ThreadPoolExecutor(n_jobs))
-        self.keys = {}
+        self.keys, self.abandoned = {}, Event()
         stack.callback(self.abandon)
 
     def start(self, key, task):
         # What is set for this thread (NumPy's floating point errors, scikit-learn's configuration)
         # is set there.
         call = copy_context().run, _configured, get_config(), self.function
-        self.keys[self.pool.submit(*call, *task)] = key
+        self.keys[self.pool.submit(*call, *task, stop=self.abandoned.is_set)] = key
 
     def finished(self):
         done, _ = wait(self.keys, return_when=FIRST_COMPLETED)
@@ -140,9 +142,11 @@ class Threads:
     def abandon(self):
         for future in self.keys:
             future.cancel()
-        self.keys.clear()
+        # What has begun below the end of a path takes longer than all before.
+        self.abandoned.set()
+        self.keys, self.abandoned = {}, Event()
 
 
-def _configured(config, function, *task):
+def _configured(config, function, *task, stop):
     with config_context(**config):
-        return function(*task)
+        return function(*task, stop=stop)

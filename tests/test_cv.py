@@ -2,7 +2,9 @@
 
 import pickle
 import threading
+import time
 import tracemalloc
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -295,6 +297,39 @@ def test_folds_of_many_numbers_run_in_threads(numbers, monkeypatch, regression):
     model = ConvexReLURegressorCV(alphas=[0.3], cv=3, n_jobs=2, random_state=0)
     model.fit(regression.X, regression.y)
     assert len(started) == (3 if numbers == 0 else 0)
+
+
+def test_what_threads_abandon_ends():
+    """What is under way is told so, what begins later is not."""
+    ended = []
+
+    def until_stopped(name, stop):
+        while name == "endless" and not stop():
+            time.sleep(0.001)
+        ended.append((name, stop()))
+        return name
+
+    with ExitStack() as stack:
+        threads = _cv_workers.Threads(until_stopped, 2, 2, stack)
+        threads.start(0, ("endless",))
+        threads.abandon()
+        threads.start(1, ("short",))
+        assert threads.finished() == {1: "short"}
+    assert sorted(ended) == [("endless", True), ("short", False)]
+
+
+@pytest.mark.parametrize("relax", [1.0, 0.5])
+def test_a_fold_whose_result_is_not_wanted_stops_after_a_round(relax, regression, monkeypatch):
+    def unwanted(config, function, *task, stop):
+        return function(*task, stop=lambda: True)
+
+    monkeypatch.setattr(_cv_workers, "_MANY_NUMBERS", 0)
+    settings = {"alphas": [0.01], "tol": 1e-3, "cv": 3, "n_jobs": 2, "random_state": 0}
+    model = ConvexReLURegressorCV(relax=relax, **settings)
+    assert model.fit(regression.X, regression.y).n_neurons_ > 0
+    monkeypatch.setattr(_cv_workers, "_configured", unwanted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(regression.X, regression.y)
 
 
 def test_constant_targets_have_a_grid_of_one():
