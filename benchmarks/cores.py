@@ -6,9 +6,10 @@
 
 Three parts, each with the times of one job and of several in turn, and the ratio of the least of
 each: one fit of many rows (``n_jobs`` threads share the rows of a pass), cross-validation of a
-middling set (threads, a fold each), and cross-validation of small sets with ``n_jobs=-1``, which
-worker processes would take longer to start for than the folds do.  Gaussian rows, ten-neuron
-teacher with noise.  Load of other processes makes the figures worthless: it is printed.
+middling set (processes or threads, a fold each), and cross-validation of small sets with
+``n_jobs=-1``, which worker processes would take longer to start for than the folds do.  Gaussian
+rows, ten-neuron teacher with noise.  Load of other processes makes the figures worthless: it is
+printed.
 """
 
 import common as C  # first: sets the number of threads

@@ -92,9 +92,9 @@ class ConvexReLURegressorCV(ScoreOfBlocks, NetworkRegressor, BaseConvexReLUCV):
     gap_tol : float, default=None
         The relative duality gap that the final fit goes on to.
     n_jobs : int, default=None
-        Folds that are solved at a time: by threads or, of few rows, by worker processes, once they
-        have started. None is 1 unless in a ``joblib.parallel_config`` context, -1 all processors.
-        The final fit has as many threads. The result does not depend on it.
+        Folds that are solved at a time: by worker processes, once they have started, or, of very
+        many rows, by threads. None is 1 unless in a ``joblib.parallel_config`` context, -1 all
+        processors. The final fit has as many threads. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seeds the folds of ``cv=None`` and the directions from which neurons are searched.
     verbose : int, default=0
@@ -310,9 +310,9 @@ class ConvexReLUClassifierCV(ScoreOfBlocks, NetworkClassifier, BaseConvexReLUCV)
     gap_tol : float, default=None
         The relative duality gap that the final fit goes on to.
     n_jobs : int, default=None
-        Folds that are solved at a time: by threads or, of few rows, by worker processes, once they
-        have started. None is 1 unless in a ``joblib.parallel_config`` context, -1 all processors.
-        The final fit has as many threads. The result does not depend on it.
+        Folds that are solved at a time: by worker processes, once they have started, or, of very
+        many rows, by threads. None is 1 unless in a ``joblib.parallel_config`` context, -1 all
+        processors. The final fit has as many threads. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seeds the folds of ``cv=None`` and the directions from which neurons are searched.
     verbose : int, default=0
