@@ -106,20 +106,21 @@ def test_ctrl_c_in_the_first_round_keeps_the_fit_before(Estimator, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "solve",
+    "solve, slides",
     [
-        lambda X, y: convexnn_path(X, y, alphas=[1e-3, 1e-4], tol=1e-9, random_state=0),
-        lambda X, y: ConvexReLURegressor(tol=1e-9, random_state=0).fit(X, y),
+        (lambda X, y: convexnn_path(X, y, alphas=[1e-3, 1e-4], tol=1e-9, random_state=0), 2),
+        (lambda X, y: ConvexReLURegressor(tol=1e-9, random_state=0).fit(X, y), 2),
+        (lambda X, y: convexnn_path(X, y, alphas=20, random_state=0), 4),
     ],
-    ids=["path", "auto"],
+    ids=["path", "auto", "path of many alphas"],
 )
-def test_ctrl_c_in_a_later_round_ends_a_path(monkeypatch, solve):
+def test_ctrl_c_ends_a_path(monkeypatch, solve, slides):
     """Also the path that chooses an alpha by held-out rows."""
     slide, calls = slide_phase.slide, []
 
     def interrupted(*args, **kwargs):
         calls.append(None)
-        if len(calls) == 2:
+        if len(calls) == slides:
             raise KeyboardInterrupt
         return slide(*args, **kwargs)
 
@@ -127,23 +128,7 @@ def test_ctrl_c_in_a_later_round_ends_a_path(monkeypatch, solve):
     X, y = data(ConvexReLURegressor)
     with pytest.raises(KeyboardInterrupt):
         solve(X, y)
-    assert len(calls) == 2
-
-
-def test_ctrl_c_ends_a_path(monkeypatch):
-    slide, calls = slide_phase.slide, []
-
-    def interrupted(*args, **kwargs):
-        calls.append(None)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return slide(*args, **kwargs)
-
-    monkeypatch.setattr(slide_phase, "slide", interrupted)
-    X, y = data(ConvexReLURegressor)
-    with pytest.raises(KeyboardInterrupt):
-        convexnn_path(X, y, alphas=20, random_state=0)
-    assert len(calls) == 4
+    assert len(calls) == slides
 
 
 @pytest.mark.parametrize("Estimator", [ConvexReLURegressor, ConvexReLUClassifier])

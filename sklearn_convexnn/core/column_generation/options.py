@@ -52,8 +52,8 @@ class Options:
     pattern_work: int = 5000
     # Precision of slides and refits.
     dtype: type = np.float64
-    # What the rounds of columns of zeros and ones may take; None for no limit.
-    column_work: float | None = None
+    # What the rounds of columns of zeros and ones may take.
+    column_work: float = np.inf
     # Bytes that the hidden activations of all rows may take in a refit.
     memory: int = 256 << 20
 

@@ -61,8 +61,7 @@ class Run:
         self.fast = rows.with_dtype(options.dtype) if metric.trivial else self.rows
         self.alpha, self.options, self.metric = alpha, options, metric
         self.work = Work(_PROGRAM_EVALUATIONS)
-        most = np.inf if options.column_work is None else options.column_work
-        self.column_work = Work(most)
+        self.column_work = Work(options.column_work)
         self.state = self.prices = self.certificate = self.complete = None
         self.caution = 1.0  # how much larger the gap of a round may turn out to be
         self.decrease = np.inf  # of the last round, relative to the objective

@@ -233,10 +233,8 @@ class Descent:
         if alpha < _FAR * self.scale:
             self.options = self.finer
         layers = self.problem.layers
-        if enough is not None:
-            solution = self.solve(alpha, last=False, enough=lambda now: enough(*layers(now)))
-        else:
-            solution = self.solve(alpha, last=False)
+        ends = None if enough is None else lambda network: enough(*layers(network))
+        solution = self.solve(alpha, last=False, enough=ends)
         if solution.keyboard:
             raise KeyboardInterrupt
         return layers(solution.network)

@@ -219,11 +219,13 @@ class _Judge:
         return losses, temperature
 
     def worse(self, k):
-        """Whether a network of path k, half way, is clearly worse than the best of the path.
+        """A function: is a network of path k clearly worse half way than the best of the path?
 
         Rounds at one alpha lead from networks that are held back to those that overfit: what is
-        worse by then does not turn better, but costs most of all.
+        worse by then does not turn better, but costs most of all.  None where there are no labels.
         """
+        if not self.classifies:
+            return None
         part, span = self.parts[k], self.spans[k]
         weights, Y = self.weights[span], self.Y[span]
         weights = weights / weights.sum()
@@ -234,8 +236,6 @@ class _Judge:
             return rise > _CLEARLY * _standard_error(weights, difference)
 
         def worse(coefs, intercepts):
-            if not self.classifies:
-                return False
             Z = self.outputs(part.X, coefs, intercepts).astype(np.float64)
             # At its own temperature it can only be better.
             if not rises(tempered_losses(Y, Z, self.best[1])):

@@ -48,7 +48,7 @@ class ThresholdDescent:
         self.problem, self.rng, rows = problem, rng, problem.rows
         self.axis = isinstance(problem, StepProblem)
         limited = goals["gap_tol"] is None
-        goal = goals["tol"] if goals["gap_tol"] is None else goals["gap_tol"]
+        goal = goals["tol"] if limited else goals["gap_tol"]
         if self.axis:
             self.pricing, self.phase = StepPricing(), StepPhase
             # Exact prices cost next to nothing: the gap says when to stop.
@@ -59,7 +59,7 @@ class ThresholdDescent:
             **goals,
             first_neurons=400 if self.axis else 24,
             new_neurons=400 if self.axis else 24,
-            column_work=_MOST_WORK * (_PATH_SHARE if coarse else 1.0) if limited else None,
+            column_work=_MOST_WORK * (_PATH_SHARE if coarse else 1.0) if limited else np.inf,
             refit_tol=min(_LOOSEST_REFIT, _REFIT_SHARE * goal),
         )
         self.start, largest = self._constant()

@@ -66,9 +66,8 @@ class HalfSpaceSearch:
         starts, present = self._starts(*some, _STARTS[effort]), network.U
         if effort > 0 or not network.n_neurons:
             starts = np.concatenate([starts, _parting(*some)])
-        most = _MOST_PRESENT[effort]
-        if most is not None and len(present) > most:
-            present = present[self.rng.permutation(len(present))[:most]]
+        if len(present) > _MOST_PRESENT[effort]:
+            present = present[self.rng.permutation(len(present))[: _MOST_PRESENT[effort]]]
         present, widths = normalise(present), _widths(len(some[0]))
         climbed = [
             _climbed(*some, starts, self.size, widths),
