@@ -88,4 +88,4 @@ LIGHT = Options(
 
 # For networks that are only compared by held-out rows: 12 fits of labels with alpha="auto" take 0.9
 # of the time.  (Not for samples of many rows: 1e5 x 50 rows ended with twice as many neurons.)
-COARSE = replace(LIGHT, slide_iter=15, slide_tol=1e-5, refit_gain=3e-3)
+COARSE = replace(LIGHT, slide_iter=20, slide_tol=1e-5, refit_gain=3e-3)

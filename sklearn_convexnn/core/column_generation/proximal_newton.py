@@ -23,8 +23,8 @@ from sklearn_convexnn.core.column_generation.faces import finish_on_face
 # Iterations for one parabola, the optimality at which they end, relative to alpha and to that of
 # the loss, and how many pass between two looks at it.
 _MODEL_ITER, _MODEL_TOL, _MODEL_SHARE = 200, 1e-2, 0.1
-# The same of steps that end before the optimum: refits take 0.6 of the time, and default fits of six
-# sets of labels end within 0.1 % of the same objective.
+# The same of steps that end before the optimum: refits take 0.6 of the time, and default fits of
+# six sets of labels end within 0.1 % of the same objective.
 _LIGHT_ITER, _LIGHT_TOL, _LIGHT_SHARE = 100, 3e-2, 0.3
 _CHECKED = 5
 # The least decrease of a step, in parts of what its parabola promises.  The parabola is taken anew
