@@ -112,6 +112,7 @@ def every_pass(rows):
         "fitted hessian": layer.hessian(support, C, b0),
         **named("moments", rows.moments(U)),
         **named("curvature moments", rows.curvature_moments(U, state, 1e-3)),
+        **named("curvature factors", rows.curvature_factors(U, C, b0)),
         **named("loss", rows.loss_and_gradients(U, C, b0)),
         **named("smoothed loss", rows.loss_and_gradients(U, C, b0, np.full(m, 0.2))),
         "prices": rows.prices(U, R),
