@@ -107,8 +107,8 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
     proven_gap_ : float
         ``(objective_ - lower_bound_) / objective_``.
     dual_gap_ : float
-        Relative duality gap, the smaller of that of the search and ``proven_gap_``. What it is
-        worth depends on ``certificate_``.
+        Relative duality gap; where that of the search is an estimate, no larger than
+        ``proven_gap_``. What it is worth depends on ``certificate_``.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
     certificate_ : {"exact", "proven", "estimated"}
@@ -305,8 +305,8 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
     proven_gap_ : float
         ``(objective_ - lower_bound_) / objective_``.
     dual_gap_ : float
-        Relative duality gap, the smaller of that of the search and ``proven_gap_``. What it is
-        worth depends on ``certificate_``.
+        Relative duality gap; where that of the search is an estimate, no larger than
+        ``proven_gap_``. What it is worth depends on ``certificate_``.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
     certificate_ : {"exact", "proven", "estimated"}
