@@ -123,8 +123,8 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded.
     feature_importances_ : ndarray of shape (n_features_in_,)
         ``sum_j |u_jk| * ||c_j||`` for inputs of one scale, as shares of their sum; for
         ``directions="axis"`` the shares of the shape functions in the total variation.
@@ -321,8 +321,8 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded.
     feature_importances_ : ndarray of shape (n_features_in_,)
         ``sum_j |u_jk| * ||c_j||`` for inputs of one scale, as shares of their sum; for
         ``directions="axis"`` the shares of the shape functions in the total variation.
