@@ -29,6 +29,7 @@ from sklearn_convexnn._validation import (
     StrOptions,
     check_grid,
     check_relax,
+    labels_of_weight,
     one_blas_thread,
 )
 from sklearn_convexnn.core.fit.cutting_plane import Descent, choose_options
@@ -256,6 +257,10 @@ class ConvexCV(CrossValidation, CuttingPlane):
         return problem, targets
 
     def _fold(self, data, shared, train, held_out, rng):
+        if is_classifier(self) and len(labels_of_weight(data.y[train], data.weights[train])) < 2:
+            raise ValueError(
+                "The training rows of a fold have only one class: use fewer folds, or others (cv)."
+            )
         problem, targets = self._part(data, shared, train)
         return self._fold_of(problem, targets, held_out, rng, data.X.shape[1])
 
