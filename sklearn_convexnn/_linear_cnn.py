@@ -56,7 +56,7 @@ class LinearCNNRegressor(NetworkRegressor, BaseLinearCNN):
         Whether the outputs have an intercept, which is not penalised.
     max_iter : int, default=50
         Largest number of rounds of the solver.
-    tol : float, default=1e-6
+    tol : float, default=1e-8
         Relative duality gap at which the solver stops.
     verbose : int, default=0
         Print a line at the end.
@@ -161,7 +161,7 @@ class LinearCNNRegressor(NetworkRegressor, BaseLinearCNN):
         pool_grid: int | tuple[int, ...] | list[Any] | None = None,
         fit_intercept: bool = True,
         max_iter: int = 50,
-        tol: float = 1e-6,
+        tol: float = 1e-8,
         verbose: int = 0,
     ) -> None:
         self.alpha = alpha

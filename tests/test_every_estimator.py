@@ -137,7 +137,7 @@ OTHER_SETTINGS = [
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearClassifier(n_layers=4),
     CircularLinearRegressor(0.01, fit_intercept=False),
-    LinearCNNRegressor(0.01, patch_size=3, fit_intercept=False),
+    LinearCNNRegressor(0.01, patch_size=3, padding="same", fit_intercept=False),
     LinearCNNClassifier(),
     LinearCNNClassifier(loss="log_loss", pool_grid=1),
     SplineReLURegressor(alpha=1e-6, projection="pca"),

@@ -31,6 +31,8 @@ from sklearn_convexnn.core.deep.singular_values import factored_svd
 _EPS = np.finfo(float).eps
 # Quasi-Newton steps of a round, and Newton steps after them.
 _DESCENT_STEPS, _NEWTON_STEPS = 200, 12
+# Singular values, relative to the largest, that are zero: their filters would be of length 3e-5.
+_NO_SIZE = 1e-9
 # Up to this many unknowns the Hessian is formed; beyond, so many products with it for a step.
 _DENSE_NEWTON, _MINRES_STEPS = 256, 300
 
@@ -133,8 +135,10 @@ def _point(quadratic, alpha, U, n_iter):
     """The balanced point of filters ``U`` and their best weights."""
     layer = _Layer(quadratic, alpha, U)
     P, sizes, Q = factored_svd(U, layer.by_filter(layer.V).T)
+    kept = sizes > _NO_SIZE * sizes.max(initial=0.0)
+    sizes = sizes[kept]
     root = np.sqrt(sizes)
-    U, V = P * root, (Q * root).T
+    U, V = P[:, kept] * root, (Q[:, kept] * root).T
     R = quadratic.residual(U, V)
     loss = quadratic.rest + 0.5 * float(np.vdot(R, R))
     penalty = alpha * float(sizes.sum())
