@@ -8,6 +8,7 @@ from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegres
 from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
 from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
 from sklearn_convexnn._gated import GatedReLUClassifier, GatedReLURegressor
+from sklearn_convexnn._linear_cnn import LinearCNNClassifier, LinearCNNRegressor
 from sklearn_convexnn._parallel import ParallelReLUClassifier, ParallelReLURegressor
 from sklearn_convexnn._path import convexnn_path
 from sklearn_convexnn._quantile_steps import QuantileSteps
@@ -38,6 +39,8 @@ __all__ = [
     "DeepReLURegressor",
     "GatedReLUClassifier",
     "GatedReLURegressor",
+    "LinearCNNClassifier",
+    "LinearCNNRegressor",
     "ParallelReLUClassifier",
     "ParallelReLURegressor",
     "QuantileSteps",

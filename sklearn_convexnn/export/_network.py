@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_convexnn._base_convolution import BaseConvolution
+from sklearn_convexnn._base_linear_cnn import BaseLinearCNN
 from sklearn_convexnn._base_parallel import BaseParallelReLU
 from sklearn_convexnn._base_threshold import BaseThreshold
 from sklearn_convexnn._circular import CircularLinearRegressor
@@ -136,7 +137,7 @@ def _as_stored(model):
     return list(model.coefs_), list(model.intercepts_)
 
 
-def _of_circular(model):
+def _of_effective(model):
     """Two layers through as many neurons as outputs: those of the filters are many times more."""
     coef, intercept = model.effective_coef_, model.intercept_
     return [coef, np.eye(len(intercept), dtype=coef.dtype)], [np.zeros_like(intercept), intercept]
@@ -186,7 +187,7 @@ _FAMILIES = (
     (BaseParallelReLU, _as_stored),
     (BaseThreshold, _as_stored),
     (BaseConvolution, _of_convolution),
-    (CircularLinearRegressor, _of_circular),
+    ((CircularLinearRegressor, BaseLinearCNN), _of_effective),
     (BaseDeepLinear, _as_stored),
     ((SplineReLURegressor, SplineReLUClassifier), _of_spline),
     (BaseDeepReLU, _of_deep_relu),
