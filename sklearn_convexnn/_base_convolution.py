@@ -63,6 +63,11 @@ class BaseConvolution(
         pooling = settings.pop("pooling")
         return Convolution(windows_of(self.image_shape_, image_shape=None, **settings), pooling)
 
+    @property
+    def _places(self):
+        """Where the positions of maps are, for pictures."""
+        return self._convolution.windows.places
+
     # ------------------------------------------------------------------ after the solve
 
     def _attributes(self, problem, targets, solution, alpha_max, alpha=None):

@@ -137,6 +137,11 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
         return np.asarray((columns.T @ X.T).T, dtype=X.dtype, order="C"), windows
 
     @property
+    def _places(self):
+        """Where the positions of maps are, for pictures."""
+        return windows_of(self.image_shape_, image_shape=None, **self._fitted_settings).places
+
+    @property
     def _n_features_out(self):
         """Columns of :meth:`transform`, for their names."""
         return self.n_neurons_ * int(np.prod(self.grid_shape_))
