@@ -54,6 +54,10 @@ class BaseConvolution(
         return Convolution(windows_of(self._row_shape, **settings), self.pooling)
 
     @property
+    def _fitted_windows(self):
+        return self._convolution.windows
+
+    @property
     def _convolution(self):
         """That of the fit, whatever parameters have become since.
 
@@ -62,11 +66,6 @@ class BaseConvolution(
         settings = dict(self._fitted_settings)
         pooling = settings.pop("pooling")
         return Convolution(windows_of(self.image_shape_, image_shape=None, **settings), pooling)
-
-    @property
-    def _places(self):
-        """Where the positions of maps are, for pictures."""
-        return self._convolution.windows.places
 
     # ------------------------------------------------------------------ after the solve
 

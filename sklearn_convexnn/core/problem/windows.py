@@ -60,11 +60,6 @@ class Windows:
         """The positions of every cell, as arrays."""
         return [np.arange(self.n_positions)[cell] for cell in self.cells]
 
-    @property
-    def places(self):
-        """Coordinates of the positions along every space axis, for pictures."""
-        return [np.unique(axis) for axis in self.centres.T]
-
     @classmethod
     def of(cls, space, channels, patches, dilations, *, strides, padding, grids):
         """Windows of rows of shape ``(*space, channels)``.
