@@ -105,8 +105,8 @@ class FilterDisplay:
         check_is_fitted(estimator)
         if not hasattr(estimator, "filters_") or not hasattr(estimator, "feature_maps"):
             raise ValueError(
-                f"{type(estimator).__name__} has no filters of windows: use a ConvexCNN or LinearCNN "
-                "estimator."
+                f"{type(estimator).__name__} has no filters of windows: use a ConvexCNN or "
+                "LinearCNN estimator."
             )
         every = estimator.filters_ if isinstance(estimator.filters_, list) else [estimator.filters_]
         every = [one for part in every for one in part]
