@@ -30,8 +30,7 @@ print(f"relative gap {model.dual_gap_:.0e} ({model.certificate_})")
 # What each measurement adds, in units of the target: flat where the program found nothing worth a
 # step.
 
-display = ShapeFunctionDisplay.from_estimator(model, max_features=6)
-display.figure_.supylabel("added to the mean")
+ShapeFunctionDisplay.from_estimator(model, max_features=6)
 
 # %%
 # A smaller penalty allows more steps. The measurement that matters most, at four penalties:
