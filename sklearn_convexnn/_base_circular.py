@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from sklearn_convexnn._base import BaseNetwork, fit_method
+from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
 from sklearn_convexnn._images import flattened, refuse_other_rows, whole_numbers
 from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._two_layer import AlphaChoice, NeuronProblem, OneAlpha
 from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
+from sklearn_convexnn.core.fit.given_patterns import PROGRAM_TOL
 from sklearn_convexnn.core.problem.circular_neurons import CircularReLU
 from sklearn_convexnn.core.problem.frequencies import factors
 from sklearn_convexnn.core.problem.network import (
@@ -20,6 +21,7 @@ from sklearn_convexnn.core.problem.network import (
     path_norms,
 )
 from sklearn_convexnn.core.problem.solution import Start
+from sklearn_convexnn.core.programs.circular_patterns import solve_all_patterns
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -32,6 +34,7 @@ class BaseCircularReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, B
         **OneAlpha._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "scale"})],
         "image_shape": [tuple, list, None],
+        "patterns": [StrOptions({"exact"}), None],
         "fit_intercept": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -83,7 +86,27 @@ class BaseCircularReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, B
 
     @one_blas_thread
     def _solve(self, data, progress):
-        return self._descended(data, progress)
+        if self.patterns is None:
+            return self._descended(data, progress)
+        problem, targets = self._problem(data)
+        rng = self._rng()
+        descent = self._descent(problem, rng)
+        choice = self._choice_on_paths(problem, descent, rng)
+        working = choice.alpha / problem.alpha_unit
+        solution = solve_all_patterns(problem.rows, working, tol=self._program_tol)
+        attributes = self._attributes(
+            problem, targets, solution, descent.alpha_max, choice.alpha
+        ) | self._chosen(choice)
+        return Outcome(solution, attributes)
+
+    @property
+    def _program_tol(self):
+        return PROGRAM_TOL if self.gap_tol is None else self.gap_tol
+
+    def _goal(self):
+        if self.patterns is None:
+            return super()._goal()
+        return f"a relative duality gap of {self._program_tol:g}"
 
     # ------------------------------------------------------------------ after the solve
 

@@ -49,6 +49,9 @@ class CircularReLURegressor(NetworkRegressor, BaseCircularReLU):
         As in :class:`ConvexReLURegressor`.
     epsilon : float, default=1.35
         Of the Huber loss, as in :class:`ConvexReLURegressor`.
+    patterns : "exact" or None, default=None
+        "exact": the convex program over all activation patterns of the rows, with a proven gap, by
+        a conic solver; for a dozen rows with one output and three or four features.
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised by its absolute value, and outputs a free intercept.
     max_neurons : int, default=None
@@ -59,7 +62,8 @@ class CircularReLURegressor(NetworkRegressor, BaseCircularReLU):
         Training stops when a round lowers the objective by less than this fraction of it, or when
         the estimated relative duality gap is below it.
     gap_tol : float, default=None
-        Go on until the estimated relative duality gap is below this value instead.
+        Go on until the estimated relative duality gap is below this value instead. With
+        ``patterns="exact"`` the proven gap that is to be reached, 1e-6 if None.
     warm_start : bool, default=False
         Start from the neurons of the previous fit, if there is one. The alpha of ``"auto"`` is
         chosen anew.
@@ -102,16 +106,18 @@ class CircularReLURegressor(NetworkRegressor, BaseCircularReLU):
     objective_ : float
         Value of the objective.
     dual_gap_ : float
-        Relative duality gap, an estimate.
+        Relative duality gap, an estimate or, with ``patterns="exact"``, a bound.
     dual_gap_abs_ : float
-        Duality gap in units of the objective, an estimate.
+        The same in units of the objective.
     certificate_ : str
         "estimated": the dual constraints were checked by local search, the gap is no bound.
+        "proven" with ``patterns="exact"``: it is.
     status_ : str
         Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
-        rows and more that is far out of reach "slow".
+        rows and more that is far out of reach "slow"; with ``patterns="exact"`` "gap" or
+        "inaccurate".
     n_iter_ : int
-        Number of rounds.
+        Number of rounds, or of iterations of the conic solver.
     history_ : dict of ndarrays of shape (n_iter_,)
         After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
         "violation", by which fraction of alpha the worst dual constraint is exceeded.
@@ -159,6 +165,7 @@ class CircularReLURegressor(NetworkRegressor, BaseCircularReLU):
         image_shape: tuple[int, ...] | None = None,
         loss: Literal["squared_error", "huber", "poisson"] = "squared_error",
         epsilon: float = 1.35,
+        patterns: Literal["exact"] | None = None,
         fit_intercept: bool = True,
         max_neurons: int | None = None,
         max_iter: int = 50,
@@ -172,6 +179,7 @@ class CircularReLURegressor(NetworkRegressor, BaseCircularReLU):
         self.image_shape = image_shape
         self.loss = loss
         self.epsilon = epsilon
+        self.patterns = patterns
         self.fit_intercept = fit_intercept
         self.max_neurons = max_neurons
         self.max_iter = max_iter
@@ -218,6 +226,9 @@ class CircularReLUClassifier(NetworkClassifier, BaseCircularReLU):
         ``(n_features_in_,)``.
     loss : {"log_loss", "squared_hinge", "hinge"}, default="log_loss"
         As in :class:`ConvexReLUClassifier`.
+    patterns : "exact" or None, default=None
+        "exact": the convex program over all activation patterns of the rows, with a proven gap, by
+        a conic solver; for a dozen rows with one output and three or four features.
     fit_intercept : bool, default=True
         Whether neurons have a bias, penalised by its absolute value, and outputs a free intercept.
     max_neurons : int, default=None
@@ -228,7 +239,8 @@ class CircularReLUClassifier(NetworkClassifier, BaseCircularReLU):
         Training stops when a round lowers the objective by less than this fraction of it, or when
         the estimated relative duality gap is below it.
     gap_tol : float, default=None
-        Go on until the estimated relative duality gap is below this value instead.
+        Go on until the estimated relative duality gap is below this value instead. With
+        ``patterns="exact"`` the proven gap that is to be reached, 1e-6 if None.
     warm_start : bool, default=False
         Start from the neurons of the previous fit, if there is one. The alpha of ``"auto"`` is
         chosen anew.
@@ -279,16 +291,18 @@ class CircularReLUClassifier(NetworkClassifier, BaseCircularReLU):
     objective_ : float
         Value of the objective.
     dual_gap_ : float
-        Relative duality gap, an estimate.
+        Relative duality gap, an estimate or, with ``patterns="exact"``, a bound.
     dual_gap_abs_ : float
-        Duality gap in units of the objective, an estimate.
+        The same in units of the objective.
     certificate_ : str
         "estimated": the dual constraints were checked by local search, the gap is no bound.
+        "proven" with ``patterns="exact"``: it is.
     status_ : str
         Why the rounds ended: "progress", "gap", "max_iter", "interrupted", or for a gap of 50 000
-        rows and more that is far out of reach "slow".
+        rows and more that is far out of reach "slow"; with ``patterns="exact"`` "gap" or
+        "inaccurate".
     n_iter_ : int
-        Number of rounds.
+        Number of rounds, or of iterations of the conic solver.
     history_ : dict of ndarrays of shape (n_iter_,)
         After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
         "violation", by which fraction of alpha the worst dual constraint is exceeded.
@@ -336,6 +350,7 @@ class CircularReLUClassifier(NetworkClassifier, BaseCircularReLU):
         *,
         image_shape: tuple[int, ...] | None = None,
         loss: Literal["log_loss", "squared_hinge", "hinge"] = "log_loss",
+        patterns: Literal["exact"] | None = None,
         fit_intercept: bool = True,
         max_neurons: int | None = None,
         max_iter: int = 50,
@@ -350,6 +365,7 @@ class CircularReLUClassifier(NetworkClassifier, BaseCircularReLU):
         self.alpha = alpha
         self.image_shape = image_shape
         self.loss = loss
+        self.patterns = patterns
         self.fit_intercept = fit_intercept
         self.max_neurons = max_neurons
         self.max_iter = max_iter

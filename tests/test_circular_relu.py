@@ -22,6 +22,41 @@ def test_column_generation_reaches_the_optimum(alpha, value):
     assert model.objective_ == pytest.approx(value, abs=2e-9)
 
 
+@pytest.mark.parametrize("alpha, value", [(0.01, 0.010697274), (0.05, 0.046906191)])
+def test_the_program_over_all_patterns_has_it_with_a_proof(alpha, value):
+    settings = {"fit_intercept": False, "patterns": "exact"}
+    model = CircularReLURegressor(alpha, **settings).fit(*signals(4, 3))
+    assert (model.certificate_, model.status_) == ("proven", "gap")
+    assert 0 <= model.dual_gap_ <= 1e-6
+    assert model.objective_ == pytest.approx(value, abs=2e-9)
+
+
+def test_search_ends_within_the_proven_gap():
+    """With biases, weights and probabilities."""
+    rows, labels = X[:10, :2], WAVE[:10] > 0
+    weights = np.arange(1.0, 11.0)
+    exact, search = (
+        CircularReLUClassifier(0.03, random_state=0, **settings).fit(rows, labels, weights)
+        for settings in ({"patterns": "exact"}, {"gap_tol": 1e-3})
+    )
+    assert exact.certificate_ == "proven"
+    assert exact.dual_gap_ <= 1e-6
+    assert exact.objective_ * (1 - 1e-6) <= search.objective_ <= exact.objective_ * (1 + 1e-3)
+    assert search.dual_gap_ <= 1e-3
+
+
+@pytest.mark.parametrize(
+    "rows, y, message",
+    [
+        (X[:6, :3], np.eye(6)[:, :2], "for one output and a smooth loss: use patterns=None"),
+        (X[:60], WAVE[:60], "may have too many activation patterns"),
+    ],
+)
+def test_programs_that_are_none(rows, y, message):
+    with pytest.raises(ValueError, match=message):
+        CircularReLURegressor(0.1, patterns="exact", random_state=0).fit(rows, y)
+
+
 def test_the_layers_have_the_objective_and_few_frequencies():
     y = np.abs(WAVE)
     model = CircularReLURegressor(0.03, gap_tol=1e-2, random_state=0).fit(X, y)
