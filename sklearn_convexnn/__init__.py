@@ -1,6 +1,7 @@
 """Neural networks trained by convex optimisation, as scikit-learn estimators."""
 
 from sklearn_convexnn._circular import CircularLinearRegressor
+from sklearn_convexnn._circular_relu import CircularReLUClassifier, CircularReLURegressor
 from sklearn_convexnn._convolution import ConvexCNNClassifier, ConvexCNNRegressor
 from sklearn_convexnn._convolution_cv import ConvexCNNClassifierCV, ConvexCNNRegressorCV
 from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
@@ -22,6 +23,8 @@ from sklearn_convexnn._version import __version__ as __version__
 
 __all__ = [
     "CircularLinearRegressor",
+    "CircularReLUClassifier",
+    "CircularReLURegressor",
     "ConvexCNNClassifier",
     "ConvexCNNClassifierCV",
     "ConvexCNNRegressor",

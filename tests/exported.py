@@ -8,6 +8,7 @@ from sklearn.base import clone
 
 from sklearn_convexnn import (
     CircularLinearRegressor,
+    CircularReLURegressor,
     ConvexCNNClassifier,
     ConvexCNNRegressor,
     ConvexReLUClassifier,
@@ -89,6 +90,7 @@ REGRESSORS = {
     "circular": Case(CircularLinearRegressor(1e-2), ROWS, SIGNAL),
     "circular, several": Case(CircularLinearRegressor(1e-2), ROWS, np.column_stack([SIGNAL, TWO])),
     "circular, constant": Case(CircularLinearRegressor(1e3), ROWS, SIGNAL),
+    "circular, ReLU": Case(CircularReLURegressor(**QUICK), ROWS, SIGNAL),
     "filters": Case(LinearCNNRegressor(1e-2, patch_size=2), ROWS, np.column_stack([SIGNAL, TWO])),
     "filters, constant": Case(LinearCNNRegressor(1e3), ROWS, SIGNAL),
     "deep, normalised": Case(DeepReLURegressor(batch_norm=True, **SEED), ROWS, SIGNAL),

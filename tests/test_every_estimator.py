@@ -16,6 +16,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import sklearn_convexnn as package
 from sklearn_convexnn import (
     CircularLinearRegressor,
+    CircularReLUClassifier,
+    CircularReLURegressor,
     ConvexCNNClassifier,
     ConvexCNNClassifierCV,
     ConvexCNNRegressor,
@@ -75,6 +77,8 @@ EVERY = [
     DeepLinearClassifier(loss="log_loss", alpha=0.01),
     DeepLinearRegressorCV(alphas=4),
     CircularLinearRegressor(),
+    CircularReLURegressor(0.1, tol=0.3),
+    CircularReLUClassifier(0.1, tol=0.3),
     LinearCNNRegressor(patch_size=1),
     LinearCNNClassifier(0.01, loss="log_loss", patch_size=2, padding="same"),
     SplineReLURegressor(alpha=0, skip_connection=True, **SPLINE),
@@ -137,6 +141,9 @@ OTHER_SETTINGS = [
     DeepLinearClassifier(loss="log_loss"),
     DeepLinearClassifier(n_layers=4),
     CircularLinearRegressor(0.01, fit_intercept=False),
+    CircularReLURegressor(),
+    CircularReLURegressor("scale", loss="huber", fit_intercept=False),
+    CircularReLUClassifier(),
     LinearCNNRegressor(0.01, patch_size=3, padding="same", fit_intercept=False),
     LinearCNNClassifier(),
     LinearCNNClassifier(loss="log_loss", pool_grid=1),

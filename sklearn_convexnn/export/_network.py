@@ -10,6 +10,7 @@ from scipy.linalg import block_diag
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn._base_circular import BaseCircularReLU
 from sklearn_convexnn._base_convolution import BaseConvolution
 from sklearn_convexnn._base_linear_cnn import BaseLinearCNN
 from sklearn_convexnn._base_parallel import BaseParallelReLU
@@ -184,7 +185,7 @@ def _of_deep_relu(model):
 
 _FAMILIES = (
     (BaseTwoLayer, _as_stored),
-    (BaseParallelReLU, _as_stored),
+    ((BaseParallelReLU, BaseCircularReLU), _as_stored),
     (BaseThreshold, _as_stored),
     (BaseConvolution, _of_convolution),
     ((CircularLinearRegressor, BaseLinearCNN), _of_effective),

@@ -95,8 +95,8 @@ class FilterDisplay:
 
         Parameters
         ----------
-        estimator : ConvexCNNRegressor, ConvexCNNClassifier or a cross-validated one
-            Fitted; or a pipeline with one as its last step.
+        estimator : ConvexCNN or LinearCNN estimator
+            Fitted, cross-validated or not; or a pipeline with one as its last step.
         image : array-like of shape image_shape_ or (n_features,), default=None
             One row, on which to show where the filters fire; for a pipeline, as its last step gets
             it.
@@ -114,10 +114,10 @@ class FilterDisplay:
         check_is_fitted(estimator)
         if n_filters < 1:
             raise ValueError(f"n_filters must be 1 or more, got {n_filters}.")
-        if not hasattr(estimator, "filters_"):
+        if not hasattr(estimator, "filters_") or not hasattr(estimator, "feature_maps"):
             raise ValueError(
-                f"{type(estimator).__name__} has no filters: use ConvexCNNRegressor or "
-                "ConvexCNNClassifier."
+                f"{type(estimator).__name__} has no filters of windows: use a ConvexCNN or "
+                "LinearCNN estimator."
             )
         every = estimator.filters_ if isinstance(estimator.filters_, list) else [estimator.filters_]
         every = [one for part in every for one in part]

@@ -119,9 +119,10 @@ def solve_patches(quadratic, alpha, *, tol, max_iter, start=None):
             break
         U = _descended(quadratic, alpha, _extended(quadratic, alpha, best))
         point = _point(quadratic, alpha, U, n_iter)
-        if point.relative_gap > tol:
+        # A gap says half of the point's digits: where Newton's steps are cheap it has them all.
+        if point.relative_gap > tol or U.size <= _DENSE_NEWTON:
             polished = _point(quadratic, alpha, _newton(quadratic, alpha, U, tol), n_iter)
-            point = polished if polished.relative_gap < point.relative_gap else point
+            point = polished if polished.relative_gap <= max(point.relative_gap, tol) else point
         lower = max(lower, point.dual)
         progress = best.primal - point.primal
         if progress >= 0 or point.relative_gap < best.relative_gap:

@@ -59,15 +59,23 @@ class CircularReLU(ReLU):
         return np.repeat(np.add.reduceat(U, starts, axis=1), counts, axis=1)
 
     def _waves(self, W, power=1):
-        """Coordinates of weights, times or by ``k_f``, the bias as it is."""
+        """Coordinates of weights times a power of ``k_f``, the bias as it is."""
         d = len(self.basis)
         return np.hstack([W[:, :d] @ self.basis.T * self.prices**power, W[:, d:]])
 
     # ------------------------------------------------------------------ the norm
 
-    def units(self, U):
-        d, Z = len(self.basis), U * _share(self._lengths(U), U)
+    def coordinates(self, A):
+        """Rows (n, p) for vectors whose norm is the sum of the lengths of their groups."""
+        return self._waves(A, power=-1)
+
+    def weights(self, Z):
+        """Of such vectors (m, p)."""
+        d = len(self.basis)
         return np.hstack([(Z[:, :d] / self.prices) @ self.basis, Z[:, d:]])
+
+    def units(self, U):
+        return self.weights(U * _share(self._lengths(U), U))
 
     def of_units(self, W):
         Z = self._waves(W)
@@ -81,7 +89,7 @@ class CircularReLU(ReLU):
 
         ``k_f dz_f = a_f (I + e_f e_f^T) du_f - a_f u_f <u, du> / ||u||^2``.
         """
-        G = self._waves(G, power=-1)
+        G = self.coordinates(G)
         lengths = self._lengths(U)
         share, squares, along = _share(lengths, U), lengths**2, self._sums(U * G)
         total = np.einsum("jp,jp->j", U, U)[:, None]
