@@ -10,7 +10,7 @@ from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.metric import Metric
 from sklearn_convexnn.core.problem.rows import Rows
 
-ALPHA = 1e-3
+ALPHA = 1e-5
 
 
 def draw(n_outputs, size=1.0):
@@ -46,7 +46,7 @@ def test_units_change_variables(n_outputs):
 
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_curvatures_become_even(n_outputs):
-    """Second differences along random directions of all neurons differ by little in the units."""
+    """Second differences of output weights along the axes differ by far less in the units."""
     rows, U, C, b0 = draw(n_outputs)
     units = SlideUnits(rows, Metric.of(rows), U, C, b0, ALPHA)
 
@@ -64,8 +64,7 @@ def test_curvatures_become_even(n_outputs):
     axes = [np.outer(axis, np.eye(n_outputs)[0]) for axis in units.of_C.T]
     zero = np.zeros_like(U), np.zeros_like(b0)
     even = [units.factors(zero[0], (units.of_C.T @ axis), zero[1])[1] for axis in axes]
-    assert spread(axes) > 50
-    assert spread(even) < 10
+    assert spread(even) < 0.05 * spread(axes)
 
 
 def test_factors_are_those_of_the_second_derivatives():
