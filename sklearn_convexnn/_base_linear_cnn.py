@@ -125,16 +125,20 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
     def _outputs(self, X):
         return self._validate_rows(X) @ self.effective_coef_ + self.intercept_
 
-    def _responses(self, X, **changes):
-        """What filters see of rows in every cell, (n, m G), and the windows.
+    def _windows_with(self, **changes):
+        """Those of the fit, whatever parameters have become since, but for changes."""
+        settings = self._fitted_settings | changes
+        return windows_of(self.image_shape_, image_shape=None, **settings)
 
-        The settings are those of the fit, whatever parameters have become since.
-        """
-        X, settings = self._validate_rows(X), self._fitted_settings | changes
-        windows = windows_of(self.image_shape_, image_shape=None, **settings)
-        patches = CellPatches(windows)
+    @property
+    def _fitted_windows(self):
+        return self._windows_with()
+
+    def _responses(self, X, windows):
+        """What filters see of rows in every cell, (n, m G)."""
+        X, patches = self._validate_rows(X), CellPatches(windows)
         columns = patches.columns(self.filters_.reshape(self.n_neurons_, patches.n_weights))
-        return np.asarray((columns.T @ X.T).T, dtype=X.dtype, order="C"), windows
+        return np.asarray((columns.T @ X.T).T, dtype=X.dtype, order="C")
 
     @property
     def _n_features_out(self):
@@ -154,7 +158,7 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
         ndarray of shape (n_samples, n_neurons_ * n_cells)
             Those of one filter side by side, in the order of ``output_weights_``.
         """
-        return self._responses(X)[0]
+        return self._responses(X, self._fitted_windows)
 
     def feature_maps(self, X: ArrayLike) -> np.ndarray:
         """Products of the filters with the patches at every position.
@@ -169,5 +173,6 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
         ndarray of shape (n_samples, n_neurons_, *positions)
             With one axis for each space axis of the images.
         """
-        maps, windows = self._responses(X, pool_grid=None)
+        windows = self._windows_with(pool_grid=None)
+        maps = self._responses(X, windows)
         return maps.reshape(len(maps), self.n_neurons_, *windows.counts)

@@ -136,7 +136,7 @@ class FilterDisplay:
                 )
             maps = estimator.feature_maps(image.reshape(1, -1))[0][order]
             image = image.reshape(shape if len(shape) > every[0].ndim - 1 else (*shape, 1))
-            places = [np.unique(axis) for axis in estimator._convolution.windows.centres.T]
+            places = [np.unique(axis) for axis in estimator._fitted_windows.centres.T]
         display = cls(
             filters=[every[j] for j in order],
             sizes=sizes[order],
