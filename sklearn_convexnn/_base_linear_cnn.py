@@ -125,14 +125,14 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
     def _outputs(self, X):
         return self._validate_rows(X) @ self.effective_coef_ + self.intercept_
 
-    def _windows_with(self, **changes):
-        """Those of the fit, whatever parameters have become since, but for changes."""
-        settings = self._fitted_settings | changes
-        return windows_of(self.image_shape_, image_shape=None, **settings)
-
     @property
     def _fitted_windows(self):
-        return self._windows_with()
+        return self._windows_of_fit()
+
+    def _windows_of_fit(self, **changes):
+        """Those of the fit, whatever parameters have become since."""
+        settings = self._fitted_settings | changes
+        return windows_of(self.image_shape_, image_shape=None, **settings)
 
     def _responses(self, X, windows):
         """What filters see of rows in every cell, (n, m G)."""
@@ -173,6 +173,6 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
         ndarray of shape (n_samples, n_neurons_, *positions)
             With one axis for each space axis of the images.
         """
-        windows = self._windows_with(pool_grid=None)
+        windows = self._windows_of_fit(pool_grid=None)
         maps = self._responses(X, windows)
         return maps.reshape(len(maps), self.n_neurons_, *windows.counts)

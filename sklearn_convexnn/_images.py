@@ -6,6 +6,7 @@ from math import prod
 from numbers import Integral
 
 import numpy as np
+from scipy import sparse
 
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.problem.windows import Windows
@@ -32,7 +33,7 @@ def flattened(X, shape=None):
     ``shape`` is what they must have had.
     """
     X = _stacked(X)
-    if len(getattr(X, "shape", ())) <= 2:
+    if len(getattr(X, "shape", ())) <= 2 or sparse.issparse(X):
         return X, None
     if shape is not None and tuple(X.shape[1:]) != tuple(shape):
         raise ValueError(f"X has images of shape {X.shape[1:]}, but they must have {tuple(shape)}.")
@@ -40,7 +41,9 @@ def flattened(X, shape=None):
 
 
 def _stacked(X):
-    """A list of images as an array."""
+    """A list or a column of images as an array."""
+    if getattr(X, "ndim", 0) == 1 and X.dtype == object:
+        X = list(X)
     if not isinstance(X, (list, tuple)) or not X or np.ndim(X[0]) < 2:
         return X
     shapes = {np.shape(image) for image in X}

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
@@ -74,6 +75,9 @@ def test_images_and_flat_rows_are_the_same():
     np.testing.assert_array_equal(model.predict(X), flat.predict(X))
     np.testing.assert_array_equal(model.predict(X[:2].tolist()), model.predict(list(X[:2])))
     np.testing.assert_array_equal(model.predict(list(X[:2])), flat.predict(X[:2]))
+    column = np.empty(2, dtype=object)
+    column[:] = list(X[:2])
+    np.testing.assert_array_equal(model.predict(column), flat.predict(X[:2]))
     assert model.n_features_in_ == 60
 
 
@@ -283,6 +287,8 @@ def test_images_of_another_shape_are_refused():
         model.predict([X[0], X[1, 1:]])
     with pytest.raises(ValueError, match="0 sample"):
         model.predict(X[:0])
+    with pytest.raises(TypeError, match="Sparse data was passed"):
+        model.predict(sparse.coo_array(X))
 
 
 def test_files_have_nothing_of_the_core():

@@ -40,8 +40,8 @@ display = FilterDisplay.from_estimator(model, image, n_filters=8)
 display.figure_.suptitle("filters, and where they fire on one digit")
 
 # %%
-# Where a digit is does not matter: the same one, moved over the image, has the same outputs as long
-# as all of it is seen.
+# Where a digit is hardly matters: the same one, moved over the image, has the same outputs but at
+# the border, where windows that would see a part of it reach beyond the image.
 
 digit = digits[test[0]].reshape(8, 8) / 16
 places = np.zeros((25, 12, 12))

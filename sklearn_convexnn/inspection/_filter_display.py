@@ -25,7 +25,8 @@ class FilterDisplay:
     """Filters of a convolutional network as pictures or curves, the largest first.
 
     Pictures are means over the channels, red where they are positive; curves are one for each
-    channel. Of an image, the places where a filter fires are the darker the more it does.
+    channel. Of an image, the places where a filter fires are the stronger in colour the more it
+    does: orange, and blue where a linear filter is negative.
 
     Made by :meth:`from_estimator`; the parameters are the data that are drawn.
 
@@ -218,19 +219,22 @@ def _middle(image, maps):
 
 
 def _draw_map(ax, image, one, places):
-    """A map over its image or signal, which is grey, at the places of its positions."""
+    """A map over its image or signal, which is grey, at the places of its positions.
+
+    Those of linear filters have negative values, too.
+    """
     from matplotlib.colors import to_rgb
 
-    strength = one / (one.max() or 1.0)
+    strength = one / (np.abs(one).max() or 1.0)
     if one.ndim == 1:
         ax.plot(image / (np.abs(image).max() or 1.0), color="0.8")
         ax.fill_between(places[0], strength, color="C1", alpha=0.6, zorder=3)
     else:
         ax.imshow(image.mean(axis=2), cmap="gray_r", alpha=0.4)
         (top, bottom), (left, right) = (_ends(axis) for axis in places)
-        fired = np.ones((*one.shape, 3)) * to_rgb("C1")
+        fired = np.where(one[..., None] < 0, to_rgb("C0"), to_rgb("C1"))
         ax.imshow(
-            np.dstack([fired, 0.9 * strength]),
+            np.dstack([fired, 0.9 * np.abs(strength)]),
             extent=(left, right, bottom, top),
             interpolation="nearest",
         )

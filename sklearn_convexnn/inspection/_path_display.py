@@ -90,7 +90,7 @@ class PathDisplay:
 
         Parameters
         ----------
-        estimator : ConvexReLURegressorCV or ConvexReLUClassifierCV
+        estimator : ConvexReLURegressorCV, ConvexReLUClassifierCV or a convolutional one
             Fitted; or a pipeline with one as its last step.
         axes : sequence of three matplotlib Axes, default=None
             Where to draw; a new figure otherwise.
