@@ -67,10 +67,6 @@ class BaseConvolution(
         pooling = settings.pop("pooling")
         return Convolution(windows_of(self.image_shape_, image_shape=None, **settings), pooling)
 
-    @property
-    def _fitted_windows(self):
-        return self._convolution.windows
-
     # ------------------------------------------------------------------ after the solve
 
     def _attributes(self, problem, targets, solution, alpha_max, alpha=None):
