@@ -39,6 +39,7 @@ from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.engines.weights import rows_of_weight
 from sklearn_convexnn.core.problem.hashed_folds import LEAST_ROWS, hashed_folds
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
+from sklearn_convexnn.core.problem.solution import Status
 from sklearn_convexnn.core.problem.spread_folds import SpreadFolds
 from sklearn_convexnn.core.problem.training_set import classes_of
 
@@ -46,6 +47,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from sklearn_convexnn._typing import MatrixLike
+
+
+class NotBetter(Exception):
+    """Instead of the final fit, where the best score is not above what it was to exceed."""
+
+    def __init__(self, score):
+        super().__init__(f"The best score is {score:.5g}.")
+        self.score = score
 
 
 class ConvexCV(CrossValidation, CuttingPlane):
@@ -61,7 +70,7 @@ class ConvexCV(CrossValidation, CuttingPlane):
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "relax": [Interval(Real, 0, 1, closed="right"), "array-like"],
         "selection": [StrOptions({"scale", "best", "one_standard_error", "smallest"})],
-        "refit": ["boolean", StrOptions({"mean"})],
+        "refit": ["boolean", StrOptions({"mean", "both"})],
     }
 
     @fit_method
@@ -92,18 +101,28 @@ class ConvexCV(CrossValidation, CuttingPlane):
         """
         return self._fit_folds(X, y, sample_weight, params)
 
+    @fit_method
+    def _fit_if_better(self, X, y, sample_weight=None, *, than):
+        """The same, but NotBetter and no final fit unless the best score is above ``than``."""
+        return self._fit_folds(X, y, sample_weight, {}, than=than)
+
     def _check_parameters(self):
         super()._check_parameters()
         if not self.refit:
-            raise ValueError("refit=False would leave no network: use True or 'mean'.")
-        if self.refit == "mean" and not (self.gap_tol is None and self.max_neurons is None):
+            raise ValueError("refit=False would leave no network: use True, 'mean' or 'both'.")
+        if self._averages and not (self.gap_tol is None and self.max_neurons is None):
             raise ValueError(
-                "refit='mean' takes the networks of the folds as they are: gap_tol and max_neurons "
-                "are goals of a fit to all rows, refit=True."
+                f"refit={self.refit!r} takes the networks of the folds as they are: gap_tol and "
+                "max_neurons are goals of a fit to all rows, refit=True."
             )
 
+    @property
+    def _averages(self):
+        """Does the network have the neurons of the folds?"""
+        return self.refit in ("mean", "both")
+
     @one_blas_thread
-    def _solve(self, data, progress, *, routed):
+    def _solve(self, data, progress, *, routed, than=-np.inf):
         rng = self._rng()
         # The folds have random numbers of their own: the final fit is then that of alpha_.
         (own,) = rng.spawn(1)
@@ -124,14 +143,12 @@ class ConvexCV(CrossValidation, CuttingPlane):
         with paths.at_work():
             self._follow(paths, descent.alpha_max, scale)
         alpha, k, tried = self._chosen_of_paths(paths, scale)
+        if tried["best_score_"] <= than:
+            raise NotBetter(tried["best_score_"])
         if getattr(self, "calibrate", False):
             tried["temperature_"] = paths.temperature(alpha, k)
         relax = tried["relax_"]
-        if self.refit == "mean":
-            solution = self._mean(descent, paths.points(alpha, k), relax * alpha)
-        else:
-            with worker_threads(effective_n_jobs(self.n_jobs)):
-                solution = descent.solve_relaxed(alpha, relax, progress=progress)
+        solution = self._final(descent, paths.points(alpha, k), alpha, relax, progress)
         attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
         return Outcome(solution, attributes | tried, self._remedy(problem, solution))
 
@@ -264,14 +281,27 @@ class ConvexCV(CrossValidation, CuttingPlane):
         """What becomes a fitted estimator with the networks of a fold."""
         return self._single(loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self))
 
-    def _mean(self, descent, points, alpha):
-        """The mean of the networks of the folds as the network of all rows."""
+    def _final(self, descent, points, alpha, relax, progress):
+        """The network of all rows, that of the folds, or both."""
+        solution = None
+        if self.refit != "mean":
+            with worker_threads(effective_n_jobs(self.n_jobs)):
+                solution = descent.solve_relaxed(alpha, relax, progress=progress)
+        if not self._averages or (solution and solution.status is Status.INTERRUPTED):
+            return solution
+        return self._mean(descent, points, relax * alpha, solution)
+
+    def _mean(self, descent, points, alpha, own):
+        """The mean of the networks of the folds, and the Solution of all rows if there is one."""
         networks = _networks_of_folds(descent.problem, points)
         if not networks:
             raise ValueError(
-                "refit='mean' needs a fold whose training rows have all classes: choose other "
-                "folds with cv, or refit=True."
+                f"refit={self.refit!r} needs a fold whose training rows have all classes: choose "
+                "other folds with cv, or refit=True."
             )
+        shares = np.full(len(networks), 1.0 / len(networks))
+        if own is not None:
+            networks, shares = [*networks, own.network], np.append(0.5 * shares, 0.5)
         rows = descent.problem.rows
         return certified_mean(
             rows,
@@ -279,6 +309,7 @@ class ConvexCV(CrossValidation, CuttingPlane):
             alpha / descent.problem.alpha_unit,
             descent.pricing,
             options=self._options(rows, tol=self.tol, gap_tol=None),
+            shares=shares,
         )
 
     # ------------------------------------------------------------------ what was found
