@@ -20,6 +20,7 @@ from sklearn_convexnn._cv_choice import (
     neighbours,
 )
 from sklearn_convexnn._cv_options import N_FOLDS, CrossValidation
+from sklearn_convexnn._cv_race import NO_RACE, NotBetter, Paused, Search
 from sklearn_convexnn._cv_scores import DEFAULT_SCORES, Judge
 from sklearn_convexnn._cv_spread import SpreadJudge, check_spread_folds
 from sklearn_convexnn._losses import loss_options, trait
@@ -47,14 +48,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from sklearn_convexnn._typing import MatrixLike
-
-
-class NotBetter(Exception):
-    """Instead of the final fit, where the best score is not above what it was to exceed."""
-
-    def __init__(self, score):
-        super().__init__(f"The best score is {score:.5g}.")
-        self.score = score
 
 
 class ConvexCV(CrossValidation, CuttingPlane):
@@ -102,9 +95,9 @@ class ConvexCV(CrossValidation, CuttingPlane):
         return self._fit_folds(X, y, sample_weight, params)
 
     @fit_method
-    def _fit_if_better(self, X, y, sample_weight=None, *, than):
-        """The same, but NotBetter and no final fit unless the best score is above ``than``."""
-        return self._fit_folds(X, y, sample_weight, {}, than=than)
+    def _fit_raced(self, X, y, sample_weight=None, *, race):
+        """The same as one of several: it may end as Paused or NotBetter."""
+        return self._fit_folds(X, y, sample_weight, {}, race=race)
 
     def _check_parameters(self):
         super()._check_parameters()
@@ -122,14 +115,32 @@ class ConvexCV(CrossValidation, CuttingPlane):
         return self.refit in ("mean", "both")
 
     @one_blas_thread
-    def _solve(self, data, progress, *, routed, than=-np.inf):
+    def _solve(self, data, progress, *, routed, race=NO_RACE):
+        search = race.search or self._search(data, routed)
+        problem, targets, descent, scale, paths = search
+        progress.objective = problem.objective
+        with paths.at_work():
+            self._follow(search, race.pause)
+        if race.pause:
+            raise Paused(search)
+        alpha, k, tried = self._chosen_of_paths(paths, scale)
+        if tried["best_score_"] <= race.than:
+            raise NotBetter(tried["best_score_"])
+        if getattr(self, "calibrate", False):
+            tried["temperature_"] = paths.temperature(alpha, k)
+        relax = tried["relax_"]
+        solution = self._final(descent, paths.points(alpha, k), alpha, relax, progress)
+        attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
+        return Outcome(solution, attributes | tried, self._remedy(problem, solution))
+
+    def _search(self, data, routed):
+        """The folds with nothing solved yet."""
         rng = self._rng()
         # The folds have random numbers of their own: the final fit is then that of alpha_.
         (own,) = rng.spawn(1)
         spread = isinstance(data, SpreadData)
         parts = self._spread_parts if spread else self._parts
         problem, targets, folds, judge = parts(data, own, routed)
-        progress.objective = problem.objective
         descent = Descent(problem, rng, **self._goals())
         scale = scale_alpha(problem.rows, descent.alpha_max)
         options = self._options(problem.rows, tol=max(self.tol, LEAST_FOLD_TOL), gap_tol=None)
@@ -140,17 +151,7 @@ class ConvexCV(CrossValidation, CuttingPlane):
             report=self._report_alpha,
             elsewhere=spread,
         )
-        with paths.at_work():
-            self._follow(paths, descent.alpha_max, scale)
-        alpha, k, tried = self._chosen_of_paths(paths, scale)
-        if tried["best_score_"] <= than:
-            raise NotBetter(tried["best_score_"])
-        if getattr(self, "calibrate", False):
-            tried["temperature_"] = paths.temperature(alpha, k)
-        relax = tried["relax_"]
-        solution = self._final(descent, paths.points(alpha, k), alpha, relax, progress)
-        attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
-        return Outcome(solution, attributes | tried, self._remedy(problem, solution))
+        return Search(problem, targets, descent, scale, paths)
 
     # ------------------------------------------------------------------ rows of the folds
 
@@ -186,10 +187,10 @@ class ConvexCV(CrossValidation, CuttingPlane):
 
     # ------------------------------------------------------------------ alphas, folds, scores
 
-    def _follow(self, paths, alpha_max, scale):
+    def _follow(self, search, pause):
         """Solve in all folds, for the given alphas or from coarse to fine."""
-        coarse = isinstance(self.alphas, str)
-        if not coarse:
+        paths, scale, alpha_max = search.paths, search.scale, search.descent.alpha_max
+        if not isinstance(self.alphas, str):
             grid = check_grid(self.alphas, self.eps, alpha_max)
             paths.descend(grid, lambda scores: end_of_path(scores, self.patience))
             return
@@ -198,7 +199,10 @@ class ConvexCV(CrossValidation, CuttingPlane):
         paths.descend(
             grid,
             lambda scores: end_of_coarse(scores, grid, scale, self._paired) if stops else None,
+            search.n_before(grid) if pause else None,
         )
+        if pause:
+            return
         alphas, chosen = paths.alphas, self._candidate(paths, scale)[0] // len(paths.effort.relax)
         scores = paths.best_scores(alphas)
         paths.fill_in(neighbours(alphas, scores, chosen, self.selection, scale))

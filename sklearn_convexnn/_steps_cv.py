@@ -11,7 +11,8 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from sklearn_convexnn._base_cv import ConvexCV, NotBetter
+from sklearn_convexnn._base_cv import ConvexCV
+from sklearn_convexnn._cv_race import NotBetter, Paused, Race, still_in
 from sklearn_convexnn._documentation import DocumentationLink
 from sklearn_convexnn._files import VersionInFiles
 from sklearn_convexnn._quantile_steps import QuantileSteps
@@ -64,9 +65,13 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
 
     For each weight of :class:`QuantileSteps` the estimator cross-validates on the encoded rows and
     chooses its own parameters; the weight with the best ``best_score_`` is taken, of equal ones the
-    smallest, with what was fitted there. There are no folds around those of the estimator. Those of
-    this package end without their final fit where the weight before had the better score, and a
-    weight that adds no column costs nothing. Thresholds are those of all training rows.
+    smallest, with what was fitted there. There are no folds around those of the estimator.
+    Thresholds are those of all training rows.
+
+    With estimators of this package it costs less than as many fits. Their paths (``alphas="auto"``)
+    pause at four times ``alpha="scale"``, where a weight whose scores are worse than the best by
+    more than the standard error of the difference, fold by fold, is given up; only a weight that
+    is better than those before has a final fit; and weights that add no column are tried once.
 
     Parameters
     ----------
@@ -91,7 +96,7 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
     weights_ : ndarray of shape (n_weights,)
         Those that were compared, ascending.
     scores_ : ndarray of shape (n_weights,)
-        Their ``best_score_``.
+        Their ``best_score_``; of a weight that was given up, the best until then.
     best_score_ : float
         The largest of them.
     steps_ : QuantileSteps
@@ -189,7 +194,8 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         self.scores_ = np.array([one.score for one in tried])
         if np.isnan(self.scores_).all():
             raise ValueError("best_score_ is NaN for every weight: check scoring and folds.")
-        best = int(np.nanargmax(self.scores_))
+        fitted = [one.estimator is not None for one in tried]
+        best = int(np.nanargmax(np.where(fitted, self.scores_, -np.inf)))
         self.steps_, self.estimator_, self.best_score_ = tried[best]
         self.weight_ = float(self.weights_[best])
         if hasattr(self.estimator_, "classes_"):
@@ -227,28 +233,44 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         return prototype
 
     def _compared(self, X, y, sample_weight):
-        """What was _Fitted for every weight; no estimator where a weight before is better."""
+        """What was _Fitted for every weight; no estimator where another was clearly better."""
         rows = {} if sample_weight is None else {"sample_weight": sample_weight}
-        prototype, tried = self._prototype(), []
-        for weight in self.weights_:
-            steps = QuantileSteps(self.n_steps, weight=weight).fit(X, **rows)
-            plain = sum(map(len, steps.thresholds_)) == 0
-            if tried and plain:  # the first weight had no columns either
-                tried.append(tried[0])
+        prototype = self._prototype()
+        all_steps = [QuantileSteps(self.n_steps, weight=w).fit(X, **rows) for w in self.weights_]
+        if not any(map(len, all_steps[-1].thresholds_)):  # all weights are the same columns
+            return [self._fitted(prototype, all_steps[0], X, y, rows)] * len(all_steps)
+        if isinstance(prototype, ConvexCV):
+            return self._raced(prototype, all_steps, X, y, rows)
+        return [self._fitted(prototype, steps, X, y, rows) for steps in all_steps]
+
+    def _raced(self, prototype, all_steps, X, y, rows):
+        """The same for networks: their paths are compared on the way."""
+        searches = [None] * len(all_steps)
+        still = np.ones(len(all_steps), dtype=bool)
+        if isinstance(prototype.alphas, str) and len(all_steps) > 1:
+            for k, steps in enumerate(all_steps):
+                try:
+                    clone(prototype)._fit_raced(steps.transform(X), y, race=Race(True), **rows)
+                except Paused as paused:
+                    searches[k] = paused.search
+            still = still_in(searches)
+        tried, than = [], -np.inf
+        for steps, search, goes_on in zip(all_steps, searches, still, strict=True):
+            if not goes_on:
+                tried.append(_Fitted(steps, None, search.best_score()))
                 continue
-            than = max((one.score for one in tried), default=-np.inf)
-            tried.append(self._fitted(prototype, steps, X, y, rows, than))
+            estimator = clone(prototype)
+            try:
+                race = Race(search=search, than=than)
+                estimator._fit_raced(steps.transform(X), y, race=race, **rows)
+                score = than = estimator.best_score_
+            except NotBetter as found:
+                estimator, score = None, found.score
+            tried.append(_Fitted(steps, estimator, float(score)))
         return tried
 
-    def _fitted(self, prototype, steps, X, y, rows, than):
-        estimator, X = clone(prototype), steps.transform(X)
-        if isinstance(estimator, ConvexCV):
-            try:
-                estimator._fit_if_better(X, y, than=than, **rows)
-            except NotBetter as found:
-                return _Fitted(steps, None, found.score)
-        else:
-            estimator.fit(X, y, **rows)
+    def _fitted(self, prototype, steps, X, y, rows):
+        estimator = clone(prototype).fit(steps.transform(X), y, **rows)
         if not hasattr(estimator, "best_score_"):
             raise TypeError(
                 f"{type(estimator).__name__} has no best_score_ after fit, by which weights are "

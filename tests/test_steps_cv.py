@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
@@ -28,8 +28,8 @@ def jumps(n=240, seed=0):
 def test_it_is_the_estimator_behind_the_steps_of_the_best_score():
     X, y = jumps()
     network = ConvexReLURegressorCV(random_state=0, **SMALL)
-    model = StepsCV(network, weights=(0.5, 0, 0.25)).fit(X, y)
-    assert model.weights_.tolist() == [0, 0.25, 0.5]
+    model = StepsCV(network, weights=(0.5, 0)).fit(X, y)
+    assert model.weights_.tolist() == [0, 0.5]
     scores = []
     for weight in model.weights_:
         steps = QuantileSteps(weight=weight).fit(X)
@@ -80,6 +80,20 @@ def test_what_is_not_better_has_no_final_fit(fits):
     model = StepsCV(network, weights=[0, 0.25, 0.5]).fit(X, X[:, 0] - X[:, 1])
     assert model.scores_[0] > max(model.scores_[1:])
     assert len(fits) == 1
+
+
+def test_races_of_whole_paths(fits):
+    """Paths pause, those that are clearly worse end, and the others are those of a fit alone."""
+    X, y = jumps(120)
+    network = ConvexReLURegressorCV(cv=3, random_state=0)
+    model = StepsCV(network).fit(X, y)
+    assert len(fits) == 1
+    assert model.weight_ == 0.5
+    alone = network.fit(model.steps_.transform(X), y)
+    np.testing.assert_array_equal(model.estimator_.score_path_, alone.score_path_)
+    np.testing.assert_array_equal(model.predict(X), alone.predict(model.steps_.transform(X)))
+    plain = clone(network).fit(X, y)
+    assert model.scores_[0] < plain.best_score_  # it was given up
 
 
 def test_columns_without_steps_are_tried_once(fits):
