@@ -14,7 +14,7 @@ BASE ?=
 DOC_URL ?=
 # What pip installs as PyTorch. The tests run on the processor; TORCH=torch brings, on Linux, all of
 # CUDA, some gigabytes.
-TORCH ?= torch --index-url https://download.pytorch.org/whl/cpu
+TORCH ?= torch --index-url https://download.pytorch.org/whl/cpu --retries 1
 TORCH_TESTS = tests/export/test_torch.py tests/test_array_api.py tests/core/problem/test_engines.py tests/core/problem/test_samples.py -k torch
 # Interpreters to try, in this order, when PYTHON is not given.
 PYTHON ?=

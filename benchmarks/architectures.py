@@ -2,6 +2,7 @@
 
     python benchmarks/architectures.py                    # digits, shifted digits
     python benchmarks/architectures.py --sections series  # needs aeon, for its data and MiniRocket
+    python benchmarks/architectures.py --sections whole   # needs aeon, for its data
     python benchmarks/architectures.py --sections large   # 10 000 images of 28 x 28, or --rows
 
 Sections of convolutional networks:
@@ -14,6 +15,9 @@ series    Time series that aeon ships, with their training and test parts: suppo
           convex network, its number of filters beside it. Its settings are one rule for all:
           windows of nine, dilated by powers of two as long as they fit into the series, at every
           place, in one cell or two, whichever the held-out rows of alpha="auto" prefer.
+whole     The digits and these series again, by filters with a weight for each position: without
+          ReLUs, of three by three or nine, beside linear models and the proof of their optimum;
+          as long as the row and with ReLUs, beside the dense network.
 large     Digits enlarged, moved and dimmed in 28 x 28, n = 10 000: CPU seconds, peak memory.
 
 CPU times of the convex networks are also in those of the rivals of the same run.
@@ -28,6 +32,7 @@ import warnings
 
 import numpy as np
 from sklearn.datasets import load_digits
+from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -39,7 +44,7 @@ COLUMNS = [
     ("model", "model"),
     ("score", "accuracy", ".4f"),
     ("filters", "filters"),
-    ("gap", "gap", ".2f"),
+    ("gap", "gap", ".1e"),
     ("cpu", "CPU s", ".1f"),
     ("SVC(C=10)", "in SVCs", ".0f"),
     ("MLP(100)", "in MLPs", ".1f"),
@@ -200,10 +205,38 @@ def section_series():
     return every
 
 
+def section_whole():
+    from sklearn_convexnn import (
+        CircularReLUClassifier,
+        ConvexReLUClassifier,
+        DeepLinearClassifier,
+        LinearCNNClassifier,
+    )
+
+    every = []
+    sets = {"digits 8 x 8": (split(*digits(), 1257), (3, 3))}
+    sets |= {name: (load_series(name), (9,)) for name in SERIES}
+    for name, ((train, test), window) in sets.items():
+        for title, model in (
+            ("ridge, CV", RidgeClassifierCV(np.logspace(-4, 4, 17))),
+            ("DeepLinear, log-loss", DeepLinearClassifier(loss="log_loss")),
+        ):
+            every.append(measured(name, title, model, flat(train), flat(test)))
+        for loss in ("squared_error", "log_loss"):
+            model = LinearCNNClassifier(loss=loss, patch_size=window)
+            every.append(measured(name, f"LinearCNN, {loss}", model, train, test))
+        dense = ConvexReLUClassifier(random_state=0)
+        every.append(measured(name, "ConvexReLU", dense, flat(train), flat(test)))
+        model = CircularReLUClassifier(random_state=0)
+        every.append(measured(name, "CircularReLU", model, train, test))
+    return every
+
+
 SECTIONS = {
     "digits": section_digits,
     "shifted": section_shifted,
     "series": section_series,
+    "whole": section_whole,
     "large": section_large,
 }
 

@@ -1,6 +1,7 @@
 """Neural networks trained by convex optimisation, as scikit-learn estimators."""
 
 from sklearn_convexnn._circular import CircularLinearRegressor
+from sklearn_convexnn._circular_relu import CircularReLUClassifier, CircularReLURegressor
 from sklearn_convexnn._convolution import ConvexCNNClassifier, ConvexCNNRegressor
 from sklearn_convexnn._convolution_cv import ConvexCNNClassifierCV, ConvexCNNRegressorCV
 from sklearn_convexnn._cv import ConvexReLUClassifierCV, ConvexReLURegressorCV
@@ -8,6 +9,7 @@ from sklearn_convexnn._deep_linear import DeepLinearClassifier, DeepLinearRegres
 from sklearn_convexnn._deep_linear_cv import DeepLinearRegressorCV
 from sklearn_convexnn._deep_relu import DeepReLUClassifier, DeepReLURegressor
 from sklearn_convexnn._gated import GatedReLUClassifier, GatedReLURegressor
+from sklearn_convexnn._linear_cnn import LinearCNNClassifier, LinearCNNRegressor
 from sklearn_convexnn._parallel import ParallelReLUClassifier, ParallelReLURegressor
 from sklearn_convexnn._path import convexnn_path
 from sklearn_convexnn._quantile_steps import QuantileSteps
@@ -21,6 +23,8 @@ from sklearn_convexnn._version import __version__ as __version__
 
 __all__ = [
     "CircularLinearRegressor",
+    "CircularReLUClassifier",
+    "CircularReLURegressor",
     "ConvexCNNClassifier",
     "ConvexCNNClassifierCV",
     "ConvexCNNRegressor",
@@ -38,6 +42,8 @@ __all__ = [
     "DeepReLURegressor",
     "GatedReLUClassifier",
     "GatedReLURegressor",
+    "LinearCNNClassifier",
+    "LinearCNNRegressor",
     "ParallelReLUClassifier",
     "ParallelReLURegressor",
     "QuantileSteps",

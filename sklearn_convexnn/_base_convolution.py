@@ -54,6 +54,10 @@ class BaseConvolution(
         return Convolution(windows_of(self._row_shape, **settings), self.pooling)
 
     @property
+    def _fitted_windows(self):
+        return self._convolution.windows
+
+    @property
     def _convolution(self):
         """That of the fit, whatever parameters have become since.
 

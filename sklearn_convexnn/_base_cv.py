@@ -30,10 +30,12 @@ from sklearn_convexnn._validation import (
     StrOptions,
     check_grid,
     check_relax,
+    labels_of_weight,
     one_blas_thread,
 )
 from sklearn_convexnn.core.fit.cutting_plane import Descent, choose_options
 from sklearn_convexnn.core.fit.mean import certified_mean
+from sklearn_convexnn.core.fit.temperature import temperature_of_all_rows
 from sklearn_convexnn.core.problem.alphas import scale_alpha
 from sklearn_convexnn.core.problem.engines.row_keys import row_keys
 from sklearn_convexnn.core.problem.engines.threads import worker_threads
@@ -127,7 +129,8 @@ class ConvexCV(CrossValidation, CuttingPlane):
         if tried["best_score_"] <= race.than:
             raise NotBetter(tried["best_score_"])
         if getattr(self, "calibrate", False):
-            tried["temperature_"] = paths.temperature(alpha, k)
+            temperature, trained = paths.temperature(alpha, k), paths.effort.judge.trained
+            tried["temperature_"] = temperature_of_all_rows(temperature, trained)
         relax = tried["relax_"]
         solution = self._final(descent, paths.points(alpha, k), alpha, relax, progress)
         attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
@@ -167,7 +170,9 @@ class ConvexCV(CrossValidation, CuttingPlane):
             self._fold(data, shared, train, self._held_out(data, test, params), child)
             for (train, test), child in zip(splits, rng.spawn(len(splits)), strict=True)
         ]
-        return problem, targets, folds, self._judge(data, shared, targets)
+        kept = [data.sample_weights[train].sum() for train, _ in splits]
+        trained = float(np.mean(kept) / data.sample_weights.sum())
+        return problem, targets, folds, self._judge(data, shared, targets, trained)
 
     def _spread_parts(self, data, rng, routed):
         """The same of rows that are somewhere else."""
@@ -231,11 +236,11 @@ class ConvexCV(CrossValidation, CuttingPlane):
     def _options(self, rows, **goals):
         return choose_options(rows, max_iter=self.max_iter, max_neurons=self.max_neurons, **goals)
 
-    def _judge(self, data, shared, targets):
+    def _judge(self, data, shared, targets, trained):
         if not getattr(self, "calibrate", False):
             return Judge(self._scorer(data))
         scorer = None if self.scoring is None else self._scorer(data)
-        return Judge(scorer, shared.of_row, data.sample_weights, targets.classes)
+        return Judge(scorer, shared.of_row, data.sample_weights, targets.classes, trained)
 
     @property
     def _paired(self):
@@ -273,6 +278,10 @@ class ConvexCV(CrossValidation, CuttingPlane):
         return problem, targets
 
     def _fold(self, data, shared, train, held_out, rng):
+        if is_classifier(self) and len(labels_of_weight(data.y[train], data.weights[train])) < 2:
+            raise ValueError(
+                "The training rows of a fold have only one class: use fewer folds, or others (cv)."
+            )
         problem, targets = self._part(data, shared, train)
         return self._fold_of(problem, targets, held_out, rng, data.X.shape[1])
 

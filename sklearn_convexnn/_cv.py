@@ -345,6 +345,8 @@ class ConvexReLUClassifierCV(ScoreOfBlocks, NetworkClassifier, BaseConvexReLUCV)
         The best mean score, which need not be that of ``alpha_``, see ``selection``.
     temperature_ : float
         With ``calibrate``: what ``predict_proba`` divides outputs by, that of the chosen alpha.
+        Where it is above 1 on the held-out rows, its excess times the share of rows that a fold
+        trains on, as overfitting falls like 1 / n.
     classes_ : ndarray of shape (n_classes,)
         Class labels with positive weight.
     coefs_, intercepts_ : list of two ndarrays

@@ -112,12 +112,15 @@ class Judge:
         Of the rows of the data in the temperature.
     classes : ndarray or None
         Of all rows.
+    trained : float
+        The share of the rows that a fold trains on.
     """
 
     scorer: object
     of_row: np.ndarray | None = None
     weights: np.ndarray | None = None
     classes: np.ndarray | None = None
+    trained: float = 1.0
 
     def look(self, fitted, held_out):
         """What one fold says; the rest is put together of all folds."""

@@ -55,6 +55,11 @@ class SpreadJudge:
     all_classes: list
     calibrate: bool
 
+    @property
+    def trained(self):
+        """The share of the rows that a fold trains on."""
+        return 1.0 - 1.0 / len(self.all_classes)
+
     def look(self, fitted, held_out):
         """The network; outputs of a fold would be held until those of the others are there."""
         return SeenNetwork(held_out.network(*fitted._layers()))

@@ -314,13 +314,26 @@ class DeepLinearRegressor(NetworkRegressor, BaseDeepLinear):
         return tags
 
 
+class LinearClassifier(NetworkClassifier):
+    """Classification by the squared error, of -1 and 1 for two classes, or by the log-loss."""
+
+    def _loss(self):
+        return self.loss
+
+    def _encode_targets(self, y, weights):
+        targets = super()._encode_targets(y, weights)
+        if trait(self, "quadratic") and len(targets.classes) == 2:
+            targets = targets._replace(columns=2.0 * targets.columns - 1.0)
+        return targets
+
+
 def _has_probabilities(model):
     if not trait(model, "probabilities"):
         raise AttributeError("Probabilities need loss='log_loss'; this model was given another.")
     return True
 
 
-class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
+class DeepLinearClassifier(LinearClassifier, BaseDeepLinear):
     r"""Deep linear network for classification, solved in closed or convex form.
 
     Minimises, over the weights :math:`W_1, \dots, W_L` of a network without activations and a free
@@ -482,15 +495,6 @@ class DeepLinearClassifier(NetworkClassifier, BaseDeepLinear):
                 "The log-loss with weight decay on more than two layers is not convex and has no "
                 "bound here. Use n_layers=2, penalty='layer_norm' or loss='squared_error'."
             )
-
-    def _loss(self):
-        return self.loss
-
-    def _encode_targets(self, y, weights):
-        targets = super()._encode_targets(y, weights)
-        if trait(self, "quadratic") and len(targets.classes) == 2:
-            targets = targets._replace(columns=2.0 * targets.columns - 1.0)
-        return targets
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: MatrixLike) -> np.ndarray:

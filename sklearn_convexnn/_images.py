@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
 from numbers import Integral
 
 import numpy as np
+from scipy import sparse
 
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.problem.windows import Windows
@@ -30,11 +32,24 @@ def flattened(X, shape=None):
 
     ``shape`` is what they must have had.
     """
-    if len(getattr(X, "shape", ())) <= 2:
+    X = _stacked(X)
+    if len(getattr(X, "shape", ())) <= 2 or sparse.issparse(X):
         return X, None
     if shape is not None and tuple(X.shape[1:]) != tuple(shape):
         raise ValueError(f"X has images of shape {X.shape[1:]}, but they must have {tuple(shape)}.")
-    return np.asarray(X).reshape(len(X), -1), tuple(X.shape[1:])
+    return np.asarray(X).reshape(len(X), prod(X.shape[1:])), tuple(X.shape[1:])
+
+
+def _stacked(X):
+    """A list or a column of images as an array."""
+    if getattr(X, "ndim", 0) == 1 and X.dtype == object:
+        X = list(X)
+    if not isinstance(X, (list, tuple)) or not X or np.ndim(X[0]) < 2:
+        return X
+    shapes = {np.shape(image) for image in X}
+    if len(shapes) > 1:
+        raise ValueError(f"The images of X have several shapes, {sorted(shapes)}: make them equal.")
+    return np.array(X)
 
 
 def windows_of(shape, *, image_shape, patch_size, stride, dilation, padding, pool_grid):
@@ -47,17 +62,12 @@ def windows_of(shape, *, image_shape, patch_size, stride, dilation, padding, poo
     space, channels = _space(shape, patch_size, sizes)
     patches = [_patch(size, space) for size in sizes]
     dilations = [_axes("dilation", step, len(space)) for step in steps]
+    _refuse_equal("windows", list(zip(patches, dilations, strict=True)))
     strides = _axes("stride", stride, len(space))
     if padding != "same":
         padding = _axes("padding", padding, len(space), least=0)
-    counts = _positions(space, patches, dilations, strides, padding)
-    grids = pool_grid if isinstance(pool_grid, list) else [pool_grid]
-    grids = [None if grid is None else _axes("pool_grid", grid, len(space)) for grid in grids]
-    if not grids or any(grid is not None and np.any(np.array(grid) > counts) for grid in grids):
-        raise ValueError(
-            f"pool_grid={pool_grid} asks for none, or for more cells than there are positions of "
-            f"the windows, {tuple(counts.tolist())}."
-        )
+    counts = _positions(shape, space, patches, dilations, strides, padding)
+    grids = _grids(pool_grid, counts)
     return Windows.of(
         space, channels, patches, dilations, strides=strides, padding=padding, grids=grids
     )
@@ -84,7 +94,7 @@ def whole_numbers(name, value, least=1):
 def _axes(name, value, n_space, least=1):
     """One number for every space axis."""
     value = (value,) * n_space if isinstance(value, Integral) else value
-    if len(value) != n_space:
+    if np.ndim(value) != 1 or len(value) != n_space:
         raise ValueError(f"{name}={value!r} needs one entry for each of the {n_space} space axes.")
     return whole_numbers(name, value, least)
 
@@ -100,10 +110,28 @@ def _windows(patch_size, dilation):
             f"{len(sizes)} and {len(steps)} do not go together."
         )
     sizes, steps = (one * count if len(one) == 1 else one for one in (sizes, steps))
-    windows = list(zip(sizes, steps, strict=True))
-    if any(one in windows[:k] for k, one in enumerate(windows)):
-        raise ValueError(f"There are two equal windows in {windows}.")
     return sizes, steps
+
+
+def _refuse_equal(name, values):
+    """Raise where there is one twice, which would say nothing new."""
+    if any(one in values[:k] for k, one in enumerate(values)):
+        raise ValueError(f"There are two equal {name} in {values}.")
+
+
+def _grids(pool_grid, counts):
+    """Cells along every space axis, of each grid; None is a cell for every position."""
+    grids = pool_grid if isinstance(pool_grid, list) else [pool_grid]
+    grids = [None if grid is None else _axes("pool_grid", grid, len(counts)) for grid in grids]
+    if not grids:
+        raise ValueError("pool_grid=[] has no grid: use 1 for a single cell.")
+    if any(grid is not None and np.any(np.array(grid) > counts) for grid in grids):
+        raise ValueError(
+            f"pool_grid={pool_grid} asks for more cells than there are positions of the windows, "
+            f"{tuple(counts.tolist())}."
+        )
+    _refuse_equal("grids", grids)
+    return grids
 
 
 def _space(shape, patch_size, sizes):
@@ -124,8 +152,8 @@ def _patch(size, space):
     return _axes("patch_size", size, len(space))
 
 
-def _positions(space, patches, dilations, strides, padding):
-    """Positions along every axis, of which there must be some."""
+def _positions(shape, space, patches, dilations, strides, padding):
+    """Positions along every space axis of images of a shape, of which there must be some."""
     extents = np.max(
         [
             [(size - 1) * step + 1 for size, step in zip(*one, strict=True)]
@@ -137,10 +165,13 @@ def _positions(space, patches, dilations, strides, padding):
         return -(-np.array(space) // np.array(strides))
     room = np.array(space) + 2 * np.array(padding) - extents
     if np.any(room < 0):
+        remedy = "use smaller patches or dilations, or padding='same'"
+        # Who gives one number for all axes may have forgotten that the last one is no place.
+        if len(space) == len(shape) > 1 and np.all(room[:-1] >= 0):
+            remedy += f", or patch_size={patches[0][:-1]} if the last axis is that of the channels"
         raise ValueError(
             f"The largest window spans {tuple(extents.tolist())}, more than images of shape "
-            f"{tuple(space)} with padding={tuple(padding)}: use smaller patches or dilations, or "
-            "padding='same'."
+            f"{tuple(space)} with padding={tuple(padding)}: {remedy}."
         )
     if np.any(np.array(padding) >= extents):
         raise ValueError(

@@ -287,7 +287,7 @@ class ParallelReLUClassifier(NetworkClassifier, BaseParallelReLU):
     out_activation_ : str
         "logistic" or "softmax"; "identity" where scores are no log-odds.
     temperature_ : float
-        With ``calibrate`` and ``alpha="auto"``: what ``predict_proba`` divides outputs by.
+        With ``calibrate``: what ``predict_proba`` divides outputs by; 1 for a given alpha.
     classes_ : ndarray of shape (n_classes,)
         Class labels with positive weight.
     alpha_ : float

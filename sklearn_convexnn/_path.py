@@ -190,7 +190,9 @@ def convexnn_path(
         estimator = _checked(estimator, settings)
     estimator._validate_params()
     estimator._check_parameters()
-    (relax,) = check_relax([relax])
+    if np.ndim(relax):
+        raise ValueError(f"A path has one relax, a number; got {relax!r}.")
+    (relax,) = check_relax(relax)
     refuse_other_libraries(X=X, y=y, sample_weight=sample_weight)
     problem, targets = estimator._problem(estimator._validated(X, y, sample_weight))
     progress = Progress(estimator, X, y)
@@ -234,6 +236,10 @@ def convexnn_path(
 
 def _checked(estimator, settings):
     """A copy of an estimator that has paths, beside which the other parameters are the defaults."""
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"estimator must be an instance: {estimator.__name__}() instead of its class."
+        )
     if not hasattr(estimator, "_descent"):
         raise TypeError(
             f"{type(estimator).__name__} has no path: estimator must be a ReLU, convolutional, "
@@ -241,16 +247,17 @@ def _checked(estimator, settings):
         )
     parameters = inspect.signature(convexnn_path).parameters
     for name, value in settings.items():
-        if value is not parameters[name].default:
+        if value != parameters[name].default:
             raise ValueError(
                 f"{name} is a parameter of the estimator, where there is one: give it there."
             )
     own = estimator.get_params(deep=False)
     for name, plain in (("refinement", "cutting_plane"), ("patterns", None), ("warm_start", False)):
-        if own.get(name, plain) != plain:
+        given = own.get(name, plain)
+        if np.ndim(given) or given != plain:  # patterns may be an array
             raise ValueError(
                 f"A path goes from the constant network from neuron to neuron: {name}={plain!r} is "
-                f"needed, got {own[name]!r}."
+                f"needed, got {given!r}."
             )
     return clone(estimator)
 

@@ -365,8 +365,9 @@ class ConvexReLUClassifier(ScoreOfBlocks, NetworkClassifier, BaseConvexReLU):
     temperature_ : float
         With ``calibrate``, and a loss that estimates probabilities: outputs are divided by it in
         ``predict_proba``. For ``alpha="auto"`` the temperature with the least log-loss of the
-        held-out rows at ``alpha_``, weighted by ``sample_weight`` without ``class_weight``; 1 for a
-        given alpha, which holds out none.
+        held-out rows at ``alpha_``, weighted by ``sample_weight`` without ``class_weight``; where
+        it is above 1, its excess times the share of rows that those networks were trained on, as
+        overfitting falls like 1 / n. 1 for a given alpha, which holds out none.
     alpha_max_ : float
         The smallest ``alpha`` for which the constant network is optimal, found by search. For the
         hinge loss an upper bound.

@@ -107,8 +107,8 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
     proven_gap_ : float
         ``(objective_ - lower_bound_) / objective_``.
     dual_gap_ : float
-        Relative duality gap, the smaller of that of the search and ``proven_gap_``. What it is
-        worth depends on ``certificate_``.
+        Relative duality gap; where that of the search is an estimate, no larger than
+        ``proven_gap_``. What it is worth depends on ``certificate_``.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
     certificate_ : {"exact", "proven", "estimated"}
@@ -123,8 +123,8 @@ class ConvexThresholdRegressor(NetworkRegressor, BaseThreshold):
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded.
     feature_importances_ : ndarray of shape (n_features_in_,)
         ``sum_j |u_jk| * ||c_j||`` for inputs of one scale, as shares of their sum; for
         ``directions="axis"`` the shares of the shape functions in the total variation.
@@ -305,8 +305,8 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
     proven_gap_ : float
         ``(objective_ - lower_bound_) / objective_``.
     dual_gap_ : float
-        Relative duality gap, the smaller of that of the search and ``proven_gap_``. What it is
-        worth depends on ``certificate_``.
+        Relative duality gap; where that of the search is an estimate, no larger than
+        ``proven_gap_``. What it is worth depends on ``certificate_``.
     dual_gap_abs_ : float
         Duality gap in units of the objective.
     certificate_ : {"exact", "proven", "estimated"}
@@ -321,8 +321,8 @@ class ConvexThresholdClassifier(NetworkClassifier, BaseThreshold):
     n_iter_ : int
         Number of rounds.
     history_ : dict of ndarrays of shape (n_iter_,)
-        After every round: "objective", "dual_gap" (relative), "n_neurons" and "violation", by which
-        fraction of alpha the worst dual constraint is exceeded.
+        After every round: "objective", "lower_bound", "dual_gap" (relative), "n_neurons" and
+        "violation", by which fraction of alpha the worst dual constraint is exceeded.
     feature_importances_ : ndarray of shape (n_features_in_,)
         ``sum_j |u_jk| * ||c_j||`` for inputs of one scale, as shares of their sum; for
         ``directions="axis"`` the shares of the shape functions in the total variation.

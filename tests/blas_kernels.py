@@ -24,6 +24,7 @@ MODULES = [
     "core/column_generation/slide",
     "core/deep/circular",
     "core/deep/concave_power",
+    "core/deep/linear_convolution",
     "core/deep/nuclear_norm",
     "core/deep/nuclear_norm_any_loss",
     "core/deep/schatten_norm",

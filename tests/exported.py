@@ -8,6 +8,7 @@ from sklearn.base import clone
 
 from sklearn_convexnn import (
     CircularLinearRegressor,
+    CircularReLURegressor,
     ConvexCNNClassifier,
     ConvexCNNRegressor,
     ConvexReLUClassifier,
@@ -23,6 +24,8 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    LinearCNNClassifier,
+    LinearCNNRegressor,
     ParallelReLUClassifier,
     ParallelReLURegressor,
     SplineReLUClassifier,
@@ -87,6 +90,9 @@ REGRESSORS = {
     "circular": Case(CircularLinearRegressor(1e-2), ROWS, SIGNAL),
     "circular, several": Case(CircularLinearRegressor(1e-2), ROWS, np.column_stack([SIGNAL, TWO])),
     "circular, constant": Case(CircularLinearRegressor(1e3), ROWS, SIGNAL),
+    "circular, ReLU": Case(CircularReLURegressor(**QUICK), ROWS, SIGNAL),
+    "filters": Case(LinearCNNRegressor(1e-2, patch_size=2), ROWS, np.column_stack([SIGNAL, TWO])),
+    "filters, constant": Case(LinearCNNRegressor(1e3), ROWS, SIGNAL),
     "deep, normalised": Case(DeepReLURegressor(batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, constant": Case(DeepReLURegressor(alpha=1e3, batch_norm=True, **SEED), ROWS, SIGNAL),
     "deep, whitened": Case(DeepReLURegressor(n_layers=4, whiten=True, **SEED), WIDE, SIGNAL[:12]),
@@ -102,6 +108,7 @@ CLASSIFIERS = {
     "parallel, words": Case(ParallelReLUClassifier(**QUICK), ROWS, WORDS[THREE]),
     "spline, two": Case(SplineReLUClassifier(1e-3, skip_connection=True), LINE, WAVE > 0),
     "linear, log-loss": Case(DeepLinearClassifier(loss="log_loss"), ROWS, THREE),
+    "filters, log-loss": Case(LinearCNNClassifier(0.01, loss="log_loss"), ROWS, WORDS[TWO]),
 }
 NO_PERCEPTRONS = {
     "relu, squared hinge": Case(ConvexReLUClassifier(loss="squared_hinge", **QUICK), ROWS, THREE),

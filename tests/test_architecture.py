@@ -50,6 +50,7 @@ READERS = {
         {"dense", "fetch"},
         "projections on cones of rows, and proofs",
     ),
+    "core/programs/circular_patterns.py": ({"X", "fetch"}, "the program over all patterns"),
     "core/programs/conic.py": ({"Y", "weights"}, "a conic solver writes all rows out"),
     "core/programs/gated_network.py": ({"dense"}, "the program over given patterns"),
     "core/programs/group_newton.py": ({"Y", "fetch", "weights"}, "its dual variable has n entries"),

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
@@ -72,7 +73,22 @@ def test_images_and_flat_rows_are_the_same():
     flat = ConvexCNNRegressor(0.05, image_shape=(5, 6, 2), **settings).fit(X.reshape(40, -1), y)
     np.testing.assert_array_equal(model.predict(X), flat.predict(X.reshape(40, -1)))
     np.testing.assert_array_equal(model.predict(X), flat.predict(X))
+    np.testing.assert_array_equal(model.predict(X[:2].tolist()), model.predict(list(X[:2])))
+    np.testing.assert_array_equal(model.predict(list(X[:2])), flat.predict(X[:2]))
+    column = np.empty(2, dtype=object)
+    column[:] = list(X[:2])
+    np.testing.assert_array_equal(model.predict(column), flat.predict(X[:2]))
     assert model.n_features_in_ == 60
+
+
+def test_one_hot_columns_as_signals():
+    """Few distinct patches, most of them equal: letters at places are a signal of four channels."""
+    rng = np.random.default_rng(0)
+    letters = rng.integers(4, size=(60, 12))
+    y = (letters[:, :-1] * 4 + letters[:, 1:] == 7).any(axis=1)  # the second letter, then the last
+    model = ConvexCNNClassifier(0.01, patch_size=(2,), random_state=0).fit(np.eye(4)[letters], y)
+    assert model.score(np.eye(4)[letters], y) == 1
+    assert model.filters_.shape[1:] == (2, 4)
 
 
 def test_one_window_of_the_whole_row_is_the_dense_network():
@@ -191,6 +207,9 @@ def test_alpha_max_and_constant_images():
     np.testing.assert_allclose(model.predict(X), y.mean())
     constant = ConvexCNNRegressor(0.1, random_state=0).fit(np.ones((20, 9)), np.arange(20.0))
     np.testing.assert_allclose(constant.predict(np.ones((2, 9))), 9.5)
+    nothing = ConvexCNNRegressor(patch_size=[2, 3], fit_intercept=False, random_state=0)
+    nothing.fit(np.zeros((20, 9)), np.arange(20.0))
+    assert (nothing.n_neurons_, nothing.dual_gap_) == (0, 0)
 
 
 def test_a_proven_gap():
@@ -236,10 +255,17 @@ def test_digits():
         ({"patch_size": 21}, "The largest window spans .21,., more than images of shape .20,."),
         ({"patch_size": 6, "dilation": 5}, "The largest window spans .26,."),
         ({"patch_size": [3, 5], "dilation": [1, 2, 3]}, "of 2 and 3 do not go together"),
-        ({"patch_size": [3, 3]}, "two equal windows"),
+        ({"patch_size": [3, (3,)]}, "two equal windows"),
+        ({"dilation": [1, 2.5]}, "dilation=2.5 needs one entry for each of the 1 space axes"),
+        (
+            {"image_shape": (4, 5), "patch_size": 4, "dilation": (1, 2)},
+            r"or patch_size=\(4,\) if the last axis is that of the channels\.",
+        ),
         ({"patch_size": (0,)}, "whole numbers from 1 on"),
         ({"padding": 7}, "would see nothing but zeros"),
         ({"pool_grid": 30}, "more cells than there are positions of the windows, .16,."),
+        ({"pool_grid": []}, "pool_grid=.. has no grid"),
+        ({"pool_grid": [1, (1,)]}, "two equal grids"),
         ({"stride": (2, 2)}, "needs one entry for each of the 1 space axes"),
         ({"alpha": 0}, "alpha=0 is refused"),
     ],
@@ -257,6 +283,12 @@ def test_images_of_another_shape_are_refused():
         model.predict(X.transpose(0, 2, 1, 3))
     with pytest.raises(ValueError, match=r"X has images of shape \(5, 6, 2\)"):
         ConvexCNNRegressor(image_shape=(5, 12)).fit(X, y)
+    with pytest.raises(ValueError, match=r"several shapes, \[\(4, 6, 2\), \(5, 6, 2\)\]"):
+        model.predict([X[0], X[1, 1:]])
+    with pytest.raises(ValueError, match="0 sample"):
+        model.predict(X[:0])
+    with pytest.raises(TypeError, match="Sparse data was passed"):
+        model.predict(sparse.coo_array(X))
 
 
 def test_files_have_nothing_of_the_core():

@@ -503,7 +503,7 @@ def test_a_class_missing_from_the_training_rows_of_a_fold(multiclass):
 
 def test_a_fold_with_one_class_is_refused(binary):
     order = np.argsort(binary.y, kind="stable")
-    with pytest.raises(ValueError, match="at least two classes"):
+    with pytest.raises(ValueError, match="training rows of a fold have only one class"):
         cv_estimator(binary, cv=KFold(2)).fit(binary.X[order], np.repeat(["a", "b"], 20))
 
 

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_convexnn import (
+    CircularReLURegressor,
     ConvexCNNClassifier,
     ConvexCNNRegressor,
     ConvexCNNRegressorCV,
@@ -26,6 +27,8 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    LinearCNNClassifier,
+    LinearCNNRegressor,
     ParallelReLUClassifier,
     ParallelReLURegressor,
     SplineReLUClassifier,
@@ -49,6 +52,9 @@ FAMILIES = [
     ConvexThresholdClassifier(directions="axis", random_state=0),
     ParallelReLURegressor("scale", random_state=0),
     ParallelReLUClassifier("scale", penalty="decay", random_state=0),
+    CircularReLURegressor("scale", random_state=0),
+    LinearCNNRegressor(),
+    LinearCNNClassifier(loss="log_loss"),
     SplineReLURegressor(),
     SplineReLURegressor(alpha=0),
     SplineReLUClassifier(),

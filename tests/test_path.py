@@ -242,6 +242,19 @@ def test_relaxed_path_of_filters():
         (ConvexReLURegressor(warm_start=True), {}, ValueError, "warm_start=False is needed"),
         (ConvexReLURegressor(patterns=5), {}, ValueError, "patterns=None is needed, got 5"),
         (ConvexReLURegressor(tol=-1), {}, ValueError, "'tol' parameter"),
+        (
+            ConvexReLURegressor(patterns=np.eye(4)),
+            {},
+            ValueError,
+            "patterns=None is needed, got ar",
+        ),
+        (ConvexReLURegressor(), {"relax": (1, 0.5)}, ValueError, "A path has one relax, a number"),
+        (
+            ConvexReLURegressor,
+            {},
+            TypeError,
+            r"an instance: ConvexReLURegressor\(\) instead of its",
+        ),
         (SplineReLURegressor(), {}, TypeError, "SplineReLURegressor has no path"),
     ],
 )

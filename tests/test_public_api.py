@@ -16,6 +16,8 @@ from sklearn.base import BaseEstimator, is_classifier
 import sklearn_convexnn
 from sklearn_convexnn import (
     CircularLinearRegressor,
+    CircularReLUClassifier,
+    CircularReLURegressor,
     ConvexCNNClassifier,
     ConvexCNNClassifierCV,
     ConvexCNNRegressor,
@@ -33,6 +35,8 @@ from sklearn_convexnn import (
     DeepReLURegressor,
     GatedReLUClassifier,
     GatedReLURegressor,
+    LinearCNNClassifier,
+    LinearCNNRegressor,
     ParallelReLUClassifier,
     ParallelReLURegressor,
     QuantileSteps,
@@ -65,6 +69,10 @@ ESTIMATORS = [
     DeepLinearClassifier,
     DeepLinearRegressorCV,
     CircularLinearRegressor,
+    LinearCNNRegressor,
+    LinearCNNClassifier,
+    CircularReLURegressor,
+    CircularReLUClassifier,
     DeepReLURegressor,
     DeepReLUClassifier,
     SplineReLURegressor,
@@ -85,7 +93,8 @@ VARIANTS[ConvexReLURegressor].append({"loss": "huber", "alpha": "scale"})
 VARIANTS[ConvexThresholdRegressor] = [{"directions": "axis", "loss": "huber", "alpha": "scale"}]
 VARIANTS[ConvexThresholdClassifier] = [{"directions": "axis", "alpha": "scale"}]
 VARIANTS[ConvexReLURegressorCV] = [{"loss": "huber", "alphas": [0.1]}]
-VARIANTS[ParallelReLURegressor] = [{"loss": "huber", "alpha": "scale"}]
+for Estimator in (ParallelReLURegressor, CircularReLURegressor):
+    VARIANTS[Estimator] = [{"loss": "huber", "alpha": "scale"}]
 VARIANTS[ConvexCNNRegressor] = [{"loss": "huber", "alpha": "scale"}]
 VARIANTS[ConvexCNNRegressorCV] = [{"loss": "huber", "alphas": [0.1]}]
 PUBLIC = {name: getattr(sklearn_convexnn, name) for name in sklearn_convexnn.__all__}

@@ -82,6 +82,18 @@ def test_constant_target(value, fit_intercept):
         assert model.objective_ == pytest.approx(0, abs=1e-20 * (1 + value**2))
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"alpha": 0.1}, {"patterns": 3}, {"patterns": "exact", "refinement": None}]
+)
+def test_rows_of_zeros(settings):
+    """Without a bias no neuron has an output: the optimum is zero, and known to be."""
+    y = np.arange(30.0)
+    model = ConvexReLURegressor(fit_intercept=False, random_state=0, **settings)
+    model.fit(np.zeros((30, 3)), y)
+    assert (model.n_neurons_, model.dual_gap_) == (0, 0)
+    assert model.objective_ == pytest.approx(np.mean(y**2) / 2)
+
+
 @pytest.mark.parametrize("scale", [1e-140, 1e-6, 1e6, 1e140])
 def test_targets_of_any_size(regression, scale):
     model = ConvexReLURegressor("scale", random_state=0).fit(regression.X, scale * regression.y)

@@ -189,6 +189,13 @@ def test_classes_that_a_plane_separates_need_one_neuron():
     assert model.score(X[y < 2], y[y < 2]) == 1.0
 
 
+def test_the_last_bound_of_the_history_is_the_proven_one():
+    X = make_rows(40, 3)
+    model = ConvexThresholdClassifier(0.05, random_state=0).fit(X, X[:, 0] > 0)
+    assert model.certificate_ == "proven"
+    assert model.history_["lower_bound"][-1] == pytest.approx(model.lower_bound_)
+
+
 def test_a_plane_between_classes_is_found_among_many_columns():
     X = np.random.default_rng(0).standard_normal((60, 40))
     y = X @ np.linspace(-1, 1, 40) > 0.3
@@ -234,6 +241,8 @@ def test_shape_functions_are_drawn():
     shape = model.shape_functions_[1]
     np.testing.assert_allclose(np.unique(height), np.unique(shape.values[:, 0]))
     assert len(ShapeFunctionDisplay.from_estimator(model, max_features=3).axes_) <= 3
+    (only,) = ShapeFunctionDisplay.from_estimator(model, features="x2").axes_
+    assert only.get_xlabel() == "x2"
     plt = pytest.importorskip("matplotlib.pyplot")
     two = clone(model).fit(X, np.column_stack([X[:, 0] > 0, X[:, 1] > 0]).astype(float))
     with pytest.raises(ValueError, match="1 axes are needed, one per feature, got 2"):
@@ -245,6 +254,13 @@ def test_shape_functions_are_drawn():
     ]
     with pytest.raises(ValueError, match="2 axes are needed"):
         drawn.plot(axes=drawn.axes_[:1])
+    (legend,) = drawn.plot().figure_.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["output 0", "output 1"]
+    for settings in ({"max_features": 0}, {"features": []}):
+        with pytest.raises(ValueError, match=r"max_features must be 1|features is empty"):
+            ShapeFunctionDisplay.from_estimator(model, **settings)
+    with pytest.raises(ValueError, match="nothing to draw: the network is a constant"):
+        ShapeFunctionDisplay.from_estimator(model.set_params(alpha=1e9).fit(X, X[:, 0]))
     plt.close("all")
     with pytest.raises(ValueError, match="directions='axis'"):
         ShapeFunctionDisplay.from_estimator(model.set_params(directions="all").fit(X, X[:, 0]))

@@ -68,7 +68,8 @@ for model, label in [(smooth, "no steps"), (rough, f"steps, weight {search.weigh
     )
     ax.plot(years, curve["average"][0], label=label)
 for year in (1919, 1950, 1979, 2014):
-    ax.axvline(year, color="0.8", zorder=0)
+    label = "building codes" if year == 1919 else None
+    ax.axvline(year, color="0.8", zorder=0, label=label)
 ax.set(xlabel="built", ylabel="mean predicted rent")
 ax.legend()
 plt.show()

@@ -30,8 +30,7 @@ print(f"relative gap {model.dual_gap_:.0e} ({model.certificate_})")
 # What each measurement adds, in units of the target: flat where the program found nothing worth a
 # step.
 
-display = ShapeFunctionDisplay.from_estimator(model, max_features=6)
-display.figure_.supylabel("added to the mean")
+ShapeFunctionDisplay.from_estimator(model, max_features=6)
 
 # %%
 # A smaller penalty allows more steps. The measurement that matters most, at four penalties:
@@ -43,7 +42,7 @@ for share in (0.3, 0.1, 0.03, 0.01):
     shape = one.fit(X_train, y_train).shape_functions_[best]
     x = np.linspace(X_train.iloc[:, best].min(), X_train.iloc[:, best].max(), 500)
     ax.plot(x, shape(x)[:, 0], label=f"{share:g} of alpha_max, {one.n_neurons_} steps in all")
-ax.set(xlabel=X.columns[best], ylabel="added to the mean")
+ax.set(xlabel=X.columns[best], ylabel="added to the output")
 ax.legend()
 
 # %%

@@ -10,7 +10,9 @@ from scipy.linalg import block_diag
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_convexnn._base_circular import BaseCircularReLU
 from sklearn_convexnn._base_convolution import BaseConvolution
+from sklearn_convexnn._base_linear_cnn import BaseLinearCNN
 from sklearn_convexnn._base_parallel import BaseParallelReLU
 from sklearn_convexnn._base_threshold import BaseThreshold
 from sklearn_convexnn._circular import CircularLinearRegressor
@@ -136,7 +138,7 @@ def _as_stored(model):
     return list(model.coefs_), list(model.intercepts_)
 
 
-def _of_circular(model):
+def _of_effective(model):
     """Two layers through as many neurons as outputs: those of the filters are many times more."""
     coef, intercept = model.effective_coef_, model.intercept_
     return [coef, np.eye(len(intercept), dtype=coef.dtype)], [np.zeros_like(intercept), intercept]
@@ -183,10 +185,10 @@ def _of_deep_relu(model):
 
 _FAMILIES = (
     (BaseTwoLayer, _as_stored),
-    (BaseParallelReLU, _as_stored),
+    ((BaseParallelReLU, BaseCircularReLU), _as_stored),
     (BaseThreshold, _as_stored),
     (BaseConvolution, _of_convolution),
-    (CircularLinearRegressor, _of_circular),
+    ((CircularLinearRegressor, BaseLinearCNN), _of_effective),
     (BaseDeepLinear, _as_stored),
     ((SplineReLURegressor, SplineReLUClassifier), _of_spline),
     (BaseDeepReLU, _of_deep_relu),

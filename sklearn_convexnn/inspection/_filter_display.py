@@ -24,6 +24,10 @@ _PER_ROW = 8
 class FilterDisplay:
     """Filters of a convolutional network as pictures or curves, the largest first.
 
+    Pictures are means over the channels, red where they are positive; curves are one for each
+    channel. Of an image, the places where a filter fires are the stronger in colour the more it
+    does: orange, and blue where a linear filter is negative.
+
     Made by :meth:`from_estimator`; the parameters are the data that are drawn.
 
     Parameters
@@ -36,6 +40,9 @@ class FilterDisplay:
         An image or signal.
     maps : ndarray of shape (n_filters, *positions), default=None
         Activations of the filters on it, at every position.
+    places : sequence of ndarrays, default=None
+        Where the positions are along each space axis of the image; None: side by side in the
+        middle.
 
     Attributes
     ----------
@@ -67,11 +74,13 @@ class FilterDisplay:
         sizes: np.ndarray,
         image: np.ndarray | None = None,
         maps: np.ndarray | None = None,
+        places: Sequence[np.ndarray] | None = None,
     ) -> None:
         self.filters = filters
         self.sizes = sizes
         self.image = image
         self.maps = maps
+        self.places = places
 
     @classmethod
     def from_estimator(
@@ -86,8 +95,8 @@ class FilterDisplay:
 
         Parameters
         ----------
-        estimator : ConvexCNNRegressor, ConvexCNNClassifier or a cross-validated one
-            Fitted; or a pipeline with one as its last step.
+        estimator : ConvexCNN or LinearCNN estimator
+            Fitted, cross-validated or not; or a pipeline with one as its last step.
         image : array-like of shape image_shape_ or (n_features,), default=None
             One row, on which to show where the filters fire; for a pipeline, as its last step gets
             it.
@@ -103,10 +112,12 @@ class FilterDisplay:
         """
         estimator = last_step(estimator)
         check_is_fitted(estimator)
-        if not hasattr(estimator, "filters_"):
+        if n_filters < 1:
+            raise ValueError(f"n_filters must be 1 or more, got {n_filters}.")
+        if not hasattr(estimator, "filters_") or not hasattr(estimator, "feature_maps"):
             raise ValueError(
-                f"{type(estimator).__name__} has no filters: use ConvexCNNRegressor or "
-                "ConvexCNNClassifier."
+                f"{type(estimator).__name__} has no filters of windows: use a ConvexCNN or "
+                "LinearCNN estimator."
             )
         every = estimator.filters_ if isinstance(estimator.filters_, list) else [estimator.filters_]
         every = [one for part in every for one in part]
@@ -116,14 +127,24 @@ class FilterDisplay:
         # A balanced filter is as long as its output weights.
         sizes = np.linalg.norm(last, axis=1) ** 2
         order = np.argsort(-sizes, kind="stable")[:n_filters]
-        maps = None
+        maps = places = None
         if image is not None:
-            image = np.asarray(image)
-            space = every[0].ndim - 1
+            image, shape = np.asarray(image), estimator.image_shape_
+            if image.size != np.prod(shape):
+                raise ValueError(
+                    f"image must be one row, with the {np.prod(shape)} entries of shape {shape}; "
+                    f"got shape {image.shape}."
+                )
             maps = estimator.feature_maps(image.reshape(1, -1))[0][order]
-            shape = estimator.image_shape_
-            image = image.reshape(shape if len(shape) > space else (*shape, 1))
-        display = cls(filters=[every[j] for j in order], sizes=sizes[order], image=image, maps=maps)
+            image = image.reshape(shape if len(shape) > every[0].ndim - 1 else (*shape, 1))
+            places = [np.unique(axis) for axis in estimator._fitted_windows.centres.T]
+        display = cls(
+            filters=[every[j] for j in order],
+            sizes=sizes[order],
+            image=image,
+            maps=maps,
+            places=places,
+        )
         return display.plot(axes=axes)
 
     def plot(self, *, axes: SeveralAxes | None = None) -> FilterDisplay:
@@ -152,9 +173,11 @@ class FilterDisplay:
         self.figure_ = self.axes_[0].figure
         for ax, one, size in zip(self.axes_, self.filters, self.sizes, strict=False):
             _draw_filter(ax, one)
-            ax.set_title(f"{size:.2g}", fontsize="small")
-        for ax, one in zip(self.axes_[count:], () if self.maps is None else self.maps, strict=True):
-            _draw_map(ax, self.image, one)
+            ax.set_title(f"size {size:.2g}", fontsize="small")
+        if self.maps is not None:
+            places = self.places or _middle(self.image, self.maps)
+            for ax, one in zip(self.axes_[count:], self.maps, strict=True):
+                _draw_map(ax, self.image, one, places)
         return self
 
 
@@ -189,13 +212,38 @@ def _draw_filter(ax, one):
     ax.set_yticks([])
 
 
-def _draw_map(ax, image, one):
-    """The map; of a signal with the signal behind it, where its positions are."""
+def _middle(image, maps):
+    """Places of positions side by side in the middle of an image."""
+    counts = zip(image.shape[:-1], maps.shape[1:], strict=True)
+    return [0.5 * (size - count) + np.arange(count) for size, count in counts]
+
+
+def _draw_map(ax, image, one, places):
+    """A map over its image or signal, which is grey, at the places of its positions.
+
+    Those of linear filters have negative values, too.
+    """
+    from matplotlib.colors import to_rgb
+
+    strength = one / (np.abs(one).max() or 1.0)
     if one.ndim == 1:
-        left = 0.5 * (len(image) - len(one))
         ax.plot(image / (np.abs(image).max() or 1.0), color="0.8")
-        ax.fill_between(left + np.arange(len(one)), one / (one.max() or 1.0), color="C1", alpha=0.6)
+        ax.fill_between(places[0], strength, color="C1", alpha=0.6, zorder=3)
     else:
-        ax.imshow(one, cmap="magma", vmin=0)
+        ax.imshow(image.mean(axis=2), cmap="gray_r", alpha=0.4)
+        (top, bottom), (left, right) = (_ends(axis) for axis in places)
+        fired = np.where(one[..., None] < 0, to_rgb("C0"), to_rgb("C1"))
+        ax.imshow(
+            np.dstack([fired, 0.9 * np.abs(strength)]),
+            extent=(left, right, bottom, top),
+            interpolation="nearest",
+        )
+        ax.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
     ax.set_xticks([])
     ax.set_yticks([])
+
+
+def _ends(places):
+    """Of the cells about places that are evenly apart."""
+    half = 0.5 * (places[1] - places[0]) if len(places) > 1 else 0.5
+    return places[0] - half, places[-1] + half

@@ -207,8 +207,8 @@ def optimality_report(
     check_is_fitted(estimator)
     if not isinstance(estimator, BaseTwoLayer):
         raise ValueError(
-            f"{type(estimator).__name__} is not a two-layer estimator of this package (pass the "
-            "last step of a pipeline and the rows that it saw)."
+            f"There is no report of a {type(estimator).__name__}: pass a two-layer ReLU estimator "
+            "of this package (of a pipeline the last step and the rows that it saw)."
         )
     layers = two_layer_network(estimator)
     X = check_rows(X, len(layers.W))

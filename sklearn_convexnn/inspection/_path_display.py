@@ -90,7 +90,7 @@ class PathDisplay:
 
         Parameters
         ----------
-        estimator : ConvexReLURegressorCV or ConvexReLUClassifierCV
+        estimator : ConvexReLURegressorCV, ConvexReLUClassifierCV or a convolutional one
             Fitted; or a pipeline with one as its last step.
         axes : sequence of three matplotlib Axes, default=None
             Where to draw; a new figure otherwise.
@@ -118,7 +118,8 @@ class PathDisplay:
             curve_name=_score_name(estimator),
             n_neurons=n_neurons,
             dual_gaps=gaps,
-            certificate=estimator.certificate_,
+            # Gaps are proven after the last round of a fit to gap_tol, not in the folds.
+            certificate="exact" if estimator.certificate_ == "exact" else "estimated",
             alpha=_nearest(estimator.alphas_, estimator.alpha_ / estimator.relax_),
             reason=_reason(estimator),
         )

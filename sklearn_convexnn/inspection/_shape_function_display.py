@@ -63,7 +63,7 @@ class ShapeFunctionDisplay:
         cls,
         estimator: Any,
         *,
-        features: Sequence[int | str] | None = None,
+        features: int | str | Sequence[int | str] | None = None,
         max_features: int = 9,
         axes: Any = None,
     ) -> ShapeFunctionDisplay:
@@ -74,7 +74,7 @@ class ShapeFunctionDisplay:
         estimator : ConvexThresholdRegressor or ConvexThresholdClassifier
             Fitted with ``directions="axis"``; or a pipeline with one as its last step, whose
             features are those that this step sees.
-        features : sequence of int or str, default=None
+        features : int, str or sequence of these, default=None
             Numbers or names of features. None: those with the largest ``feature_importances_``,
             without constant ones.
         max_features : int, default=9
@@ -95,12 +95,20 @@ class ShapeFunctionDisplay:
                 "or ConvexThresholdClassifier with directions='axis'."
             )
         names = feature_names(network, network.n_features_in_)
+        if max_features < 1:
+            raise ValueError(f"max_features must be 1 or more, got {max_features}.")
         if features is None:
             sizes = network.feature_importances_
             chosen = np.argsort(-sizes, kind="stable")[:max_features]
             chosen = [int(k) for k in chosen if sizes[k] > 0]
         else:
+            features = [features] if isinstance(features, (int, str)) else features
             chosen = [feature_index(feature, names) for feature in features]
+        if not chosen:
+            raise ValueError(
+                "There is nothing to draw: "
+                + ("features is empty." if features is not None else "the network is a constant.")
+            )
         labels = []
         if network.n_outputs_ > 1:
             labels = [str(label) for label in getattr(network, "classes_", [])]
@@ -125,9 +133,9 @@ class ShapeFunctionDisplay:
         ShapeFunctionDisplay
             With the figure.
         """
-        plt = pyplot(type(self).__name__)
-        count = max(1, len(self.shapes))
-        if axes is None:
+        plt, own = pyplot(type(self).__name__), axes is None
+        count = len(self.shapes)
+        if own:
             columns = min(3, count)
             lines = -(-count // columns)
             figure, grid = plt.subplots(
@@ -142,16 +150,20 @@ class ShapeFunctionDisplay:
             for ax in axes[count:]:
                 ax.remove()
             axes = axes[:count]
+            figure.supylabel("added to the output", fontsize="medium")
         else:
             axes = np.asarray(axes, dtype=object).ravel()
             figure = axes[0].figure
             if len(axes) != count:
                 raise ValueError(f"{count} axes are needed, one per feature, got {len(axes)}.")
-        for ax, shape, name in zip(axes, self.shapes, self.names, strict=False):
+        for ax, shape, name in zip(axes, self.shapes, self.names, strict=True):
             self._draw(ax, shape)
             ax.locator_params(axis="x", nbins=5)
             ax.set_xlabel(name)
-        if self.labels:
+        if self.labels and own:
+            lines = axes[0].get_lines()
+            figure.legend(handles=lines, loc="outside upper center", ncols=min(len(lines), 5))
+        elif self.labels:
             axes[0].legend()
         self.figure_, self.axes_ = figure, axes
         return self

@@ -25,7 +25,8 @@ class TrainingDisplay:
     history : dict of ndarrays of shape (n_rounds,)
         ``history_`` of a fitted estimator.
     certificate : {"exact", "proven", "estimated"}
-        What the bounds are worth; named wherever they are drawn.
+        What the last bound is worth; named wherever bounds are drawn. Before a proven one they are
+        estimates.
     status : str, default=None
         Why the rounds ended; in the title.
     name : str, default=None
@@ -122,7 +123,7 @@ class TrainingDisplay:
         line = {"marker": "o", "markersize": 3}
         objective, bound = self.history["objective"], self.history["lower_bound"]
         top.plot(rounds, objective, color="C0", label="objective", **line)
-        label = f"lower bound ({self.certificate})"
+        label = f"lower bound ({self._worth()})"
         top.plot(rounds, bound, color="C2", linestyle="--", label=label, **line)
         top.fill_between(rounds, bound, objective, color="C2", alpha=0.15, linewidth=0)
         top.set_ylabel("objective")
@@ -143,13 +144,22 @@ class TrainingDisplay:
         return self
 
     def _draw_gap(self, ax, rounds, line):
+        from matplotlib.ticker import LogLocator, NullFormatter
+
         gaps = self.history["dual_gap"]
         ax.plot(rounds, gaps, color="C2", **line)
         if np.all(gaps > 0):  # a gap that is closed has no logarithm
             ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            ax.yaxis.set_minor_formatter(NullFormatter())
         else:
             ax.set_ylim(bottom=0)
-        ax.set_ylabel(f"relative gap\n({self.certificate})")
+        ax.set_ylabel(f"relative gap\n({self._worth()})")
+
+    def _worth(self):
+        """What all the bounds are worth: what is proven is the last, when rounds have ended."""
+        several = len(self.history["objective"]) > 1
+        return "the last proven" if several and self.certificate == "proven" else self.certificate
 
     def _ended(self):
         return "" if self.status is None else f'ended by "{self.status}"'

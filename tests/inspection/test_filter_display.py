@@ -34,6 +34,24 @@ def test_filters_and_maps(shape, patch):
     assert bool(first.images) == (len(model.filters_.shape) == 4)
 
 
+def test_maps_lie_where_their_positions_are():
+    """Windows of three, every other place: their middles are 1, 3, 5, ..."""
+    model, X = fitted((11,), 3, stride=2)
+    display = FilterDisplay.from_estimator(model, X[0], n_filters=1)
+    np.testing.assert_array_equal(display.places[0], [1, 3, 5, 7, 9])
+    drawn = display.axes_[1].collections[0].get_paths()[0].vertices
+    assert (drawn[:, 0].min(), drawn[:, 0].max()) == (1, 9)
+    model, X = fitted((6, 8), (2, 3), stride=(2, 1))
+    display = FilterDisplay.from_estimator(model, X[0], n_filters=1)
+    picture, fired = display.axes_[1].images
+    assert picture.get_extent() == [-0.5, 7.5, 5.5, -0.5]
+    assert tuple(fired.get_extent()) == (0.5, 6.5, 5, -1)  # rows 0, 2, 4; columns 1 to 6
+    alone = FilterDisplay(
+        filters=display.filters, sizes=display.sizes, image=display.image, maps=display.maps
+    ).plot()
+    assert tuple(alone.axes_[1].images[1].get_extent()) == (0.5, 6.5, 4, 1)
+
+
 def test_several_windows_on_given_axes():
     model, _ = fitted((9,), [2, 4])
     _, axes = plt.subplots(1, 2)
@@ -47,7 +65,11 @@ def test_what_has_no_filters():
     X, y = np.arange(10.0)[:, None], np.arange(10.0)
     with pytest.raises(ValueError, match="ConvexReLURegressor has no filters"):
         FilterDisplay.from_estimator(ConvexReLURegressor(0.1).fit(X, y))
-    model, _ = fitted((9,), 3)
+    model, X = fitted((9,), 3)
+    with pytest.raises(ValueError, match="n_filters must be 1 or more, got 0"):
+        FilterDisplay.from_estimator(model, n_filters=0)
+    with pytest.raises(ValueError, match=r"one row, with the 9 entries of shape \(9,\); got shape"):
+        FilterDisplay.from_estimator(model, X[:2])
     model.set_params(alpha=1e3).fit(np.ones((5, 9)), np.arange(5.0))
     with pytest.raises(ValueError, match="constant and has no filters"):
         FilterDisplay.from_estimator(model)

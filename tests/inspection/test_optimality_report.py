@@ -193,5 +193,5 @@ def test_bad_input():
     with pytest.raises(ValueError, match="X has 20 rows and y has 3"):
         optimality_report(model, X, X[:3, 0])
     other = MLPRegressor(hidden_layer_sizes=2, max_iter=2000, solver="lbfgs").fit(X, X[:, 0])
-    with pytest.raises(ValueError, match="not a two-layer estimator of this package"):
+    with pytest.raises(ValueError, match="pass a two-layer ReLU estimator of this package"):
         optimality_report(other, X, X[:, 0])

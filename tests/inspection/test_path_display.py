@@ -33,6 +33,8 @@ def test_from_estimator(model):
     assert display.axes_[0].get_ylabel() == "R2"
     assert "estimated" in display.axes_[2].get_ylabel()
     assert display.figure_ is display.axes_[0].figure
+    model.certificate_ = "proven"  # after the last round on all rows; nothing is proven in folds
+    assert "estimated" in PathDisplay.from_estimator(model).axes_[2].get_ylabel()
 
 
 def test_band_is_one_standard_error(model):

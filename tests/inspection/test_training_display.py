@@ -47,6 +47,16 @@ def test_pipelines_splines_and_closed_forms():
     assert closed.axes_[1].get_yscale() == "linear"
 
 
+def test_rounds_before_a_proof_are_estimates():
+    history = {"objective": np.ones(2), "lower_bound": np.ones(2) / 2, "dual_gap": np.ones(2) / 2}
+    for certificate, said in (("proven", "the last proven"), ("exact", "exact")):
+        display = TrainingDisplay(history=history, certificate=certificate).plot()
+        assert display.axes_[1].get_ylabel() == f"relative gap\n({said})"
+    one = {name: values[:1] for name, values in history.items()}
+    display = TrainingDisplay(history=one, certificate="proven").plot()
+    assert display.axes_[1].get_ylabel() == "relative gap\n(proven)"
+
+
 def test_what_it_refuses():
     with pytest.raises(ValueError, match="Ridge has no history_"):
         TrainingDisplay.from_estimator(Ridge().fit(LINE, WAVE))

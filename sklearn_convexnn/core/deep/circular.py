@@ -25,41 +25,10 @@ from sklearn_convexnn.core.deep.group_norms import GroupLeastSquares, solve_grou
 from sklearn_convexnn.core.deep.nuclear_norm import duality_gap
 from sklearn_convexnn.core.deep.spectral_rows import LinearRows, make_rows
 from sklearn_convexnn.core.problem.certificates import Certificate
+from sklearn_convexnn.core.problem.frequencies import Frequencies
 from sklearn_convexnn.core.problem.solution import Solution, Status, end_of_history
 
 _EPS = np.finfo(float).eps
-
-
-class Frequencies:
-    """Cosines and sines of rows of a shape, an orthonormal basis.
-
-    Attributes
-    ----------
-    vectors : ndarray of shape (n_groups, n_axes)
-        One of each pair of frequencies ``f`` and ``-f``.
-    basis : ndarray of shape (d, d)
-        Its rows are the waves of unit length.
-    group : ndarray of shape (d,)
-        Of every wave.
-    counts : ndarray of shape (n_groups,)
-        Frequencies of each group, 1 or 2.
-    """
-
-    def __init__(self, shape):
-        self.shape, d = shape, int(np.prod(shape))
-        every = np.indices(shape).reshape(len(shape), d)
-        opposite = np.ravel_multi_index(
-            tuple(-axis % size for axis, size in zip(every, shape, strict=True)), shape
-        )
-        first = np.flatnonzero(np.arange(d) <= opposite)
-        self.vectors = every[:, first].T
-        self.counts = np.where(opposite[first] == first, 1, 2)
-        transform = np.fft.fftn(np.eye(d).reshape(d, *shape), axes=range(1, len(shape) + 1))
-        waves = transform.reshape(d, d)[:, first].T / np.sqrt(d)
-        waves *= np.sqrt(self.counts)[:, None]
-        pairs = np.flatnonzero(self.counts == 2)
-        self.basis = np.concatenate([waves.real, waves.imag[pairs]])
-        self.group = np.concatenate([np.arange(len(first)), pairs])
 
 
 @dataclass(frozen=True)
@@ -118,7 +87,7 @@ class CircularProblem:
             S += A.T @ A
             M += A.T @ T
             energy += 0.5 * float(np.vdot(T, T))
-        return GroupLeastSquares(S, M, energy, waves.group, np.sqrt(waves.counts / d))
+        return GroupLeastSquares(S, M, energy, waves.group, waves.prices)
 
     def alpha_max(self):
         """From this alpha on the constant network is optimal."""

@@ -21,7 +21,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_convexnn.core.deep.nuclear_norm import duality_gap, solve_nuclear
-from sklearn_convexnn.core.deep.nuclear_norm_any_loss import constant_gradient, solve_low_rank
+from sklearn_convexnn.core.deep.nuclear_norm_any_loss import (
+    Spectrum,
+    constant_gradient,
+    solve_low_rank,
+)
 from sklearn_convexnn.core.deep.schatten_norm import SpectralPoint, solve_spectral
 from sklearn_convexnn.core.deep.singular_values import balanced_layers, power_penalty
 from sklearn_convexnn.core.deep.spectral_rows import LinearRows, Reduction, make_rows, reduce
@@ -192,8 +196,9 @@ class DeepLinearProblem:
 
     def _solve_low_rank(self, alpha, working, **goals):
         loss = get_loss(self.loss, self.rows.Y.shape[1])
+        spectrum = Spectrum(self.reduction.quadratic.s, self.reduction.left)
         found = solve_low_rank(
-            self.rows, self.reduction, loss, working, intercept=self.intercept, **goals
+            self.rows, spectrum, loss, working, intercept=self.intercept, **goals
         )
         rank = len(found.sizes)
         if self.width is not None and rank > self.width:

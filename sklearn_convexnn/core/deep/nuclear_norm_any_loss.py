@@ -48,17 +48,28 @@ class LowRank(NamedTuple):
     end: tuple
 
 
+class Spectrum(NamedTuple):
+    """How large ``<X, W>`` is for ``W`` of unit length, about ``s_a t_b`` in coordinates (a, b).
+
+    ``s`` (r,) and ``left`` (d, r) are the eigenvalues and eigenvectors of ``X^T X``; ``columns``
+    are ``t``, of the columns of ``W``.
+    """
+
+    s: np.ndarray
+    left: np.ndarray
+    columns: np.ndarray | float = 1.0
+
+
 def solve_low_rank(
-    rows, reduction, loss, alpha, *, intercept, tol, max_iter, start=None, polish=True
+    rows, spectrum, loss, alpha, *, intercept, tol, max_iter, start=None, polish=True
 ):
     """Minimise (L) to a relative duality gap of ``tol``.
 
     Parameters
     ----------
-    rows : LinearRows
+    rows : LinearRows, or what has products with a ``W`` of another shape
         With targets in the units of the loss (``y_mean`` 0, ``y_scale`` 1).
-    reduction : Reduction
-        Its eigenvectors and eigenvalues of ``X^T X``.
+    spectrum : Spectrum
     loss : Loss
     alpha : float, positive, in working units
     intercept : bool
@@ -74,9 +85,9 @@ def solve_low_rank(
     -------
     LowRank
     """
-    program = _Program(rows, reduction, loss, alpha, intercept)
-    K, accuracy = program.K, None if polish else _LIGHT * tol
-    best = program.point(*(start or (np.zeros((program.r, 0)), np.zeros((K, 0)), np.zeros(K))))
+    program = _Program(rows, spectrum, loss, alpha, intercept)
+    accuracy = None if polish else _LIGHT * tol
+    best = program.point(*(start or program.nothing()))
     n_iter = 0
     while n_iter < max_iter and best.certificate.relative_gap > tol:
         n_iter += 1
@@ -88,7 +99,7 @@ def solve_low_rank(
         best = point
         if progress <= 1e-15 * point.certificate.primal and not better_gap:
             break
-    P, sizes, Q = factored_svd(reduction.left @ best.U, best.V)
+    P, sizes, Q = factored_svd(spectrum.left @ best.U, best.V)
     end = best.U, best.V, best.b
     return LowRank(P, sizes, Q, best.b, best.certificate, max(1, n_iter), end)
 
@@ -113,13 +124,18 @@ def _state(targets, loss, Z, intercept):
 class _Program:
     """(L) in spectral coordinates: ``W = left @ U @ V.T``."""
 
-    def __init__(self, rows, reduction, loss, alpha, intercept):
-        self.rows, self.left, self.s = rows, reduction.left, reduction.quadratic.s
+    def __init__(self, rows, spectrum, loss, alpha, intercept):
+        self.rows, (self.s, self.left, columns) = rows, spectrum
+        self.t = np.broadcast_to(columns, rows.shape[1])[:, None]
         self.loss, self.alpha, self.intercept = loss, alpha, intercept
-        self.r, self.K = len(self.s), rows.Y.shape[1]
+        self.K = rows.Y.shape[1]
         self.targets = _targets(rows)
         # The value of the loss at the best constant sets the scale of everything else.
         self.unit = _state(self.targets, loss, np.zeros_like(rows.Y), intercept)[0].mean_loss
+
+    def nothing(self):
+        """The network without neurons."""
+        return np.zeros((len(self.s), 0)), np.zeros((self.rows.shape[1], 0)), np.zeros(self.K)
 
     def outputs(self, U, V, b):
         return self.rows.product(self.left @ U @ V.T) + b
@@ -168,11 +184,11 @@ class _Program:
         if U.shape[1] == 0:
             return U, V, point.b
         # Curvature of the loss along a row of U, for neurons of the present sizes.
-        phi = np.maximum(np.linalg.norm(V, axis=0) ** 2, 1e-300)
+        phi = np.maximum(np.sum(self.t * V**2, axis=0), 1e-300)
         curvature = point.curvature
         scale = 1.0 / np.sqrt(curvature * self.s[:, None] * phi + self.alpha)
         psi = np.sum(self.s[:, None] * U**2, axis=0)
-        scale_V = 1.0 / np.sqrt(curvature * psi + self.alpha)
+        scale_V = 1.0 / np.sqrt(curvature * self.t * psi + self.alpha)
         scale_b = 1.0 / np.sqrt(curvature)
         cuts = np.cumsum([U.size, V.size])
 

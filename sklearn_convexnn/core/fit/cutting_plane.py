@@ -11,6 +11,7 @@ from sklearn_convexnn.core.fit.growing import SAMPLE_TOL, grown, grows, interrup
 from sklearn_convexnn.core.fit.path import solve_path
 from sklearn_convexnn.core.fit.relaxed import relaxed
 from sklearn_convexnn.core.fit.rounding import solve_rounded
+from sklearn_convexnn.core.pricing.circular import CircularPricing
 from sklearn_convexnn.core.pricing.patches import convolution_pricing
 from sklearn_convexnn.core.pricing.plane import PlanePricing, plane_basis
 from sklearn_convexnn.core.pricing.screened import ScreenedPricing, screens
@@ -18,6 +19,7 @@ from sklearn_convexnn.core.pricing.search import SearchPricing
 from sklearn_convexnn.core.pricing.sub_networks import SubNetworkPricing
 from sklearn_convexnn.core.pricing.wall_crossing import MAX_WALL_COLUMNS
 from sklearn_convexnn.core.problem.alphas import scale_alpha
+from sklearn_convexnn.core.problem.circular_neurons import CircularReLU
 from sklearn_convexnn.core.problem.constant import constant_network, constant_residual
 from sklearn_convexnn.core.problem.metric import Metric
 from sklearn_convexnn.core.problem.patches import Convolution
@@ -59,6 +61,8 @@ def make_pricing(rows, rng):
         return convolution_pricing(rows, rng, fast_dtype(rows))
     if isinstance(rows.neurons, SubNetworks):
         return SubNetworkPricing(rng, dtype=fast_dtype(rows))
+    if isinstance(rows.neurons, CircularReLU):
+        return CircularPricing(rng, dtype=fast_dtype(rows))
     basis = plane_basis(rows)
     metric = Metric.of(rows)
     if basis is None:

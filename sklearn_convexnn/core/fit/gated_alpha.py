@@ -12,7 +12,11 @@ import numpy as np
 
 from sklearn_convexnn.core.fit.alpha_descent import descend_alphas
 from sklearn_convexnn.core.fit.held_out import Choice, all_but, given_alpha, parts_to_hold_out
-from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
+from sklearn_convexnn.core.fit.temperature import (
+    fit_temperature,
+    temperature_of_all_rows,
+    tempered_losses,
+)
 from sklearn_convexnn.core.programs.group_newton import solve_groups
 from sklearn_convexnn.core.programs.leave_one_out import leave_one_out_outputs
 from sklearn_convexnn.core.programs.nuclear_newton import solve_nuclear_groups
@@ -59,7 +63,10 @@ def choose_gated_alpha(program, rng):
         return loss
 
     chosen = descend_alphas(loss_at, program.alpha_max, program.scale)
-    return Choice(chosen.alpha, chosen.alphas, chosen.losses, temperatures[chosen.index])
+    temperature = temperatures[chosen.index]
+    if temperature is not None:
+        temperature = temperature_of_all_rows(temperature, judge.trained)
+    return Choice(chosen.alpha, chosen.alphas, chosen.losses, temperature)
 
 
 def _judge(program, rng):
@@ -72,20 +79,27 @@ def _judge(program, rng):
     parts = independent_outputs(problem.rows)
     together = together and problem.rows.n_outputs > 1
     if not together and problem.rows.n_rows * parts[0].n_outputs <= _LARGEST:
-        return _Judge(problem, data, _LeaveOneOut(parts, program.gated_groups))
+        outputs = _LeaveOneOut(parts, program.gated_groups)
+        return _Judge(problem, data, outputs, 1.0 - 1.0 / problem.rows.n_rows)
     held_out = parts_to_hold_out(data.strata, len(data.Y), rng)
     if not held_out:
         return None
     folds = [_Fold(program, rows, together) for rows in held_out]
     seen = data.take(np.concatenate(held_out))
-    return _Judge(problem, seen, lambda alpha: np.concatenate([fold(alpha) for fold in folds]))
+    trained = 1.0 - len(seen.Y) / len(held_out) / len(data.Y)
+    return _Judge(
+        problem, seen, lambda alpha: np.concatenate([fold(alpha) for fold in folds]), trained
+    )
 
 
 class _Judge:
-    """The mean loss of rows whose outputs, in working units, ``outputs(alpha)`` are."""
+    """The mean loss of rows whose outputs, in working units, ``outputs(alpha)`` are.
 
-    def __init__(self, problem, data, outputs):
-        self.problem, self.data, self.outputs = problem, data, outputs
+    Those are of networks that were trained on the share ``trained`` of the rows.
+    """
+
+    def __init__(self, problem, data, outputs, trained):
+        self.problem, self.data, self.outputs, self.trained = problem, data, outputs, trained
         self.weights = data.sample_weights / data.sample_weights.sum()
 
     def __call__(self, alpha):

@@ -16,7 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_convexnn.core.fit.alpha_descent import lowest_between
-from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
+from sklearn_convexnn.core.fit.temperature import (
+    fit_temperature,
+    temperature_of_all_rows,
+    tempered_losses,
+)
 from sklearn_convexnn.core.problem.engines.row_arrays import few_where, rows_where
 from sklearn_convexnn.core.problem.spread_set import SpreadSet
 
@@ -55,7 +59,7 @@ class Choice(NamedTuple):
     """What the held-out rows said.
 
     ``alphas`` (descending) and ``losses`` are those of the path, ``temperature`` is of
-    classification.
+    classification, for the network of all rows.
     """
 
     alpha: float
@@ -99,7 +103,7 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
     Choice
         ``scale`` where there are too few rows to hold any out.
     """
-    splits = _splits(problem, rng) if 0 < scale < alpha_max else []
+    splits, trained = _splits(problem, rng) if 0 < scale < alpha_max else ([], 1.0)
     if not splits:
         return given_alpha(scale)
     paths = [
@@ -118,18 +122,24 @@ def choose_alpha(problem, scale, alpha_max, follow, rng, report=None):
         if curve.turned(scale):
             break
     alpha, temperature = curve.chosen(scale)
+    if temperature is not None:
+        temperature = temperature_of_all_rows(temperature, trained)
     losses = np.array(curve.means) * judge.unit
     return Choice(alpha, np.array(curve.alphas), losses, temperature)
 
 
 def _splits(problem, rng):
-    """Pairs of a problem of most rows and a TrainingSet of the others, which are held out."""
+    """What parts of the rows are held out, and the share of rows that others are trained on.
+
+    Pairs of a problem of most rows and a TrainingSet of the others, which are held out.
+    """
     data, n_rows = problem.data, problem.rows.n_rows
     if n_rows < _MANY and not isinstance(data, SpreadSet):
         parts = parts_to_hold_out(data.strata, n_rows, rng)
-        return [(problem.part(all_but(rows, n_rows)), data.fetched(rows)) for rows in parts]
+        splits = [(problem.part(all_but(rows, n_rows)), data.fetched(rows)) for rows in parts]
+        return splits, 1.0 - 1.0 / _n_parts(n_rows)
     # By the values of the rows, so that the choice is the same wherever they are, in any order.
-    n_parts = max(_PARTS, problem.rows.engine.n_distinct() // _MOST_HELD_OUT)
+    n_parts = _n_parts(problem.rows.engine.n_distinct())
     draw = 1.0 / n_parts, n_parts, int(rng.integers(1 << 63))
     if isinstance(data, SpreadSet):
         part, held_out = data.split(*draw)
@@ -137,7 +147,13 @@ def _splits(problem, rng):
         chosen = data.drawn(*draw)
         held_out = data.fetched(few_where(n_rows, np.asarray, chosen))
         part = problem.part(rows_where(data.X, np.logical_not, chosen))
-    return [(part, held_out)] if len(held_out.Y) else []
+    splits = [(part, held_out)] if len(held_out.Y) else []
+    return splits, 1.0 - 1.0 / n_parts
+
+
+def _n_parts(n_rows):
+    """One of so many parts of the rows is held out."""
+    return max(_PARTS, n_rows // _MOST_HELD_OUT)
 
 
 def parts_to_hold_out(strata, n_rows, rng):
@@ -148,7 +164,7 @@ def parts_to_hold_out(strata, n_rows, rng):
     """
     if n_rows < _FEWEST:
         return []
-    n_parts = max(_PARTS, n_rows // _MOST_HELD_OUT)
+    n_parts = _n_parts(n_rows)
     order = rng.permutation(n_rows)
     if strata is not None:
         counts = np.bincount(strata)

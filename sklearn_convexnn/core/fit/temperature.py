@@ -97,6 +97,29 @@ def _temperature_of(slope, differ):
     return float(np.exp(-brentq(of_log, -_LARGEST_LOG, _LARGEST_LOG, xtol=1e-6)))
 
 
+def temperature_of_all_rows(temperature, trained):
+    """The temperature of a network of all rows, from that of networks of a share of them.
+
+    Too sure is what overfits, and that falls as rows are added: at one alpha ``T - 1`` goes like
+    ``1 / n``, as in logistic regression (van Houwelingen & le Cessie 1990).  A temperature below 1
+    undoes the shrinkage of the weight decay, which stays.
+
+    Parameters
+    ----------
+    temperature : float
+        Of held-out rows.
+    trained : float
+        The share of the rows that the networks were trained on.
+
+    Returns
+    -------
+    float
+    """
+    if temperature <= 1.0:
+        return temperature
+    return 1.0 + trained * (temperature - 1.0)
+
+
 def tempered_losses(Y, Z, temperature):
     """The log-loss of every row, (n,), of outputs at a temperature."""
     return _log_loss(Y.shape[1]).value(Y, np.asarray(Z, dtype=np.float64) / temperature)

@@ -94,6 +94,8 @@ class ConeProjections:
         -------
         V : ndarray of shape (m, p)
         """
+        if not len(self.walls):
+            return W.copy()  # rows of zeros: a cone is the whole space
         m, p = W.shape
         V = np.zeros((m, p))
         todo = np.arange(m)

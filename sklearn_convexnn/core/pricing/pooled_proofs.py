@@ -97,7 +97,8 @@ def plane_of(table):
         basis = reduce_rank(triangle)[1]
         if basis.shape[1] > 2:
             return None
-    return basis
+    # Of zeros alone any direction is as good.
+    return basis if basis.shape[1] else np.eye(table.n_columns, 1)
 
 
 def n_arcs(table):

@@ -84,6 +84,8 @@ class Metric:
         triangle = T = np.eye(p)
         for stage in range(2):
             squares, V = np.linalg.eigh(rows.second_moments(T))
+            if squares[-1] <= 0:
+                return cls()  # rows of zeros
             if not stage and squares[0] > squares[-1] / ROUND**2:
                 even = rows.loss.quadratic and squares[0] > squares[-1] / _EVEN**2
                 return cls(principal=None if even else PrincipalAxes(V, np.sqrt(squares)))

@@ -59,7 +59,7 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
         ``converged`` is true iff the solver says that it is optimal. Vectors are kept as the
         solver returns them: none is exactly zero, and cones are violated by up to the tolerance.
     """
-    cp = _cvxpy(solver)
+    cp = load_cvxpy(solver)
     _check_size(rows, groups)
     D = np.asarray(groups.patterns, dtype=np.float64)
     n_outputs = rows.n_outputs
@@ -72,7 +72,7 @@ def solve_conic(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max_iter=No
     if groups.cones is not None:
         cones = [cp.multiply(2 * D - 1, X @ Y.T) >= 0 for Y in parts]
     penalty = sum(cp.sum(cp.norm(cp.multiply(weights, Y), 2, axis=1)) for Y in parts)
-    b0, multiplier, n_iter, optimal, limited = _minimise(
+    b0, multiplier, n_iter, optimal, limited = minimise(
         cp, rows, fits, alpha * penalty, cones, solver, tol, max_iter
     )
     V = np.concatenate([part.value for part in parts]) / sizes
@@ -100,7 +100,7 @@ def solve_conic_nuclear(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max
             "ecos has no semidefinite cones, which the nuclear norm needs: choose "
             "solver='newton', 'clarabel' or 'scs'."
         )
-    cp = _cvxpy(solver)
+    cp = load_cvxpy(solver)
     _check_size(rows, groups)
     D, n_outputs = np.asarray(groups.patterns, dtype=np.float64), rows.n_outputs
     parts = [cp.Variable((groups.X.shape[1], n_outputs)) for _ in range(groups.count)]
@@ -108,9 +108,7 @@ def solve_conic_nuclear(rows, groups, alpha, *, solver="clarabel", tol=1e-8, max
         sum((D[:, [j]] * groups.X) @ V[:, c] for j, V in enumerate(parts)) for c in range(n_outputs)
     ]
     penalty = sum(cp.normNuc(V) for V in parts)
-    b0, _, n_iter, optimal, _ = _minimise(
-        cp, rows, fits, alpha * penalty, [], solver, tol, max_iter
-    )
+    b0, _, n_iter, optimal, _ = minimise(cp, rows, fits, alpha * penalty, [], solver, tol, max_iter)
     V = np.stack([part.value for part in parts])
     fit = np.stack(
         [groups.outputs(np.arange(groups.count), V[:, :, c]) for c in range(n_outputs)], axis=1
@@ -130,14 +128,13 @@ def _check_size(rows, groups):
         )
 
 
-def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
+def minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
     """The intercept, the dual variable (n, C), iterations, optimal or not, out of them or not."""
     n, n_outputs = rows.Y.shape
     b0 = cp.Variable(n_outputs) if rows.intercept else np.zeros(n_outputs)
     z = [cp.Variable(n) for _ in range(n_outputs)]
     links = [one == fit + b0[c] for c, (one, fit) in enumerate(zip(z, fits, strict=True))]
-    # Tolerances of the solvers are partly absolute: weights may make the losses tiny.
-    unit = _constant_loss(rows) or 1.0
+    unit = objective_unit(rows)
     loss = rows.loss.conic(cp, rows.Y, rows.weights, z)
     objective = cp.Minimize((loss + penalty) / unit)
     program = cp.Problem(objective, [*links, *constraints])
@@ -161,12 +158,15 @@ def _minimise(cp, rows, fits, penalty, constraints, solver, tol, max_iter):
     return b0, multiplier, n_iter, program.status == cp.OPTIMAL, limited
 
 
-def _constant_loss(rows):
-    """The mean loss of the best constant outputs."""
-    return rows.at(constant_outputs(rows)).loss_size
+def objective_unit(rows):
+    """The mean loss of the best constant outputs, by which solvers see the objective divided.
+
+    Their tolerances are partly absolute, and weights may make the losses tiny.
+    """
+    return rows.at(constant_outputs(rows)).loss_size or 1.0
 
 
-def _cvxpy(solver):
+def load_cvxpy(solver):
     if solver not in SOLVERS:
         raise ValueError(f"solver={solver!r} is not one of {sorted(SOLVERS)}.")
     extra = SOLVERS[solver]

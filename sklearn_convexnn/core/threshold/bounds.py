@@ -24,7 +24,11 @@ def with_lower_bound(problem, solution, goal):
         proven = replace(own, kind="proven")
     if own.kind == "estimated" and proven.relative_gap <= own.relative_gap + _SAME:
         history = dict(solution.history)
-        history["dual_gap"] = [*history["dual_gap"][:-1], proven.relative_gap]
+        for name, value in (
+            ("dual_gap", proven.relative_gap),
+            ("lower_bound", proven.lower_bound),
+        ):
+            history[name] = [*history[name][:-1], value]
         solution = replace(solution, certificate=proven, history=history)
     if solution.network.n_neurons == 1 and complete.relative_gap <= goal:
         solution = replace(solution, status=Status.SEPARABLE)

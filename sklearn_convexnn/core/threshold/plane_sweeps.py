@@ -87,19 +87,14 @@ def _sweep_in_bins(places, on, R, at_start):
     part rows that switch together.
     """
     (s, n), C = places.shape, R.shape[1]
-    n_bins = 1 << int(n / _ROWS_PER_BIN).bit_length()
-    with np.errstate(invalid="ignore"):
-        parts = places / (1.0 + np.abs(places))  # in [-1, 1], in the same order
-    parts[np.isinf(places)] = 1.0
-    bins = np.minimum(((parts + 1.0) * (n_bins / 2)).astype(np.intp), n_bins - 1)
-    bins += n_bins * np.arange(s)[:, None]
-    turned, bins = (1.0 - 2.0 * on)[:, :, None] * R, bins.ravel()
+    bins, n_bins = _bins(places)
+    turned = (1.0 - 2.0 * on)[:, :, None] * R
 
-    def binned(values):
+    def summed(values):
         return np.bincount(bins, weights=values.ravel(), minlength=s * n_bins).reshape(s, n_bins)
 
-    steps = np.stack([binned(turned[:, :, c]) for c in range(C)], axis=2)
-    inside = binned(np.broadcast_to(np.linalg.norm(R, axis=1), (s, n)))
+    steps = np.stack([summed(turned[:, :, c]) for c in range(C)], axis=2)
+    inside = summed(np.broadcast_to(np.linalg.norm(R, axis=1), (s, n)))
     above = np.cumsum(steps, axis=1) + at_start[:, None]
     below = above - steps
     sizes = np.linalg.norm(above, axis=2)
@@ -110,25 +105,50 @@ def _sweep_in_bins(places, on, R, at_start):
 
     rows = np.flatnonzero(hopeful.ravel()[bins])
     rows = rows[np.lexsort((places.ravel()[rows], bins[rows]))]
-    own, places = bins[rows], places.ravel()[rows]
-    first = np.flatnonzero(np.diff(own, prepend=-1))
-    sums = np.cumsum(turned.reshape(-1, C)[rows], axis=0)
-    before = np.concatenate([np.zeros((1, C)), sums])[first]
-    lengths = np.diff(first, append=len(own))
-    sums += np.repeat(below.reshape(-1, C)[own[first]] - before, lengths, axis=0)
-    prices = np.linalg.norm(sums, axis=1)
-    edges = 2.0 * ((own + 1) % n_bins) / n_bins - 1.0
-    edges[(own + 1) % n_bins == 0] = 1.0
-    after = np.full(len(places), np.inf)
-    after[:-1] = places[1:]
-    last = np.append(first[1:] - 1, len(own) - 1)
-    with np.errstate(divide="ignore"):
-        after[last] = (edges / (1.0 - np.abs(edges)))[last]
-    prices[_no_inside(places, after)] = -1.0
+    own, begin = bins[rows], places.ravel()[rows]
+    prices = _prices_within(own, turned.reshape(-1, C)[rows], below.reshape(-1, C))
+    end = _ends_within(own, begin, n_bins)
+    prices[_no_inside(begin, end)] = -1.0
     starts = np.searchsorted(own, n_bins * np.arange(s))
-    parts = np.split(prices, starts[1:])
-    best = starts + np.array([np.argmax(part) for part in parts])
-    return sought, prices[best], np.stack([places[best], after[best]])
+    best = starts + np.array([np.argmax(part) for part in np.split(prices, starts[1:])])
+    return sought, prices[best], np.stack([begin[best], end[best]])
+
+
+def _bins(places):
+    """The bin of every row of every plane, flat, and how many a plane has; see :func:`_edges`."""
+    s, n = places.shape
+    n_bins = 1 << int(n / _ROWS_PER_BIN).bit_length()
+    with np.errstate(invalid="ignore"):
+        parts = places / (1.0 + np.abs(places))  # in [-1, 1], in the same order
+    parts[np.isinf(places)] = 1.0
+    bins = np.minimum(((parts + 1.0) * (n_bins / 2)).astype(np.intp), n_bins - 1)
+    bins += n_bins * np.arange(s)[:, None]
+    return bins.ravel(), n_bins
+
+
+def _edges(bins, n_bins):
+    """The place where each of the bins ends; infinity for the last of a plane."""
+    parts = 2.0 * (bins % n_bins + 1) / n_bins - 1.0
+    with np.errstate(divide="ignore"):
+        return parts / (1.0 - np.abs(parts))
+
+
+def _prices_within(own, turned, below):
+    """Prices behind rows in the order of their bins ``own``, from the sums ``below`` each bin."""
+    first = np.flatnonzero(np.diff(own, prepend=-1))
+    sums = np.cumsum(turned, axis=0)
+    before = sums[first] - turned[first]
+    lengths = np.diff(first, append=len(own))
+    sums += np.repeat(below[own[first]] - before, lengths, axis=0)
+    return np.linalg.norm(sums, axis=1)
+
+
+def _ends_within(own, begin, n_bins):
+    """Where the arcs behind such rows end: at the next row, behind the last at the bin's edge."""
+    end = np.append(begin[1:], np.inf)
+    last = np.flatnonzero(np.diff(own, append=-1))
+    end[last] = _edges(own[last], n_bins)
+    return end
 
 
 def _switches(a, b):

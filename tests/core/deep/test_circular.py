@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sklearn_convexnn.core.deep.circular import Frequencies, make_circular
+from sklearn_convexnn.core.deep.circular import make_circular
 from sklearn_convexnn.core.deep.group_norms import GroupLeastSquares, solve_group_norms
+from sklearn_convexnn.core.problem.frequencies import Frequencies
 from sklearn_convexnn.core.problem.solution import Status
 from tests.core.problem.test_convolutional_programs import signals
 

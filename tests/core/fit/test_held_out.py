@@ -7,6 +7,7 @@ import pytest
 
 from sklearn_convexnn.core.fit.alpha_descent import lowest_between
 from sklearn_convexnn.core.fit.held_out import choose_alpha, parts_to_hold_out
+from sklearn_convexnn.core.fit.temperature import fit_temperature
 from sklearn_convexnn.core.problem.units import make_problem
 
 SCALE, LARGEST = 1.0, 100.0
@@ -171,3 +172,27 @@ def test_rounds_end_where_held_out_labels_are_clearly_worse():
     choose_alpha(problem, SCALE, LARGEST, lambda part, rng: Path(), rng)
     assert said
     assert all(one == (False, True) for one in said)
+
+
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_the_temperature_is_that_of_a_network_of_all_rows(factor):
+    rng = np.random.default_rng(0)
+    X = 2.0 * rng.normal(size=(2000, 1))
+    y = (rng.random((2000, 1)) < 1.0 / (1.0 + np.exp(-X))).astype(float)
+    problem = make_problem(X, y, np.ones(2000), loss="log_loss", intercept=True)
+
+    class Path:
+        """Log-odds of which the feature is the truth, times ``factor``."""
+
+        def advance(self, alpha, enough=None):
+            coefs = [np.array([[1.0, -1.0]]), factor * np.array([[1.0], [-1.0]])]
+            return coefs, [np.zeros(2), np.zeros(1)]
+
+    choice = choose_alpha(problem, SCALE, LARGEST, lambda *_: Path(), np.random.default_rng(0))
+    labels = problem.data.labels
+    (held_out,) = parts_to_hold_out(labels, len(labels), np.random.default_rng(0))
+    held = problem.data.take(held_out)
+    fitted = fit_temperature(held.Y, factor * held.X, held.weights)
+    assert fitted == pytest.approx(factor, rel=0.3)
+    expected = fitted if factor < 1 else 1.0 + 0.8 * (fitted - 1.0)
+    assert choice.temperature == pytest.approx(expected, rel=1e-6)

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from sklearn_convexnn.core.fit.temperature import fit_temperature, tempered_losses
+from sklearn_convexnn.core.fit.temperature import (
+    fit_temperature,
+    temperature_of_all_rows,
+    tempered_losses,
+)
 
 
 def drawn_from(Z, T, rng):
@@ -62,3 +66,10 @@ def test_outputs_that_say_nothing_leave_probabilities_even():
     assert fit_temperature(Y, np.zeros((2, 1)), np.ones(2)) == 1.0
     wrong = fit_temperature(Y, np.array([[-1.0], [1.0]]), np.ones(2))
     assert wrong > 1000
+
+
+def test_networks_of_more_rows_are_less_too_sure():
+    assert temperature_of_all_rows(3.0, 0.8) == pytest.approx(2.6)
+    assert temperature_of_all_rows(3.0, 1.0) == pytest.approx(3.0)
+    # What weight decay holds back stays held back.
+    assert temperature_of_all_rows(0.5, 0.8) == 0.5
