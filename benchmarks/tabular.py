@@ -6,7 +6,7 @@
     python benchmarks/tabular.py --data FOLDER --baselines baselines.csv
     python benchmarks/tabular.py --alpha 0.01                 # 0.01 * alpha_max, for tuning
     python benchmarks/tabular.py --cv                         # the cross-validated estimators
-    python benchmarks/tabular.py --cv --steps                 # and the weight of steps
+    python benchmarks/tabular.py --cv --steps                 # the last step of tabular_pipeline
     python benchmarks/tabular.py --rivals lightgbm,catboost,xgboost,realmlp      # extra "rivals"
     python benchmarks/tabular.py --tails ours                 # TailCompressor behind the scaler
     python benchmarks/tabular.py --parameters '{"alpha": "scale"}'
@@ -111,6 +111,8 @@ def make_ours(task, X, y, args):
     classify = task == "classification"
     name = f"ConvexReLU{'Classifier' if classify else 'Regressor'}{'CV' if args.cv else ''}"
     model = getattr(sklearn_convexnn, name)(random_state=0)
+    if args.steps and classify:
+        model.set_params(refit="both")
     model.set_params(**json.loads(args.parameters))
     if args.alpha is not None:
         loss = {"loss": "log_loss"} if classify else {}

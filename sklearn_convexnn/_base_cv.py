@@ -20,6 +20,7 @@ from sklearn_convexnn._cv_choice import (
     neighbours,
 )
 from sklearn_convexnn._cv_options import N_FOLDS, CrossValidation
+from sklearn_convexnn._cv_race import NO_RACE, NotBetter, Paused, Search
 from sklearn_convexnn._cv_scores import DEFAULT_SCORES, Judge
 from sklearn_convexnn._cv_spread import SpreadJudge, check_spread_folds
 from sklearn_convexnn._losses import loss_options, trait
@@ -41,6 +42,7 @@ from sklearn_convexnn.core.problem.engines.threads import worker_threads
 from sklearn_convexnn.core.problem.engines.weights import rows_of_weight
 from sklearn_convexnn.core.problem.hashed_folds import LEAST_ROWS, hashed_folds
 from sklearn_convexnn.core.problem.shared_rows import SharedRows
+from sklearn_convexnn.core.problem.solution import Status
 from sklearn_convexnn.core.problem.spread_folds import SpreadFolds
 from sklearn_convexnn.core.problem.training_set import classes_of
 
@@ -63,7 +65,7 @@ class ConvexCV(CrossValidation, CuttingPlane):
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "relax": [Interval(Real, 0, 1, closed="right"), "array-like"],
         "selection": [StrOptions({"scale", "best", "one_standard_error", "smallest"})],
-        "refit": ["boolean", StrOptions({"mean"})],
+        "refit": ["boolean", StrOptions({"mean", "both"})],
     }
 
     @fit_method
@@ -94,25 +96,54 @@ class ConvexCV(CrossValidation, CuttingPlane):
         """
         return self._fit_folds(X, y, sample_weight, params)
 
+    @fit_method
+    def _fit_raced(self, X, y, sample_weight=None, *, race):
+        """The same as one of several: it may end as Paused or NotBetter."""
+        return self._fit_folds(X, y, sample_weight, {}, race=race)
+
     def _check_parameters(self):
         super()._check_parameters()
         if not self.refit:
-            raise ValueError("refit=False would leave no network: use True or 'mean'.")
-        if self.refit == "mean" and not (self.gap_tol is None and self.max_neurons is None):
+            raise ValueError("refit=False would leave no network: use True, 'mean' or 'both'.")
+        if self._averages and not (self.gap_tol is None and self.max_neurons is None):
             raise ValueError(
-                "refit='mean' takes the networks of the folds as they are: gap_tol and max_neurons "
-                "are goals of a fit to all rows, refit=True."
+                f"refit={self.refit!r} takes the networks of the folds as they are: gap_tol and "
+                "max_neurons are goals of a fit to all rows, refit=True."
             )
 
+    @property
+    def _averages(self):
+        """Does the network have the neurons of the folds?"""
+        return self.refit in ("mean", "both")
+
     @one_blas_thread
-    def _solve(self, data, progress, *, routed):
+    def _solve(self, data, progress, *, routed, race=NO_RACE):
+        search = race.search or self._search(data, routed)
+        problem, targets, descent, scale, paths = search
+        progress.objective = problem.objective
+        with paths.at_work():
+            self._follow(search, race.pause)
+        if race.pause:
+            raise Paused(search)
+        alpha, k, tried = self._chosen_of_paths(paths, scale)
+        if tried["best_score_"] <= race.than:
+            raise NotBetter(tried["best_score_"])
+        if getattr(self, "calibrate", False):
+            temperature, trained = paths.temperature(alpha, k), paths.effort.judge.trained
+            tried["temperature_"] = temperature_of_all_rows(temperature, trained)
+        relax = tried["relax_"]
+        solution = self._final(descent, paths.points(alpha, k), alpha, relax, progress)
+        attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
+        return Outcome(solution, attributes | tried, self._remedy(problem, solution))
+
+    def _search(self, data, routed):
+        """The folds with nothing solved yet."""
         rng = self._rng()
         # The folds have random numbers of their own: the final fit is then that of alpha_.
         (own,) = rng.spawn(1)
         spread = isinstance(data, SpreadData)
         parts = self._spread_parts if spread else self._parts
         problem, targets, folds, judge = parts(data, own, routed)
-        progress.objective = problem.objective
         descent = Descent(problem, rng, **self._goals())
         scale = scale_alpha(problem.rows, descent.alpha_max)
         options = self._options(problem.rows, tol=max(self.tol, LEAST_FOLD_TOL), gap_tol=None)
@@ -123,20 +154,7 @@ class ConvexCV(CrossValidation, CuttingPlane):
             report=self._report_alpha,
             elsewhere=spread,
         )
-        with paths.at_work():
-            self._follow(paths, descent.alpha_max, scale)
-        alpha, k, tried = self._chosen_of_paths(paths, scale)
-        if getattr(self, "calibrate", False):
-            temperature = paths.temperature(alpha, k)
-            tried["temperature_"] = temperature_of_all_rows(temperature, judge.trained)
-        relax = tried["relax_"]
-        if self.refit == "mean":
-            solution = self._mean(descent, paths.points(alpha, k), relax * alpha)
-        else:
-            with worker_threads(effective_n_jobs(self.n_jobs)):
-                solution = descent.solve_relaxed(alpha, relax, progress=progress)
-        attributes = self._attributes(problem, targets, solution, descent.alpha_max, relax * alpha)
-        return Outcome(solution, attributes | tried, self._remedy(problem, solution))
+        return Search(problem, targets, descent, scale, paths)
 
     # ------------------------------------------------------------------ rows of the folds
 
@@ -174,10 +192,10 @@ class ConvexCV(CrossValidation, CuttingPlane):
 
     # ------------------------------------------------------------------ alphas, folds, scores
 
-    def _follow(self, paths, alpha_max, scale):
+    def _follow(self, search, pause):
         """Solve in all folds, for the given alphas or from coarse to fine."""
-        coarse = isinstance(self.alphas, str)
-        if not coarse:
+        paths, scale, alpha_max = search.paths, search.scale, search.descent.alpha_max
+        if not isinstance(self.alphas, str):
             grid = check_grid(self.alphas, self.eps, alpha_max)
             paths.descend(grid, lambda scores: end_of_path(scores, self.patience))
             return
@@ -186,7 +204,10 @@ class ConvexCV(CrossValidation, CuttingPlane):
         paths.descend(
             grid,
             lambda scores: end_of_coarse(scores, grid, scale, self._paired) if stops else None,
+            search.n_before(grid) if pause else None,
         )
+        if pause:
+            return
         alphas, chosen = paths.alphas, self._candidate(paths, scale)[0] // len(paths.effort.relax)
         scores = paths.best_scores(alphas)
         paths.fill_in(neighbours(alphas, scores, chosen, self.selection, scale))
@@ -273,14 +294,27 @@ class ConvexCV(CrossValidation, CuttingPlane):
         """What becomes a fitted estimator with the networks of a fold."""
         return self._single(loss=self.loss, fit_intercept=self.fit_intercept, **loss_options(self))
 
-    def _mean(self, descent, points, alpha):
-        """The mean of the networks of the folds as the network of all rows."""
+    def _final(self, descent, points, alpha, relax, progress):
+        """The network of all rows, that of the folds, or both."""
+        solution = None
+        if self.refit != "mean":
+            with worker_threads(effective_n_jobs(self.n_jobs)):
+                solution = descent.solve_relaxed(alpha, relax, progress=progress)
+        if not self._averages or (solution and solution.status is Status.INTERRUPTED):
+            return solution
+        return self._mean(descent, points, relax * alpha, solution)
+
+    def _mean(self, descent, points, alpha, own):
+        """The mean of the networks of the folds, and the Solution of all rows if there is one."""
         networks = _networks_of_folds(descent.problem, points)
         if not networks:
             raise ValueError(
-                "refit='mean' needs a fold whose training rows have all classes: choose other "
-                "folds with cv, or refit=True."
+                f"refit={self.refit!r} needs a fold whose training rows have all classes: choose "
+                "other folds with cv, or refit=True."
             )
+        shares = np.full(len(networks), 1.0 / len(networks))
+        if own is not None:
+            networks, shares = [*networks, own.network], np.append(0.5 * shares, 0.5)
         rows = descent.problem.rows
         return certified_mean(
             rows,
@@ -288,6 +322,7 @@ class ConvexCV(CrossValidation, CuttingPlane):
             alpha / descent.problem.alpha_unit,
             descent.pricing,
             options=self._options(rows, tol=self.tol, gap_tol=None),
+            shares=shares,
         )
 
     # ------------------------------------------------------------------ what was found

@@ -50,8 +50,9 @@ class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
     relax : float or array-like of shape (n_relax,), default=1.0
         As in :class:`ConvexReLURegressorCV`: the filters found at alpha slide and are refitted at
         ``relax * alpha``.
-    refit : True or "mean", default=True
-        True: a fit to all rows. "mean": the mean of the networks of the folds.
+    refit : True, "mean" or "both", default=True
+        True: a fit to all rows. "mean": the mean of the networks of the folds; "both": half
+        of each.
     image_shape : tuple of int, default=None
         Shape of an image or signal, of which a row of ``X`` is the entries in C order. None: that
         of ``X`` where it has more than two dimensions, else a row is a signal of one channel.
@@ -202,7 +203,7 @@ class ConvexCNNRegressorCV(NetworkRegressor, BaseConvexCNNCV):
         selection: Literal["scale", "best", "one_standard_error", "smallest"] = "scale",
         patience: int | None = 2,
         relax: float | ArrayLike = 1.0,
-        refit: bool | Literal["mean"] = True,
+        refit: bool | Literal["mean", "both"] = True,
         image_shape: tuple[int, ...] | None = None,
         patch_size: int | Sequence[Any] | None = None,
         stride: int | tuple[int, ...] = 1,
@@ -282,8 +283,9 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
     relax : float or array-like of shape (n_relax,), default=1.0
         As in :class:`ConvexReLUClassifierCV`: the filters found at alpha slide and are refitted at
         ``relax * alpha``.
-    refit : True or "mean", default=True
-        True: a fit to all rows. "mean": the mean of the networks of the folds.
+    refit : True, "mean" or "both", default=True
+        True: a fit to all rows. "mean": the mean of the networks of the folds; "both": half
+        of each.
     image_shape : tuple of int, default=None
         Shape of an image or signal, of which a row of ``X`` is the entries in C order. None: that
         of ``X`` where it has more than two dimensions, else a row is a signal of one channel.
@@ -440,7 +442,7 @@ class ConvexCNNClassifierCV(NetworkClassifier, BaseConvexCNNCV):
         selection: Literal["scale", "best", "one_standard_error", "smallest"] = "scale",
         patience: int | None = 2,
         relax: float | ArrayLike = 1.0,
-        refit: bool | Literal["mean"] = True,
+        refit: bool | Literal["mean", "both"] = True,
         image_shape: tuple[int, ...] | None = None,
         patch_size: int | Sequence[Any] | None = None,
         stride: int | tuple[int, ...] = 1,

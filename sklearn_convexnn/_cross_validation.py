@@ -176,14 +176,16 @@ class FoldPaths:
         with workers(_advance, self.n_jobs, **settings) as self._workers:
             yield
 
-    def descend(self, alphas, end_of):
+    def descend(self, alphas, end_of, until=None):
         """Solve in all folds for descending alphas until they are used up or ``end_of(scores)``.
 
         ``end_of`` says after how many of the alphas, with scores (n_alphas, n_folds), the path
-        ends, or None.
+        ends, or None.  With ``until`` that many are solved for now; the next call goes on.
         """
-        reported, end, going = 0, None, set()
-        while reported < len(alphas) and end is None:
+        until = len(alphas) if until is None else until
+        reported, going = min(len(path.points) for path in self.paths), set()
+        end = end_of(self.best_scores(alphas[:reported])) if reported else None
+        while reported < until and end is None:
             self._start_behind(alphas, reported, going)
             going -= {k for k, _ in self._collect()}
             complete = min(len(path.points) for path in self.paths)

@@ -69,10 +69,10 @@ class ConvexReLURegressorCV(ScoreOfBlocks, NetworkRegressor, BaseConvexReLUCV):
         alpha``, none added [2]_; of several numbers one is chosen with alpha, the larger of equals.
         ``relax=(1, 1/4, 1/16, 1/64)`` with ``selection="smallest"`` keeps the score with a fraction
         of the neurons.
-    refit : True or "mean", default=True
-        True: a fit to all rows, from the mean of the networks of the folds. "mean": that mean
-        itself, one network with the neurons of all folds, its objective and gap on all rows; it
-        costs no fit, and has several times the neurons.
+    refit : True, "mean" or "both", default=True
+        True: a fit to all rows. "mean": the mean of the networks of the folds, one network with
+        the neurons of all of them, its objective and gap on all rows; it costs no fit, and has
+        several times the neurons. "both": half the one and half the other, as one network.
     loss : {"squared_error", "huber", "poisson"}, default="squared_error"
         As in :class:`ConvexReLURegressor`.
     epsilon : float, default=1.35
@@ -119,7 +119,7 @@ class ConvexReLURegressorCV(ScoreOfBlocks, NetworkRegressor, BaseConvexReLUCV):
     best_score_ : float
         The best mean score, which need not be that of ``alpha_``, see ``selection``.
     coefs_, intercepts_ : list of two ndarrays
-        The network, trained on all rows with ``alpha_``, or for ``refit="mean"`` the mean of those
+        The network, trained on all rows with ``alpha_``, or what ``refit`` makes of it and those
         of the folds; laid out as in :class:`ConvexReLURegressor`.
     n_neurons_, n_layers_, n_outputs_ : int
         Its numbers of neurons, of layers (3, counting the input) and of outputs.
@@ -160,8 +160,8 @@ class ConvexReLURegressorCV(ScoreOfBlocks, NetworkRegressor, BaseConvexReLUCV):
     -----
     Every fold descends its own path, each alpha from the network of the one before. Nothing passes
     between folds: a neuron found on rows that another fold holds out would leak them. The final fit
-    is that of the estimator for one alpha, given ``alpha_``. With ``refit="mean"`` the objective of
-    the mean is by convexity no larger than the mean of the objectives.
+    is that of the estimator for one alpha, given ``alpha_``. With ``refit="mean"`` and "both"
+    the objective of the mean is by convexity no larger than the mean of the objectives.
 
     The folds hold no copies of the rows: all of them, and the final fit, read one array of the
     distinct rows.
@@ -201,7 +201,7 @@ class ConvexReLURegressorCV(ScoreOfBlocks, NetworkRegressor, BaseConvexReLUCV):
         selection: Literal["scale", "best", "one_standard_error", "smallest"] = "scale",
         patience: int | None = 2,
         relax: float | ArrayLike = 1.0,
-        refit: bool | Literal["mean"] = True,
+        refit: bool | Literal["mean", "both"] = True,
         loss: Literal["squared_error", "huber", "poisson"] = "squared_error",
         epsilon: float = 1.35,
         fit_intercept: bool = True,
@@ -289,10 +289,10 @@ class ConvexReLUClassifierCV(ScoreOfBlocks, NetworkClassifier, BaseConvexReLUCV)
         alpha``, none added [2]_; of several numbers one is chosen with alpha, the larger of equals.
         ``relax=(1, 1/4, 1/16, 1/64)`` with ``selection="smallest"`` keeps the score with a fraction
         of the neurons.
-    refit : True or "mean", default=True
-        True: a fit to all rows, from the mean of the networks of the folds. "mean": that mean
-        itself, one network with the neurons of all folds, its objective and gap on all rows; it
-        costs no fit, and has several times the neurons.
+    refit : True, "mean" or "both", default=True
+        True: a fit to all rows. "mean": the mean of the networks of the folds, one network with
+        the neurons of all of them, its objective and gap on all rows; it costs no fit, and has
+        several times the neurons. "both": half the one and half the other, as one network.
     loss : {"log_loss"}, default="log_loss"
         Logistic loss for two classes, cross-entropy of the softmax for more.
     fit_intercept : bool, default=True
@@ -350,7 +350,7 @@ class ConvexReLUClassifierCV(ScoreOfBlocks, NetworkClassifier, BaseConvexReLUCV)
     classes_ : ndarray of shape (n_classes,)
         Class labels with positive weight.
     coefs_, intercepts_ : list of two ndarrays
-        The network, trained on all rows with ``alpha_``, or for ``refit="mean"`` the mean of those
+        The network, trained on all rows with ``alpha_``, or what ``refit`` makes of it and those
         of the folds; laid out as in :class:`ConvexReLUClassifier`.
     n_neurons_, n_layers_, n_outputs_ : int
         Its numbers of neurons, of layers (3, counting the input) and of outputs.
@@ -389,8 +389,8 @@ class ConvexReLUClassifierCV(ScoreOfBlocks, NetworkClassifier, BaseConvexReLUCV)
     -----
     Every fold descends its own path, each alpha from the network of the one before. Nothing passes
     between folds: a neuron found on rows that another fold holds out would leak them. The final fit
-    is that of the estimator for one alpha, given ``alpha_``. With ``refit="mean"`` the objective of
-    the mean is by convexity no larger than the mean of the objectives.
+    is that of the estimator for one alpha, given ``alpha_``. With ``refit="mean"`` and "both"
+    the objective of the mean is by convexity no larger than the mean of the objectives.
 
     The folds hold no copies of the rows: all of them, and the final fit, read one array of the
     distinct rows.
@@ -431,7 +431,7 @@ class ConvexReLUClassifierCV(ScoreOfBlocks, NetworkClassifier, BaseConvexReLUCV)
         selection: Literal["scale", "best", "one_standard_error", "smallest"] = "scale",
         patience: int | None = 2,
         relax: float | ArrayLike = 1.0,
-        refit: bool | Literal["mean"] = True,
+        refit: bool | Literal["mean", "both"] = True,
         loss: Literal["log_loss"] = "log_loss",
         fit_intercept: bool = True,
         refinement: Literal["cutting_plane"] = "cutting_plane",

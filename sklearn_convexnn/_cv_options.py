@@ -41,11 +41,11 @@ class CrossValidation:
         "n_jobs": [Integral, None],
     }
 
-    def _fit_folds(self, X, y, sample_weight, params):
+    def _fit_folds(self, X, y, sample_weight, params, **options):
         """The fit, with the metadata of splitter and scorer routed to them."""
         _raise_for_params(params, self, "fit")
         routed = self._routed_params(sample_weight, params)
-        return self._fit(X, y, sample_weight, routed=routed)
+        return self._fit(X, y, sample_weight, routed=routed, **options)
 
     def _splits(self, data, rng, params):
         cv = self.cv

@@ -221,7 +221,7 @@ def test_a_proven_gap():
     assert exact.certificate_ == "exact"
 
 
-@pytest.mark.parametrize("refit", [True, "mean"])
+@pytest.mark.parametrize("refit", ["both", "mean"])
 def test_cross_validation(refit):
     X, y = bumps(40, 12)
     settings = {"alphas": 3, "eps": 1e-2, "cv": 2, "random_state": 0, "refit": refit}

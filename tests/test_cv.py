@@ -400,12 +400,20 @@ def test_mean_of_the_folds(case):
     again = CV[case.Estimator](**settings).fit(case.X, case.y)
     np.testing.assert_array_equal(model.score_path_, again.score_path_)
     assert again.objective_ < model.objective_
+    both = CV[case.Estimator](**settings, refit="both").fit(case.X, case.y)
+    assert both.status_ == "mean"
+    assert both.objective_ <= 0.5 * (again.objective_ + model.objective_) * (1 + 1e-6)
+    between = 0.5 * (again._outputs(case.X) + model._outputs(case.X))
+    # But for the intercept, which is the best one.
+    assert np.ptp(both._outputs(case.X) - between, axis=0).max() < 1e-6 * np.ptp(between)
 
 
 def test_mean_refuses_goals_of_a_fit(regression):
     for goal in ({"gap_tol": 0.1}, {"max_neurons": 3}):
         with pytest.raises(ValueError, match="as they are"):
             cv_estimator(regression, refit="mean", **goal).fit(regression.X, regression.y)
+        with pytest.raises(ValueError, match="refit='both'"):
+            cv_estimator(regression, refit="both", **goal).fit(regression.X, regression.y)
     with pytest.raises(ValueError, match="no network"):
         cv_estimator(regression, refit=False).fit(regression.X, regression.y)
 

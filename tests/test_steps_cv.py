@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
@@ -14,6 +14,7 @@ from sklearn_convexnn import (
     QuantileSteps,
     StepsCV,
 )
+from sklearn_convexnn.core.fit.cutting_plane import Descent
 from tests.conftest import make_rows
 
 SMALL = {"alphas": 4, "eps": 0.02, "cv": 3}
@@ -27,7 +28,8 @@ def jumps(n=240, seed=0):
 def test_it_is_the_estimator_behind_the_steps_of_the_best_score():
     X, y = jumps()
     network = ConvexReLURegressorCV(random_state=0, **SMALL)
-    model = StepsCV(network).fit(X, y)
+    model = StepsCV(network, weights=(0.5, 0)).fit(X, y)
+    assert model.weights_.tolist() == [0, 0.5]
     scores = []
     for weight in model.weights_:
         steps = QuantileSteps(weight=weight).fit(X)
@@ -47,8 +49,59 @@ def test_smooth_targets_have_no_steps():
     X = make_rows(150, 4)
     model = StepsCV(ConvexReLURegressorCV(random_state=0, **SMALL)).fit(X, X[:, 0] - X[:, 1])
     assert model.weight_ == 0
-    assert model.weights_.tolist() == [0, 0.25, 0.5]
+    assert model.weights_.tolist() == [0, 0.5]
     assert model.steps_.get_feature_names_out().tolist() == ["x0", "x1", "x2", "x3"]
+
+
+def test_few_rows_for_a_column_have_no_steps():
+    X, y = jumps(36)
+    X = np.column_stack([X, np.sign(X[:, 0])])  # two values: no steps, and not counted
+    many = StepsCV(Recorder()).fit(X[:30], y[:30])
+    assert many.weights_.tolist() == [0, 0.5]
+    few = StepsCV(Recorder()).fit(np.repeat(X[:29], 2, axis=0), np.repeat(y[:29], 2))
+    assert few.weights_.tolist() == [0]
+    weighted = StepsCV(WeightedRecorder()).fit(X, y, sample_weight=np.arange(36) < 29)
+    assert weighted.weights_.tolist() == [0]
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Counts fits to all rows."""
+    found, solve = [], Descent.solve_relaxed
+    monkeypatch.setattr(
+        Descent, "solve_relaxed", lambda *args, **kw: found.append(1) or solve(*args, **kw)
+    )
+    return found
+
+
+def test_what_is_not_better_has_no_final_fit(fits):
+    X = make_rows(150, 4)
+    network = ConvexReLURegressorCV(alphas=[0.3, 0.1], cv=2, random_state=0)
+    model = StepsCV(network, weights=[0, 0.25, 0.5]).fit(X, X[:, 0] - X[:, 1])
+    assert model.scores_[0] > max(model.scores_[1:])
+    assert len(fits) == 1
+
+
+def test_races_of_whole_paths(fits):
+    """Paths pause, those that are clearly worse end, and the others are those of a fit alone."""
+    X, y = jumps(120)
+    network = ConvexReLURegressorCV(cv=3, random_state=0)
+    model = StepsCV(network).fit(X, y)
+    assert len(fits) == 1
+    assert model.weight_ == 0.5
+    alone = network.fit(model.steps_.transform(X), y)
+    np.testing.assert_array_equal(model.estimator_.score_path_, alone.score_path_)
+    np.testing.assert_array_equal(model.predict(X), alone.predict(model.steps_.transform(X)))
+    plain = clone(network).fit(X, y)
+    assert model.scores_[0] < plain.best_score_  # it was given up
+
+
+def test_columns_without_steps_are_tried_once(fits):
+    X, y = jumps(60)
+    network = ConvexReLURegressorCV(alphas=[0.3], cv=2, random_state=0)
+    model = StepsCV(network, weights=[0.25, 0.5]).fit(np.sign(X), y)
+    assert model.scores_[0] == model.scores_[1]
+    assert (model.weight_, len(fits)) == (0.25, 1)
 
 
 def test_importances_of_steps_are_those_of_their_column():
@@ -78,7 +131,7 @@ def test_scores_that_are_no_numbers():
             return self
 
     Nan.score_with_steps = -1.0
-    assert StepsCV(Nan()).fit(X, y).weight_ == 0.25
+    assert StepsCV(Nan()).fit(X, y).weight_ == 0.5
     Nan.score_with_steps = np.nan
     with pytest.raises(ValueError, match="best_score_ is NaN for every weight"):
         StepsCV(Nan()).fit(X, y)
@@ -112,6 +165,13 @@ class Recorder(RegressorMixin, BaseEstimator):
         return self
 
 
+class WeightedRecorder(Recorder):
+    """The same with weights."""
+
+    def fit(self, X, y, sample_weight):
+        return super().fit(X, y)
+
+
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(0), 7])
 def test_all_weights_see_the_same_folds(random_state):
     X, y = jumps(40)
@@ -120,7 +180,7 @@ def test_all_weights_see_the_same_folds(random_state):
     (seed, cv) = Recorder.seen[0]
     assert isinstance(seed, int)
     assert cv == 4
-    assert Recorder.seen == [(seed, cv)] * 3
+    assert Recorder.seen == [(seed, cv)] * 2
     assert seed == 7 or random_state != 7
     assert model.estimator.cv is None
     assert model.weight_ == 0  # of equal scores that without steps
@@ -138,6 +198,6 @@ def test_what_is_refused():
     X, y = jumps(40)
     with pytest.raises(TypeError, match="LinearRegression has no best_score_"):
         StepsCV(LinearRegression()).fit(X, y)
-    for weights in ([-1.0], [[0.5]], [np.nan]):
+    for weights in ([-1.0], [[0.5]], [np.nan], "all"):
         with pytest.raises(ValueError, match="weights"):
             StepsCV(ConvexReLURegressorCV(**SMALL), weights=weights).fit(X, y)

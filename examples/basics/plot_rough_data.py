@@ -39,7 +39,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 print(X.head(4))
 
 # %%
-# With a weight of 0 there are no steps. The default compares 0, 0.25 and 0.5 by the
+# With a weight of 0 there are no steps. The default compares 0 and 0.5 by the
 # cross-validation that chooses alpha.
 
 smooth = tabular_pipeline("regressor", weights=(0,), random_state=0).fit(X_train, y_train)
