@@ -40,6 +40,7 @@ MODULES = [
     "core/pricing/upper_bounds",
     "core/pricing/wall_crossing",
     "core/problem/certificates",
+    "core/problem/circular_neurons",
     "core/problem/coded",
     "core/problem/losses/every_loss",
     "core/problem/patches",

@@ -32,8 +32,8 @@ print(f"support vector machine: accuracy {machine.score(flat[test], y[test]):.3f
 print(f"{model.n_neurons_} filters: accuracy {model.score(images[test], y[test]):.3f}")
 
 # %%
-# The same digits where they were written, all in the middle of 8 x 8, gain nothing from filters that
-# look everywhere, and lose next to nothing.
+# The same digits where they were written, all in the middle of 8 x 8, gain nothing from filters
+# that look everywhere, and lose next to nothing.
 
 centred = digits / 16
 model_8 = ConvexCNNClassifier("scale", image_shape=(8, 8), random_state=0)

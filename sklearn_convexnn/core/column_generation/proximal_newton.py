@@ -23,6 +23,9 @@ from sklearn_convexnn.core.column_generation.faces import finish_on_face
 # Iterations for one parabola, the optimality at which they end, relative to alpha and to that of
 # the loss, and how many pass between two looks at it.
 _MODEL_ITER, _MODEL_TOL, _MODEL_SHARE = 200, 1e-2, 0.1
+# The same of steps that end before the optimum: refits take 0.6 of the time, and default fits of
+# six sets of labels end within 0.1 % of the same objective.
+_LIGHT_ITER, _LIGHT_TOL, _LIGHT_SHARE = 100, 3e-2, 0.3
 _CHECKED = 5
 # The least decrease of a step, in parts of what its parabola promises.  The parabola is taken anew
 # where the decrease was less than the second, or more than the third; than the last where
@@ -58,13 +61,16 @@ def proximal_newton(layer, C, b0, alpha, *, max_steps, tol, gain=0.0):
     C = np.where(active[:, None], C, 0.0)
     rounding, exact = 16 * np.finfo(layer.rows.dtype).eps, layer.rows.loss.separable
     point, parabola = _Point.of(layer, C, b0, alpha), None
+    max_iter, most, share = _MODEL_ITER, _MODEL_TOL, _MODEL_SHARE
+    if gain > 0:
+        max_iter, most, share = _LIGHT_ITER, _LIGHT_TOL, _LIGHT_SHARE
     for _ in range(max_steps):
         off = point.off(alpha)
         if off <= tol:
             break
         if parabola is None:
             parabola = _Parabola(layer, point, squares)
-        aim = parabola.minimiser(point, alpha, min(_MODEL_TOL, _MODEL_SHARE * off))
+        aim = parabola.minimiser(point, alpha, min(most, share * off), max_iter)
         promised = point.objective - parabola.value(point, *aim, alpha)
         if not promised > max(rounding, gain) * abs(point.value):
             break
@@ -166,12 +172,12 @@ class _Parabola:
             gradient = gradient - self.edge * (point.gradient_b0 / self.total)[:, None]
         return gradient / self.units
 
-    def minimiser(self, point, alpha, tol):
+    def minimiser(self, point, alpha, tol, max_iter):
         """Weights and intercept where the penalty and the parabola are least."""
         start = (self._by_output(point.C) * self.units).astype(self.gram.dtype)
         slope = self._reduced(point).astype(self.gram.dtype) - self._slopes(start)
         penalties = (alpha / self.norms).astype(self.gram.dtype)
-        x = self._accelerated(start, slope, penalties, tol)
+        x = self._accelerated(start, slope, penalties, tol, max_iter)
         x, slope = x.astype(np.float64), slope.astype(np.float64)
         if point.C.shape[1] == 1:
             x = finish_on_face(self.gram[0].astype(np.float64), -slope.T, x.T, alpha / self.norms).T
@@ -183,7 +189,7 @@ class _Parabola:
             b0 = b0 - shift / self.total
         return x.T.reshape(point.C.shape), b0
 
-    def _accelerated(self, x, slope, penalties, tol):
+    def _accelerated(self, x, slope, penalties, tol, max_iter):
         """FISTA with restart for ``<slope, x> + 1/2 x^T M x`` with the penalties."""
         step = 1.0 / self.smoothness
         thresholds, tol = step * penalties, tol * step * penalties.min()
@@ -191,7 +197,7 @@ class _Parabola:
         descent = -step * self.gram
         diagonal = np.arange(x.shape[1])
         descent[:, diagonal, diagonal] += 1.0
-        for k in range(_MODEL_ITER):
+        for k in range(max_iter):
             v = _by_class(descent, z)
             v -= slope
             x_next = self._shrunk(v, thresholds)

@@ -200,7 +200,6 @@ class SlidePhase:
             width=self.width,
             tol=options.slide_tol,
             metric=self.run.metric,
-            bend=self.run.state.on_rows.bend,
         )
 
     def _refitted(self, rows, network, *, effort=1):

@@ -34,8 +34,8 @@ from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.solution import Solution, Status, end_of_history
 
 _EPS = np.finfo(float).eps
-# Rows whose patches are in memory at a time.
-_ROWS = 64
+# Rows whose patches are in memory at a time, and cells beyond which they have no principal axes.
+_ROWS, _MANY_CELLS = 64, 1000
 
 
 class CellPatches:
@@ -85,7 +85,7 @@ class CellPatches:
 class PatchRows:
     """Rows seen through their patches, for products with ``Z`` (h, G C).
 
-    The cells of this ``Z`` are in the coordinates ``right`` (G, G), an orthogonal matrix.
+    The cells of this ``Z`` are along the principal axes of the patches, where they are not many.
     """
 
     rows: LinearRows
@@ -104,27 +104,35 @@ class PatchRows:
         return self.patches.n_weights, self.patches.n_cells * self.Y.shape[1]
 
     def product(self, Z):
-        return self.rows.product(self.patches.spread(self.of_cells(Z, self.moments[2])))
+        return self.rows.product(self.patches.spread(self.of_cells(Z)))
 
     def adjoint(self, R):
-        return self.of_cells(self.patches.gathered(self.rows.adjoint(R)), self.moments[2].T)
+        return self.of_cells(self.patches.gathered(self.rows.adjoint(R)), back=True)
 
-    def of_cells(self, Z, turn):
-        """``Z`` (m, G C) with other coordinates of the cells."""
+    def of_cells(self, Z, back=False):
+        """``Z`` (m, G C) by cells, from the principal axes or, ``back``, to them."""
+        if self.moments[2] is None:
+            return Z
+        turn = self.moments[2].T if back else self.moments[2]
         by_cell = Z.reshape(len(Z), self.patches.n_cells, self.Y.shape[1])
         return (turn @ by_cell).reshape(Z.shape)
 
     @cached_property
     def moments(self):
-        """``sum_ig w_i p_ig p_ig^T`` (h, h), eigenvalues and -vectors of that of cells (G, G)."""
+        """``sum_ig w_i p_ig p_ig^T`` (h, h), eigenvalues and -vectors of that of cells (G, G).
+
+        Of very many cells the diagonal of the second alone.
+        """
         (h, n_cells), left, right = (self.patches.n_weights, self.patches.n_cells), 0.0, 0.0
+        many = n_cells > _MANY_CELLS
         for A, _ in self.rows.blocks():
             # Few rows of a block at a time: their patches are many times larger.
             for start in range(0, len(A), _ROWS):
                 P = self.patches.of_rows(A[start : start + _ROWS])
                 left = left + P.reshape(h, -1) @ P.reshape(h, -1).T
-                right = right + P.reshape(-1, n_cells).T @ P.reshape(-1, n_cells)
-        return left, *np.linalg.eigh(right)
+                flat = P.reshape(-1, n_cells)
+                right = right + (np.sum(flat**2, axis=0) if many else flat.T @ flat)
+        return left, *((right, None) if many else np.linalg.eigh(right))
 
     @cached_property
     def spectrum(self):
@@ -269,7 +277,7 @@ class LinearConvolution:
             **goals,
         )
         proof = found.certificate
-        Q = self.patch_rows.of_cells(found.Q.T, self.patch_rows.moments[2]).T
+        Q = self.patch_rows.of_cells(found.Q.T).T
         return _Point(
             found.P,
             found.sizes,

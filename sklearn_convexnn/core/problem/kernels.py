@@ -115,6 +115,23 @@ def curvature_moments(xp, B, neurons, loss, least, W, bias):
     return (xp.sum(w), A.T @ roots, A.T @ A), None
 
 
+def curvature_factors(xp, B, neurons, loss, intercept, scale, W, bias, C, b0):
+    """Curvatures ``w_i h_ic``, moments of inputs with their sums over c, and with the weights alone
+
+    those of the features and of their slopes.
+    """
+    inputs, H = _products(xp, B, neurons, W, bias)
+    A, slope = neurons.activate(xp, H, False)
+    Z = A @ C
+    Z += b0
+    bends = B.w[:, None] * loss.majorant(B.Y, Z)
+    X = _scaled(xp, inputs, intercept, scale)
+    X = X * cast(xp, xp.sqrt(xp.sum(bends, axis=1, keepdims=True)), X.dtype)
+    slope, _ = _weighted(xp, cast(xp, slope, A.dtype), B.w)
+    A, _ = _weighted(xp, A, B.w)
+    return (column_sums(xp, bends), X.T @ X, A.T @ A, slope.T @ slope), None
+
+
 def loss_and_gradients(xp, B, neurons, loss, smooth, intercept, W, bias, gained, C, b0):
     """Value, gradients in ``C``, in ``b0``, in the directions."""
     inputs, H = _products(xp, B, neurons, W, bias)
@@ -246,9 +263,7 @@ def loss_on_the_way(xp, B, loss, share):
 
 def loss_of_shift(xp, B, loss, shift):
     """Value, gradient and second derivatives in a shift of all outputs."""
-    Z = B.rowwise[0] + shift
-    gradient = B.w @ loss.gradient(B.Y, Z)
-    return (B.w @ loss.value(B.Y, Z), gradient, loss.mean_hessian(B.Y, Z, B.w)), None
+    return loss.mean_derivatives(B.Y, B.rowwise[0] + shift, B.w), None
 
 
 def gradient_of_shift(xp, B, loss, shift):

@@ -9,8 +9,9 @@ import numpy as np
 from sklearn_convexnn.core.problem import kernels
 
 # Share of the mean weight below which a row is left out of a majorant: all of them together have
-# at most this share of the curvature.
-_NEGLIGIBLE = 0.02
+# at most this share of the curvature.  (0.02 to 0.6 lead to the same objectives, to 1e-4; 0.2 takes
+# 0.8 of the time of refits of 26 classes.)
+_NEGLIGIBLE = 0.2
 # Least curvature of a row, relative to the largest, for losses without any on whole stretches: a
 # system without curvature has no solution.
 _LEAST_CURVATURE = 1e-6

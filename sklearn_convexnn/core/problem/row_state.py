@@ -170,11 +170,6 @@ class RowState:
     def _hessian(self):
         return self.of_shift(np.zeros(self.engine.n_outputs))[2]
 
-    @property
-    def bend(self):
-        """The mean second derivative of the loss in an output."""
-        return float(np.trace(self._hessian)) / self.engine.n_outputs
-
     def _mean_size(self, shift):
         return float(self._map(kernels.mean_size, shift)[0][0])
 

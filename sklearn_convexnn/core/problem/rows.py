@@ -353,6 +353,19 @@ class Rows:
         )
         return mean / total, gram / total
 
+    def curvature_factors(self, U, C, b0):
+        """What the loss bends by in a network of ReLUs, factor by factor, in float64.
+
+        With ``h_ic``, at least the second derivative of the loss of row i in output c, and ``h_i``
+        their sum: ``sum_i w_i h_ic`` (C,), ``sum_i w_i h_i x_i x_i^T`` (p, p), and ``sum_i w_i v_i
+        v_i^T`` (m, m) for the activations ``v_i`` of the neurons and for their slopes, 0 or 1.
+        """
+        W, bias = self._directions(U)
+        C, b0 = C.astype(self.dtype), b0.astype(self.dtype)
+        arguments = self.neurons, self.loss, self.intercept, self.scale, W, bias, C, b0
+        width = max(len(U), self.n_columns)
+        return self._map(kernels.curvature_factors, *arguments, width=width)[0]
+
     def loss_and_gradients(self, U, C, b0, smoothing=None):
         """``F(Z)`` and its gradients with respect to ``U``, ``C`` and ``b0``.
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_convexnn._images import windows_of
+from sklearn_convexnn.core.deep import linear_convolution
 from sklearn_convexnn.core.deep.linear_convolution import CellPatches, make_linear_convolution
 from tests.conftest import make_rows
 
@@ -47,8 +48,10 @@ def test_patches_are_those_of_the_windows(settings):
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
 @pytest.mark.parametrize("n_rows", [12, 60])
+@pytest.mark.parametrize("many", [5, 1000])
 @pytest.mark.parametrize("pool_grid", [None, 2])
-def test_agrees_with_a_conic_solver(loss, n_rows, pool_grid):
+def test_agrees_with_a_conic_solver(loss, n_rows, pool_grid, many, monkeypatch):
+    monkeypatch.setattr(linear_convolution, "_MANY_CELLS", many - 1)
     cp = pytest.importorskip("cvxpy")
     X, labels = make_rows(n_rows, 14), np.arange(n_rows) % 3
     X = X + np.outer(labels, np.linspace(-0.4, 0.4, 14))

@@ -130,11 +130,16 @@ class MultinomialLogLoss(Loss):
         return P * xp.where(sure, 2.0 - 2.0 * P, xp.ones_like(P))
 
     def mean_hessian(self, Y, Z, weights):
-        # Without the (n, C, C) array: this one is called for all rows.
-        P = self.gradient(Y, Z) + Y
+        return self.mean_derivatives(Y, Z, weights)[2]
+
+    def mean_derivatives(self, Y, Z, weights):
+        # One exponential serves all, without the (n, C, C) array: this is called for all rows.
+        values, gradients = self.value_and_gradient(Y, Z)
+        P = gradients + Y
         weighted = weights[:, None] * P
         sums = namespace(Z).sum(weighted, axis=0)
-        return sums * identity(Z) - weighted.T @ P
+        hessian = sums * identity(Z) - weighted.T @ P
+        return weights @ values, weights @ gradients, hessian
 
     def smoothness(self):
         return 0.5

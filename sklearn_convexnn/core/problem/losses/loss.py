@@ -120,6 +120,11 @@ class Loss:
             return np.einsum("i,icd->cd", weights, hessian)
         return namespace(Z).sum(weights[:, None, None] * hessian, axis=0)
 
+    def mean_derivatives(self, Y, Z, weights):
+        """Weighted sums over rows of the values, derivatives (C,) and second derivatives (C, C)."""
+        mean_hessian = self.mean_hessian(Y, Z, weights)
+        return weights @ self.value(Y, Z), weights @ self.gradient(Y, Z), mean_hessian
+
     def smoothness(self):
         """Lipschitz constant of :meth:`gradient`, infinite if there is none."""
         raise NotImplementedError
