@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_convexnn import (
+    CircularReLUClassifier,
     ConvexCNNClassifierCV,
     ConvexCNNRegressorCV,
     ConvexReLUClassifierCV,
@@ -37,6 +38,7 @@ OTHERS = [
     Case(QuantileSteps(), ROWS, None),
     Case(TailCompressor(start=1.0), ROWS, None),
     Case(StepsCV(ConvexReLUClassifierCV(**SMALL), weights=[0.4]), ROWS, WORDS[TWO]),
+    Case(CircularReLUClassifier(0.05, random_state=0), IMAGES, IMAGES[:, 5] > 0),
     Case(ConvexCNNRegressorCV(**WINDOWS, **SMALL), IMAGES, EDGES),
     Case(ConvexCNNClassifierCV(**WINDOWS, **SMALL), IMAGES, IMAGES[:, 5] > 0),
 ]

