@@ -90,7 +90,8 @@ def test_rows_of_zeros(settings):
     y = np.arange(30.0)
     model = ConvexReLURegressor(fit_intercept=False, random_state=0, **settings)
     model.fit(np.zeros((30, 3)), y)
-    assert (model.n_neurons_, model.dual_gap_) == (0, 0)
+    assert model.n_neurons_ == 0
+    assert model.dual_gap_ < 1e-14
     assert model.objective_ == pytest.approx(np.mean(y**2) / 2)
 
 
