@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from sklearn_convexnn._base import BaseNetwork, Outcome, fit_method
-from sklearn_convexnn._images import flattened, refuse_other_rows, whole_numbers
+from sklearn_convexnn._images import ImageRows
 from sklearn_convexnn._importances import InputImportances
 from sklearn_convexnn._two_layer import AlphaChoice, NeuronProblem, OneAlpha
 from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class BaseCircularReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, BaseNetwork):
+class BaseCircularReLU(
+    ImageRows, AlphaChoice, OneAlpha, NeuronProblem, InputImportances, BaseNetwork
+):
     """The fit for one ``alpha``, given or chosen by held-out rows."""
 
     _parameter_constraints = {
@@ -40,11 +42,6 @@ class BaseCircularReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, B
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
 
     @fit_method
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -68,21 +65,8 @@ class BaseCircularReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, B
         """
         return self._fit(X, y, sample_weight)
 
-    def _validated(self, X, y, sample_weight):
-        X, shape = flattened(X, self.image_shape)
-        data = super()._validated(X, y, sample_weight)
-        self._row_shape = data.X.shape[1:] if shape is None else shape
-        return data
-
-    def _shape(self):
-        if self.image_shape is None:
-            return tuple(int(one) for one in self._row_shape)
-        shape = whole_numbers("image_shape", self.image_shape)
-        refuse_other_rows(shape, self._row_shape)
-        return shape
-
     def _neurons(self):
-        return CircularReLU(self._shape())
+        return CircularReLU(self._image_shape())
 
     @one_blas_thread
     def _solve(self, data, progress):
@@ -113,7 +97,7 @@ class BaseCircularReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, B
     def _attributes(self, problem, targets, solution, alpha_max, alpha=None):
         """The fitted attributes; ``alpha`` is the value that was asked for, if there was one."""
         coefs, intercepts = problem.layers(solution.network)
-        shape, dtype = self._shape(), coefs[0].dtype
+        shape, dtype = self._image_shape(), coefs[0].dtype
         filters, weights = factors(coefs[0].T.astype(np.float64), shape)
         return {
             **self._common_attributes(problem, targets, solution, alpha_max, alpha),
@@ -132,17 +116,12 @@ class BaseCircularReLU(AlphaChoice, OneAlpha, NeuronProblem, InputImportances, B
         check_warm_start(
             self,
             targets.classes,
-            shapes=(self.image_shape_, self._shape()),
+            shapes=(self.image_shape_, self._image_shape()),
             outputs=(self.n_outputs_, problem.rows.n_outputs),
         )
         return Start(problem.network(self.coefs_, self.intercepts_))
 
     # ------------------------------------------------------------------ the fitted network
-
-    def _validate_rows(self, X):
-        if hasattr(self, "image_shape_"):
-            X = flattened(X, self.image_shape_)[0]
-        return super()._validate_rows(X)
 
     def _outputs(self, X):
         """Network outputs before the output activation, shape (n_samples, n_outputs_)."""

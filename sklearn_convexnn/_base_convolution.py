@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from sklearn_convexnn._base import BaseNetwork, fit_method
 from sklearn_convexnn._base_cv import ConvexCV
-from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, flattened, windows_of
+from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, ImageRows, windows_of
 from sklearn_convexnn._losses import loss_options
 from sklearn_convexnn._two_layer import AlphaChoice, NeuronProblem, OneAlpha
 from sklearn_convexnn._validation import Interval, StrOptions, check_warm_start, one_blas_thread
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BaseConvolution(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuronProblem, BaseNetwork
+    ImageRows, ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuronProblem, BaseNetwork
 ):
     """The problem, the attributes and the filters of a convolutional network."""
 
@@ -36,18 +36,7 @@ class BaseConvolution(
         "verbose": ["verbose"],
     }
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
-
     # ------------------------------------------------------------------ before the solve
-
-    def _validated(self, X, y, sample_weight):
-        X, shape = flattened(X, self.image_shape)
-        data = super()._validated(X, y, sample_weight)
-        self._row_shape = data.X.shape[1:] if shape is None else shape
-        return data
 
     def _neurons(self):
         settings = {name: getattr(self, name) for name in GEOMETRY}
@@ -89,16 +78,7 @@ class BaseConvolution(
             },
         }
 
-    def _image_shape(self):
-        given = self._row_shape if self.image_shape is None else self.image_shape
-        return tuple(int(one) for one in given)
-
     # ------------------------------------------------------------------ the fitted network
-
-    def _validate_rows(self, X):
-        if hasattr(self, "image_shape_"):
-            X = flattened(X, self.image_shape_)[0]
-        return super()._validate_rows(X)
 
     def _layers(self, convolution=None):
         """``coefs, intercepts`` of the network, a row of features for every filter."""

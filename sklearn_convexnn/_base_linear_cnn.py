@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from sklearn_convexnn._base import Outcome, fit_method
 from sklearn_convexnn._deep_linear import BaseDeepLinear
-from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, flattened, windows_of
+from sklearn_convexnn._images import CONSTRAINTS, GEOMETRY, ImageRows, windows_of
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.deep.linear_convolution import CellPatches, make_linear_convolution
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepLinear):
+class BaseLinearCNN(ImageRows, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepLinear):
     """Parameters, fit and filters of both estimators; a subclass says which loss."""
 
     _parameter_constraints = {
@@ -33,11 +33,6 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
     _takes_sparse = False
     # Rows have one unit: a column that is small is a place where signals are.
     _compares_columns = False
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
 
     @fit_method
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -60,12 +55,6 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
             The fitted estimator.
         """
         return self._fit(X, y, sample_weight)
-
-    def _validated(self, X, y, sample_weight):
-        X, shape = flattened(X, self.image_shape)
-        data = super()._validated(X, y, sample_weight)
-        self._row_shape = data.X.shape[1:] if shape is None else shape
-        return data
 
     def _windows(self):
         settings = {name: getattr(self, name) for name in GEOMETRY}
@@ -92,7 +81,6 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
         solution = problem.solve(positive, tol=self.tol, max_iter=self.max_iter)
         network, windows = solution.network, self._windows()
         m, n_outputs = len(network.sizes), len(network.intercept)
-        shape = self._row_shape if self.image_shape is None else self.image_shape
         attributes = {
             **targets.attributes,
             **self._end_of(solution),
@@ -105,7 +93,7 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
             "n_neurons_": m,
             "n_layers_": 3,  # with the input, as scikit-learn's perceptrons count
             "n_outputs_": n_outputs,
-            "image_shape_": tuple(int(one) for one in shape),
+            "image_shape_": self._image_shape(),
             "grid_shape_": windows.grid,
             "alpha_": float(alpha),
             "alpha_max_": float(alpha_max),
@@ -116,11 +104,6 @@ class BaseLinearCNN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDeepL
         return Outcome(solution, attributes)
 
     # ------------------------------------------------------------------ the fitted network
-
-    def _validate_rows(self, X):
-        if hasattr(self, "image_shape_"):
-            X = flattened(X, self.image_shape_)[0]
-        return super()._validate_rows(X)
 
     def _outputs(self, X):
         return self._validate_rows(X) @ self.effective_coef_ + self.intercept_

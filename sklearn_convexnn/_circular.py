@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from sklearn_convexnn._base import Outcome, fit_method
 from sklearn_convexnn._deep_linear import BaseDeepLinear
-from sklearn_convexnn._images import flattened, refuse_other_rows, whole_numbers
+from sklearn_convexnn._images import ImageRows
 from sklearn_convexnn._prediction import NetworkRegressor
 from sklearn_convexnn._validation import Interval, StrOptions
 from sklearn_convexnn.core.deep.circular import make_circular
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class CircularLinearRegressor(NetworkRegressor, BaseDeepLinear):
+class CircularLinearRegressor(NetworkRegressor, ImageRows, BaseDeepLinear):
     r"""Linear network of circular convolutions: a lasso in frequencies, solved to a proven gap.
 
     Minimises, over any number of filters :math:`u_j` and output weights :math:`c_j`, both of the
@@ -174,7 +174,6 @@ class CircularLinearRegressor(NetworkRegressor, BaseDeepLinear):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        tags.input_tags.three_d_array = True
         return tags
 
     @fit_method
@@ -199,21 +198,8 @@ class CircularLinearRegressor(NetworkRegressor, BaseDeepLinear):
         """
         return self._fit(X, y, sample_weight)
 
-    def _validated(self, X, y, sample_weight):
-        X, shape = flattened(X, self.image_shape)
-        data = super()._validated(X, y, sample_weight)
-        self._row_shape = data.X.shape[1:] if shape is None else shape
-        return data
-
-    def _shape(self):
-        if self.image_shape is None:
-            return tuple(int(one) for one in self._row_shape)
-        shape = whole_numbers("image_shape", self.image_shape)
-        refuse_other_rows(shape, self._row_shape)
-        return shape
-
     def _maker(self):
-        return partial(make_circular, shape=self._shape(), intercept=self.fit_intercept)
+        return partial(make_circular, shape=self._image_shape(), intercept=self.fit_intercept)
 
     def _solve_for(self, problem, targets, alpha, alpha_max, dtype):
         # Targets without signal have alpha_max = 0: any positive alpha gives the constant network.
@@ -239,11 +225,6 @@ class CircularLinearRegressor(NetworkRegressor, BaseDeepLinear):
             "alpha_max_": float(alpha_max),
         }
         return Outcome(solution, attributes)
-
-    def _validate_rows(self, X):
-        if hasattr(self, "image_shape_"):
-            X = flattened(X, self.image_shape_)[0]
-        return super()._validate_rows(X)
 
     def _outputs(self, X):
         return self._validate_rows(X) @ self.effective_coef_ + self.intercept_

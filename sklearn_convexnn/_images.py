@@ -27,6 +27,42 @@ CONSTRAINTS = {
 GEOMETRY = [name for name in CONSTRAINTS if name != "pooling"]
 
 
+class ImageRows:
+    """What estimators of images and signals share: their rows, flat or not, and the shape of one.
+
+    A subclass has the parameter ``image_shape`` and names this base before that of its family.
+    """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _validated(self, X, y, sample_weight):
+        X, shape = flattened(X, self.image_shape)
+        data = super()._validated(X, y, sample_weight)
+        self._row_shape = data.X.shape[1:] if shape is None else shape
+        return data
+
+    def _image_shape(self):
+        """Of the rows of the fit."""
+        return shape_of_rows(self._row_shape, self.image_shape)
+
+    def _validate_rows(self, X):
+        if hasattr(self, "image_shape_"):
+            X = flattened(X, self.image_shape_)[0]
+        return super()._validate_rows(X)
+
+
+def shape_of_rows(shape, image_shape):
+    """``image_shape`` if it is given, else that in which rows came."""
+    if image_shape is None:
+        return tuple(int(one) for one in shape)
+    given = whole_numbers("image_shape", image_shape)
+    _refuse_other_rows(given, shape)
+    return given
+
+
 def flattened(X, shape=None):
     """Rows in two dimensions, and the shape of one, if ``X`` has more.
 
@@ -54,10 +90,7 @@ def _stacked(X):
 
 def windows_of(shape, *, image_shape, patch_size, stride, dilation, padding, pool_grid):
     """The Windows of rows of a shape, ``(n_features,)`` where they came flat."""
-    if image_shape is not None:
-        given = whole_numbers("image_shape", image_shape)
-        refuse_other_rows(given, shape)
-        shape = given
+    shape = shape_of_rows(shape, image_shape)
     sizes, steps = _windows(patch_size, dilation)
     space, channels = _space(shape, patch_size, sizes)
     patches = [_patch(size, space) for size in sizes]
@@ -73,7 +106,7 @@ def windows_of(shape, *, image_shape, patch_size, stride, dilation, padding, poo
     )
 
 
-def refuse_other_rows(image_shape, shape):
+def _refuse_other_rows(image_shape, shape):
     """Raise where rows of a shape have not as many entries."""
     if np.prod(image_shape) != np.prod(shape):
         raise ValueError(

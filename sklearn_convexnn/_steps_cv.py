@@ -185,12 +185,16 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         self : object
             The fitted estimator.
         """
-        weights = None if isinstance(self.weights, str) else self._given_weights()
+        auto = isinstance(self.weights, str)
+        self.weights_ = np.array(WEIGHTS) if auto else self._given_weights()
         X, y = validate_data(self, X, y, dtype=_DTYPES, multi_output=True)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, X)
-        self.weights_ = self._weights_for(X, sample_weight) if weights is None else weights
-        tried = self._compared(X, y, sample_weight)
+        rows = {} if sample_weight is None else {"sample_weight": sample_weight}
+        all_steps = [QuantileSteps(self.n_steps, weight=w).fit(X, **rows) for w in self.weights_]
+        if auto and not _enough_rows(X, sample_weight, all_steps[-1]):
+            self.weights_, all_steps = self.weights_[:1], all_steps[:1]
+        tried = self._compared(all_steps, X, y, rows)
         self.scores_ = np.array([one.score for one in tried])
         if np.isnan(self.scores_).all():
             raise ValueError("best_score_ is NaN for every weight: check scoring and folds.")
@@ -201,14 +205,6 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_
         return self
-
-    def _weights_for(self, X, sample_weight):
-        """As many rows for a column as one asks for in any regression, or no steps."""
-        used = slice(None) if sample_weight is None else sample_weight > 0
-        n_rows = len(np.unique(row_keys(X[used])))
-        some = QuantileSteps(self.n_steps).fit(X, sample_weight=sample_weight).thresholds_
-        n_columns = sum(len(thresholds) > 0 for thresholds in some)
-        return np.array(WEIGHTS if n_rows >= _ROWS_FOR_A_COLUMN * n_columns else WEIGHTS[:1])
 
     def _given_weights(self):
         weights = check_array(
@@ -232,11 +228,9 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
             prototype.set_params(random_state=int(rng.randint(np.iinfo(np.int32).max)))
         return prototype
 
-    def _compared(self, X, y, sample_weight):
+    def _compared(self, all_steps, X, y, rows):
         """What was _Fitted for every weight; no estimator where another was clearly better."""
-        rows = {} if sample_weight is None else {"sample_weight": sample_weight}
         prototype = self._prototype()
-        all_steps = [QuantileSteps(self.n_steps, weight=w).fit(X, **rows) for w in self.weights_]
         if not any(map(len, all_steps[-1].thresholds_)):  # all weights are the same columns
             return [self._fitted(prototype, all_steps[0], X, y, rows)] * len(all_steps)
         if isinstance(prototype, ConvexCV):
@@ -387,3 +381,11 @@ class StepsCV(DocumentationLink, VersionInFiles, MetaEstimatorMixin, BaseEstimat
         rows = {} if sample_weight is None else {"sample_weight": sample_weight}
         X = self._encoded(X)
         return self.estimator_.score(X, y, **rows)
+
+
+def _enough_rows(X, sample_weight, steps):
+    """Are there as many rows for a column as one asks for in any regression?"""
+    used = slice(None) if sample_weight is None else sample_weight > 0
+    n_rows = len(np.unique(row_keys(X[used])))
+    n_columns = sum(len(thresholds) > 0 for thresholds in steps.thresholds_)
+    return n_rows >= _ROWS_FOR_A_COLUMN * n_columns

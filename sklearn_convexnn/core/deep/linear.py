@@ -16,11 +16,11 @@ so that the problem is convex for two layers and for the layer norm of any depth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_convexnn.core.deep.nuclear_norm import duality_gap, solve_nuclear
+from sklearn_convexnn.core.deep.nuclear_norm import duality_gap, is_rounding, solve_nuclear
 from sklearn_convexnn.core.deep.nuclear_norm_any_loss import (
     Spectrum,
     constant_gradient,
@@ -28,12 +28,10 @@ from sklearn_convexnn.core.deep.nuclear_norm_any_loss import (
 )
 from sklearn_convexnn.core.deep.schatten_norm import SpectralPoint, solve_spectral
 from sklearn_convexnn.core.deep.singular_values import balanced_layers, power_penalty
-from sklearn_convexnn.core.deep.spectral_rows import LinearRows, Reduction, make_rows, reduce
+from sklearn_convexnn.core.deep.spectral_rows import LinearRows, Reduction, make_rows_of, reduce
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.solution import Solution, Status, end_of_history
-
-_EPS = np.finfo(float).eps
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,9 @@ class DeepLinearProblem:
                 gap = duality_gap(loss, penalty, float(np.vdot(G, W)), inner, working, kappa)
                 dual = primal - gap
         dual = min(dual, primal)
-        closed = primal - dual <= tol * primal or self._is_rounding(primal - dual, tol)
+        closed = primal - dual <= tol * primal or is_rounding(
+            primal - dual, self.reduction.quadratic.energy, tol
+        )
         status = Status.GAP if closed else Status.MAX_ITER if convex else Status.STATIONARY
         kind = "exact" if convex or closed else "proven"
         unit = self.objective_unit
@@ -184,15 +184,6 @@ class DeepLinearProblem:
         certificate = Certificate(primal * unit, dual * unit, kappa * unit / self.coef_unit, kind)
         network = LinearNetwork(left, sizes, right, shift)
         return _solution(network, certificate, status, alpha, point.n_iter, point)
-
-    def _is_rounding(self, gap, tol):
-        """Is it beside the energy of the targets, for a tolerance that can be told from rounding?
-
-        Targets that are fitted to rounding have no smaller gap to reach relative to what is left
-        of them.  A tolerance below the rounding of the targets themselves is not reached by luck.
-        """
-        allowance = 256 * _EPS
-        return tol >= allowance and gap <= allowance * self.reduction.quadratic.energy
 
     def _solve_low_rank(self, alpha, working, **goals):
         loss = get_loss(self.loss, self.rows.Y.shape[1])
@@ -221,8 +212,6 @@ def _solution(network, certificate, status, alpha, n_iter, end=None):
 
 def make_deep_linear(X, Y, weights, *, n_layers, penalty, loss, intercept, width):
     """The problem of dense or CSR rows ``X`` and targets ``Y`` of shape (n, K)."""
-    rows = make_rows(X, Y, weights, intercept=intercept)
-    if not get_loss(loss, Y.shape[1]).quadratic:  # say, probabilities have no other units
-        rows = replace(rows, y_mean=np.zeros(Y.shape[1]), y_scale=1.0)
+    rows = make_rows_of(loss, X, Y, weights, intercept=intercept)
     power = 2 if penalty == "layer_norm" else n_layers
     return DeepLinearProblem(rows, reduce(rows), power, loss, intercept, width)

@@ -13,14 +13,14 @@ losses through products with them (:mod:`~sklearn_convexnn.core.deep.nuclear_nor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from sklearn_convexnn.core.deep.nuclear_norm import duality_gap
+from sklearn_convexnn.core.deep.nuclear_norm import duality_gap, is_rounding
 from sklearn_convexnn.core.deep.nuclear_norm_any_loss import (
     Spectrum,
     constant_gradient,
@@ -28,7 +28,7 @@ from sklearn_convexnn.core.deep.nuclear_norm_any_loss import (
 )
 from sklearn_convexnn.core.deep.patch_nuclear_norm import PatchQuadratic, solve_patches
 from sklearn_convexnn.core.deep.singular_values import factored_svd
-from sklearn_convexnn.core.deep.spectral_rows import LinearRows, make_rows, reduce
+from sklearn_convexnn.core.deep.spectral_rows import LinearRows, make_rows_of, reduce
 from sklearn_convexnn.core.problem.certificates import Certificate
 from sklearn_convexnn.core.problem.losses import get_loss
 from sklearn_convexnn.core.problem.solution import Solution, Status, end_of_history
@@ -228,7 +228,10 @@ class LinearConvolution:
         working = alpha / self.alpha_unit
         find = self._least_squares if self._loss().quadratic else self._any_loss
         point = find(working, confirm, tol=tol, max_iter=max_iter, start=start)
-        closed = point.primal - point.dual <= max(tol * point.primal, self._rounding(tol))
+        gap = point.primal - point.dual
+        closed = gap <= tol * point.primal
+        if not closed and self._loss().quadratic:
+            closed = is_rounding(gap, self.reduction.quadratic.energy, tol)
         status = Status.GAP if closed else Status.MAX_ITER
         unit = self.rows.y_scale**2
         certificate = Certificate(
@@ -237,16 +240,6 @@ class LinearConvolution:
         history = end_of_history(certificate, rank=len(point.sizes))
         network = self._network(point)
         return Solution(network, certificate, status, alpha, point.n_iter, history, point.end)
-
-    def _rounding(self, tol):
-        """Of the gap: targets that are fitted to rounding have no smaller one to reach.
-
-        A tolerance below the rounding of the targets themselves is not reached by luck.
-        """
-        allowance = 256 * _EPS
-        if tol < allowance or not self._loss().quadratic:
-            return 0.0
-        return allowance * self.reduction.quadratic.energy
 
     def _least_squares(self, alpha, confirm, **goals):
         found = solve_patches(self.quadratic, alpha, **goals)
@@ -314,7 +307,5 @@ class _Point(NamedTuple):
 
 def make_linear_convolution(X, Y, weights, *, windows, loss, intercept):
     """The problem of dense rows ``X``, whose windows these are, and targets ``Y`` (n, C)."""
-    rows = make_rows(X, Y, weights, intercept=intercept)
-    if not get_loss(loss, Y.shape[1]).quadratic:  # say, probabilities have no other units
-        rows = replace(rows, y_mean=np.zeros(Y.shape[1]), y_scale=1.0)
+    rows = make_rows_of(loss, X, Y, weights, intercept=intercept)
     return LinearConvolution(rows, CellPatches(windows), loss, intercept)

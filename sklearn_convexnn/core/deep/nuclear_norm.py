@@ -135,6 +135,16 @@ def duality_gap(loss, penalty, fit, inner, alpha, kappa):
     return max(float(gap), 0.0) + 8 * _EPS * (loss + penalty)
 
 
+def is_rounding(gap, energy, tol):
+    """Is a gap rounding beside the energy of the targets, for a ``tol`` that can be told from it?
+
+    Targets that are fitted to rounding have no smaller gap to reach relative to what is left of
+    them.  A tolerance below the rounding of the targets themselves is not reached by luck.
+    """
+    allowance = 256 * _EPS
+    return tol >= allowance and gap <= allowance * energy
+
+
 def _closed_form(quadratic, alpha):
     """The solution for one output, and where all eigenvalues of S are equal; else None."""
     s = quadratic.s

@@ -19,6 +19,8 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg, sparse
 
+from sklearn_convexnn.core.problem.losses import get_loss
+
 # Bytes of a block of rows that is centred and scaled in double precision.
 _BLOCK_BYTES = 32 << 20
 _EPS = np.finfo(float).eps
@@ -145,6 +147,14 @@ def make_rows(X, Y, weights, *, intercept):
     if x_size == 0.0:  # what rounding leaves of equal rows is no signal
         return replace(rows, X=0 * X, x_mean=np.zeros(d), y_scale=y_scale)
     return replace(rows, x_scale=1.0 / x_size, y_scale=y_scale)
+
+
+def make_rows_of(loss, X, Y, weights, *, intercept):
+    """The same for a loss by name; but for the squared error targets have no units of their own."""
+    rows = make_rows(X, Y, weights, intercept=intercept)
+    if get_loss(loss, Y.shape[1]).quadratic:
+        return rows
+    return replace(rows, y_mean=np.zeros(Y.shape[1]), y_scale=1.0)
 
 
 def _mean(X, weights):
